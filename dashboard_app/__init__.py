@@ -1,0 +1,1 @@
+"""The page: consumer thread, ring buffer, tick, cards, charts."""

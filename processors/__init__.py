@@ -1,0 +1,1 @@
+"""The jobs between the topics, one module each, named after its topic."""

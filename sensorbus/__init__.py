@@ -1,0 +1,1 @@
+"""The bus: what every part agrees on, and what runs them."""

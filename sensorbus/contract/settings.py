@@ -1,0 +1,231 @@
+"""Every setting of sensorbus: one table, read from the environment once, at the edge.
+
+A field `alert_threshold_kelvin` is the variable `SENSORBUS_ALERT_THRESHOLD_KELVIN`. Its type, default, bounds
+and description here are what docs/settings.md, .env.example and the error messages say; tests hold them to it.
+"""
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.messages import TimeRules
+from sensorbus.contract.topics import Topic
+
+PREFIX: Final = "SENSORBUS_"
+DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
+#: These librdkafka options would carry a private key through memory that others print: files only.
+_REFUSED_KAFKA_OPTIONS: Final = {
+    "ssl.key.pem": "SENSORBUS_KAFKA_SSL_KEY_LOCATION",
+    "ssl.keystore.pem": "SENSORBUS_KAFKA_SSL_KEYSTORE_LOCATION",
+}
+_SECRET_KAFKA_OPTIONS: Final = ("password", "secret", "sasl.oauthbearer.config", "ssl.certificate.pem", "ssl.ca.pem")
+
+Milliseconds = Annotated[int, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseModel):
+    """The settings as this process sees them; frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka_bootstrap_servers: str | None = Field(
+        None,
+        description="Kafka brokers, `host:port` with commas between. Unset: `sensorbus up` starts the embedded broker, "
+        f"everything else looks at `{DEFAULT_BOOTSTRAP_SERVERS}`.",
+    )
+    kafka_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Any other option of librdkafka, one variable each: `SENSORBUS_KAFKA_SECURITY_PROTOCOL` is "
+        "`security.protocol`. With `_FILE` at the end, the value is read from that file.",
+    )
+    embedded_broker: bool = Field(
+        False,
+        description="Set by `sensorbus up` for its children: the broker lacks what docs/embedded-broker.md lists.",
+    )
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[a-zA-Z0-9._-]{0,100}$",
+        description="Put before every topic name, for a cluster shared with others.",
+    )
+    topic_partitions: PositiveInt = Field(4, le=10_000, description="Partitions of a topic that we create; for life.")
+    topic_replication_factor: PositiveInt = Field(1, le=10, description="Replicas of a topic that we create.")
+    topic_retention_ms: Milliseconds = Field(86_400_000, description="How long Kafka keeps readings and results.")
+    dead_letter_retention_ms: Milliseconds = Field(604_800_000, description="How long Kafka keeps dead letters.")
+
+    state_dir: Path = Field(Path(".sensorbus/state"), description="Where the jobs keep their state between restarts.")
+    instance_id: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9._-]{1,64}$",
+        description="Stable and unique name of this instance of a job. Set: the fastest recovery, and a broker outage "
+        "is survived in place. Unset: members come and go freely. See docs/scaling.md.",
+    )
+    processing_guarantee: Literal["exactly-once", "at-least-once"] = Field(
+        "exactly-once", description="At least once shows results sooner and may repeat them after a crash."
+    )
+    commit_interval_ms: Milliseconds = Field(
+        250, description="Time between commits; with exactly-once a result is visible at the commit."
+    )
+
+    alert_threshold_kelvin: float = Field(
+        303.0, ge=0, le=2000, description="A reading above it is an alert; equal is not."
+    )
+    alert_count_length_ms: Milliseconds = Field(5_000, description="Length of an alert-count window.")
+    alert_count_step_ms: Milliseconds = Field(1_000, description="Step of the alert-count windows; divides the length.")
+    alert_count_grace_ms: int = Field(0, ge=0, description="How long an alert-count window waits for late alerts.")
+    avg_temp_length_ms: Milliseconds = Field(10_000, description="Length of an avg-temp window.")
+    avg_temp_step_ms: Milliseconds = Field(1_000, description="Step of the avg-temp windows; divides the length.")
+    avg_temp_grace_ms: int = Field(0, ge=0, description="How long an avg-temp window waits for late readings.")
+    timestamp_zone: str = Field(
+        "UTC", description="Zone of timestamps that have no offset: an IANA name, or `local` for this machine's zone."
+    )
+    clock_ahead_limit_ms: int = Field(
+        300_000, ge=0, description="A reading further ahead of the broker's clock goes to `dead-letter`."
+    )
+
+    reading_period_ms: Milliseconds = Field(
+        1_000,
+        description="How often a device reports: STALE is said after 3 periods without a reading, OFFLINE after 10.",
+    )
+    dashboard_host: str = Field("127.0.0.1", description="Address on which the page listens.")
+    dashboard_port: Port = Field(8050, description="Port on which the page listens.")
+    dashboard_workers: PositiveInt = Field(1, le=64, description="gunicorn worker processes, each with its own ring.")
+    dashboard_threads: PositiveInt = Field(16, le=256, description="Request threads of a worker.")
+    dashboard_url_prefix: str = Field(
+        "/", pattern=r"^/([a-zA-Z0-9._~-]+/)*$", description="Path of the page behind a reverse proxy; ends in `/`."
+    )
+    dashboard_tick_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
+        1_000, description="How often the page asks for news."
+    )
+    dashboard_history_ms: Annotated[int, Field(ge=100_000, le=86_400_000)] = Field(
+        900_000, description="How much history a worker holds, if the bound on rows allows."
+    )
+    dashboard_ring_rows: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
+        2_000_000, description="Readings that a worker holds at most; the oldest go first."
+    )
+
+    ops_host: str = Field("127.0.0.1", description="Address of /healthz, /readyz and /metrics of simulator and jobs.")
+    ops_port: Port = Field(0, description="Port of /healthz, /readyz and /metrics of simulator and jobs; 0: off.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="One event per line, for people or for machines.")
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _check_bootstrap_servers(cls, value: str | None) -> str | None:
+        for address in (value or "").split(",") if value else ():
+            host, _, port = address.strip().rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004  # the largest port
+                raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
+
+    @field_validator("timestamp_zone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        if value != "local":
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(f"{value!r} is neither an IANA zone such as Europe/Berlin nor `local`") from None
+        return value
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        for job in ("alert_count", "avg_temp"):
+            length_ms, step_ms = getattr(self, f"{job}_length_ms"), getattr(self, f"{job}_step_ms")
+            if length_ms % step_ms:
+                raise ValueError(
+                    f"{variable_name(job)}_STEP_MS={step_ms} does not divide {variable_name(job)}_LENGTH_MS={length_ms}"
+                )
+        return self
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address to connect to, the default included."""
+        return self.kafka_bootstrap_servers or DEFAULT_BOOTSTRAP_SERVERS
+
+    @property
+    def time_rules(self) -> TimeRules:
+        """How a payload's timestamp becomes event time."""
+        zone: tzinfo | None = None
+        if self.timestamp_zone != "local":
+            zone = UTC if self.timestamp_zone == "UTC" else ZoneInfo(self.timestamp_zone)
+        return TimeRules(zone, self.clock_ahead_limit_ms)
+
+    def topic_name(self, topic: Topic) -> str:
+        """Return the topic's name on the cluster, prefix included."""
+        return f"{self.topic_prefix}{topic.name}"
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def is_secret_kafka_option(option: str) -> bool:
+    """Tell whether the value of a librdkafka option must never be shown."""
+    return any(word in option for word in _SECRET_KAFKA_OPTIONS)
+
+
+def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, list[str]]:
+    """Return the settings and the warnings about names that nothing reads.
+
+    `overrides` are fields given on the command line; they win. Raises `SettingsError`, one line, naming the variable.
+    """
+    values: dict[str, Any] = {}
+    kafka_options: dict[str, SecretStr] = {}
+    warnings: list[str] = []
+    known = {variable_name(field): field for field in Settings.model_fields if field != "kafka_options"}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or not text:
+            continue
+        if name in known:
+            values[known[name]] = text
+        elif name.startswith(f"{PREFIX}KAFKA_"):
+            option, value = _kafka_option(name, text)
+            kafka_options[option] = SecretStr(value)
+        else:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"; did you mean {nearest[0]}?" if nearest else "; docs/settings.md lists the known ones"
+            warnings.append(f"{name} is not a setting and changes nothing{hint}")
+    given = {field: value for field, value in overrides.items() if value is not None}
+    try:
+        return Settings(**{**values, "kafka_options": kafka_options, **given}), warnings
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _kafka_option(name: str, text: str) -> tuple[str, str]:
+    option_name = name.removeprefix(f"{PREFIX}KAFKA_")
+    if option_name.endswith("_FILE"):
+        option_name = option_name.removesuffix("_FILE")
+        try:
+            text = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
+    option = option_name.lower().replace("_", ".")
+    if option in _REFUSED_KAFKA_OPTIONS:
+        raise SettingsError(f"{name} is refused: give the key as a file with {_REFUSED_KAFKA_OPTIONS[option]}")
+    return option, text
+
+
+def _explain(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return str(message)
+    field = str(problem["loc"][0])
+    return f"{variable_name(field)}={problem['input']!r} cannot be used: {message}"

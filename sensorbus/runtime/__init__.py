@@ -1,0 +1,1 @@
+"""What a running process needs: Kafka clients, logs, metrics, health, signals."""

@@ -1,0 +1,73 @@
+"""/healthz, /readyz and /metrics of a process that serves nothing else.
+
+One daemon thread; the checks are called from it, so they must be quick and safe from any thread.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, cast
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import orjson
+from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from sensorbus.contract.errors import PortInUseError
+from sensorbus.contract.settings import Settings, variable_name
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+#: Returns the reasons why the part is not ready, each under its name; none: ready.
+Check = Callable[[], dict[str, str]]
+
+_JSON: Final = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, readiness: Check) -> None:
+    """Start answering on `ops_host:ops_port`; does nothing when the port is 0."""
+    if not settings.ops_port:
+        return
+    try:
+        server = make_server(
+            settings.ops_host,
+            settings.ops_port,
+            application(readiness),
+            server_class=ThreadingWSGIServer,
+            handler_class=_QuietHandler,
+        )
+    except OSError as error:
+        raise PortInUseError(
+            f"cannot listen on {settings.ops_host}:{settings.ops_port} ({variable_name('ops_port')}): {error.strerror}"
+        ) from None
+    threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
+
+
+def application(readiness: Check) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
+    """Return the WSGI application behind the three paths."""
+    metrics = make_wsgi_app()
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            return cast("Iterable[bytes]", metrics(environ, start_response))
+        if path == "/healthz":
+            start_response("200 OK", _JSON)
+            return [b'{"status":"alive"}']
+        if path == "/readyz":
+            reasons = readiness()
+            start_response("503 Service Unavailable" if reasons else "200 OK", _JSON)
+            return [orjson.dumps({"status": "not ready" if reasons else "ready", "reasons": reasons})]
+        start_response("404 Not Found", _JSON)
+        return [b'{"error":"known paths: /healthz /readyz /metrics"}']
+
+    return answer
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """A probe every few seconds is no event."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
+        _log.debug(format, *args)

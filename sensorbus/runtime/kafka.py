@@ -1,0 +1,177 @@
+"""Kafka clients: their configuration, waiting for a broker, topics.
+
+Every message about the connection names the address and the setting that gives it. Called from any thread.
+"""
+
+import difflib
+import logging
+import re
+from collections.abc import Callable
+from threading import Event
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
+from sensorbus.contract.settings import PREFIX, Settings, variable_name
+from sensorbus.contract.topics import TOPICS, Topic
+
+REQUEST_TIMEOUT_S: Final = 5.0
+_RETRY_FIRST_S: Final = 0.5
+_RETRY_LAST_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+_rdkafka_log = logging.getLogger("rdkafka")
+_Client = TypeVar("_Client", Producer, Consumer, AdminClient)
+
+
+def client_options(settings: Settings, part: str) -> dict[str, Any]:
+    """Return the librdkafka options that every client of a part has: address, name and what the user passes through."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": f"sensorbus-{part}",
+        "log.connection.close": False,  # idle connections are closed by the broker; that is no news
+        **{option: value.get_secret_value() for option, value in settings.kafka_options.items()},
+    }
+
+
+def producer(settings: Settings, part: str, **options: Any) -> Producer:
+    """Return an idempotent producer that keys partitions as Java's clients do."""
+    return _create(
+        Producer,
+        {
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+            **client_options(settings, part),
+            **options,
+        },
+    )
+
+
+def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
+    """Return a consumer without group management: it assigns partitions itself and commits nothing."""
+    return _create(
+        Consumer,
+        {
+            "group.id": f"sensorbus-{part}",  # librdkafka wants one; without subscribe and commit it is not used
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": False,
+            "fetch.message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+            **client_options(settings, part),
+            **options,
+        },
+    )
+
+
+def admin(settings: Settings, part: str) -> AdminClient:
+    """Return an admin client."""
+    return _create(AdminClient, client_options(settings, part))
+
+
+def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
+    """Return brokers, topics and partitions, or raise `BrokerUnavailableError`."""
+    try:
+        return client.list_topics(timeout=REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise unavailable(settings, error) from None
+
+
+def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableError:
+    """Return the one line for a broker that does not answer."""
+    reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
+    return BrokerUnavailableError(
+        f"no Kafka broker at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}): {reason}"
+    )
+
+
+def wait_for_broker(settings: Settings, part: str, stop: Event) -> bool:
+    """Return True once the broker answers, False when `stop` was set first; says every 10 s that it waits."""
+    client = admin(settings, part)
+    return retry(lambda: cluster_metadata(settings, client), stop)
+
+
+def retry(action: Callable[[], object], stop: Event) -> bool:
+    """Call `action` until it does not raise `BrokerUnavailableError`, with back-off; False when stopped first."""
+    pause_s, waited = _RETRY_FIRST_S, False
+    while not stop.is_set():
+        try:
+            action()
+        except BrokerUnavailableError as error:
+            waited = True
+            _log.warning("%s; trying again", error)  # the log folds repeats to one per 10 s
+            stop.wait(pause_s)
+            pause_s = min(pause_s * 2, _RETRY_LAST_S)
+        else:
+            if waited:
+                _log.info("Kafka answers at last")
+            return True
+    return False
+
+
+def ensure_topics(settings: Settings, part: str, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
+    """Create the topics that are missing and return their names; topics that exist are left as they are.
+
+    Raises `TopicError` naming the topic, `BrokerUnavailableError` naming the address.
+    """
+    client = admin(settings, part)
+    if settings.embedded_broker:  # it has no CreateTopics: asking for a topic creates it, with 4 partitions
+        for topic in topics:
+            client.list_topics(settings.topic_name(topic), timeout=REQUEST_TIMEOUT_S)
+        return []
+    existing = cluster_metadata(settings, client).topics
+    missing = [topic for topic in topics if settings.topic_name(topic) not in existing]
+    if not missing:
+        return []
+    futures = client.create_topics([_new_topic(settings, topic) for topic in missing], request_timeout=30.0)
+    created = []
+    for name, future in futures.items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as error:
+            code = error.args[0]
+            if code.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another part was faster
+                raise TopicError(f"topic {name} cannot be created: {code.str()}") from None
+    return created
+
+
+def _new_topic(settings: Settings, topic: Topic) -> NewTopic:
+    return NewTopic(
+        settings.topic_name(topic),
+        num_partitions=settings.topic_partitions,
+        replication_factor=settings.topic_replication_factor,
+        config={
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(getattr(settings, topic.retention_setting)),
+            "max.message.bytes": str(topic.max_message_bytes),
+        },
+    )
+
+
+def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any]) -> _Client:
+    try:
+        return kind({**options, "logger": _rdkafka_log})
+    except KafkaException as error:
+        raise SettingsError(_explain_option(error.args[0].str())) from None
+
+
+def _explain_option(reason: str) -> str:
+    """Return a line that names the variable: librdkafka names its own option, in quotes."""
+    quoted = re.search(r'"([a-z0-9.]+)"', reason)
+    if not quoted:
+        return f"a Kafka option cannot be used: {reason}"
+    option = quoted[1]
+    variable = f"{PREFIX}KAFKA_{option.upper().replace('.', '_')}"
+    known = [
+        variable_name("kafka_bootstrap_servers"),
+        f"{PREFIX}KAFKA_SECURITY_PROTOCOL",
+        f"{PREFIX}KAFKA_SASL_PASSWORD",
+    ]
+    nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+    hint = f"; did you mean {nearest[0]}?" if nearest and nearest[0] != variable else ""
+    return f"{variable} ({option}) cannot be used: {reason}{hint}"

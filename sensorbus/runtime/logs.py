@@ -1,0 +1,119 @@
+"""Logging: one event per line, repeats folded, nothing hostile.
+
+Text for people or JSON for machines. Control characters of any message are escaped, so that a device
+name can neither break a line nor colour a terminal. Called once per process, before the first thread.
+"""
+
+import json
+import logging
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from sensorbus.contract.settings import Settings
+
+FOLD_INTERVAL_S: Final = 10.0
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "folded"}
+# What `str.isprintable` refuses (control, format and surrogate characters) is escaped; a space is printable.
+
+
+def configure(settings: Settings, part: str) -> None:
+    """Send all log records of this process to stderr, as lines that begin with the part's name."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(part) if settings.log_format == "json" else TextFormatter(part))
+    handler.addFilter(FoldRepeats())
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares.
+    for chatty in ("quixstreams", "rdkafka", "werkzeug"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+
+
+def escape(text: str) -> str:
+    """Return the text with everything unprintable (newlines, ANSI, bidi marks) escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:00.250 WARNING alert: message | field=value` with the time in UTC."""
+
+    def __init__(self, part: str) -> None:
+        """Name the part that speaks."""
+        super().__init__()
+        self._part = part
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; a traceback follows it, escaped line by line."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = (
+            f"{moment:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {self._part}: {escape(_message(record))}"
+        )
+        line += f" |{escape(fields)}" if fields else ""
+        if record.exc_info:
+            line += "\n" + "\n".join(escape(row) for row in self.formatException(record.exc_info).splitlines())
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, part, message, fields, traceback."""
+
+    def __init__(self, part: str) -> None:
+        """Name the part that speaks."""
+        super().__init__()
+        self._part = part
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        event: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "part": self._part,
+            "message": _message(record),
+            **_fields(record),
+        }
+        if record.exc_info:
+            event["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str)
+
+
+class FoldRepeats(logging.Filter):
+    """Lets the same event of a logger through once per interval and says how many were held back."""
+
+    def __init__(self, interval_s: float = FOLD_INTERVAL_S) -> None:
+        """Fold WARNING and above; INFO is rare by design and DEBUG is asked for."""
+        super().__init__()
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # -> (time of the last line, held back since)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record becomes a line."""
+        if record.levelno < logging.WARNING:
+            return True
+        key = (record.name, str(record.msg))
+        now_s = time.monotonic()
+        with self._lock:
+            last_s, held_back = self._seen.get(key, (-self._interval_s, 0))
+            if now_s - last_s < self._interval_s:
+                self._seen[key] = (last_s, held_back + 1)
+                return False
+            if len(self._seen) > 1000:  # noqa: PLR2004  # messages that embed a value must not grow this for ever
+                self._seen.clear()
+            self._seen[key] = (now_s, 0)
+        record.folded = held_back
+        return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    held_back = getattr(record, "folded", 0)
+    suffix = f" (and {held_back} more like it)" if held_back else ""
+    return record.getMessage() + suffix
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}

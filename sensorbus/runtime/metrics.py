@@ -1,0 +1,44 @@
+"""Every metric of every part: one table, in Prometheus terms.
+
+docs/operations.md lists them; a test compares. In gunicorn with several workers, prometheus_client
+runs in its multiprocess mode (PROMETHEUS_MULTIPROC_DIR), hence a mode for each gauge.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+# simulator
+SIMULATOR_PRODUCED: Final = Counter("sensorbus_simulator_produced_total", "Readings that Kafka acknowledged.")
+SIMULATOR_FAILED: Final = Counter("sensorbus_simulator_failed_total", "Readings that Kafka did not take.")
+SIMULATOR_BEHIND_SECONDS: Final = Gauge("sensorbus_simulator_behind_seconds", "How late the schedule is.")
+
+# processors
+JOB_RECORDS: Final = Counter("sensorbus_job_records_total", "Records read.", ["job", "topic"])
+JOB_RESULTS: Final = Counter("sensorbus_job_results_total", "Records written.", ["job", "topic"])
+JOB_DEAD_LETTERS: Final = Counter(
+    "sensorbus_job_dead_letters_total", "Records that could not be read.", ["job", "kind"]
+)
+JOB_REKEYED: Final = Counter("sensorbus_job_rekeyed_total", "Readings sent again under their device's key.", ["job"])
+JOB_LATE: Final = Counter(
+    "sensorbus_job_late_total", "Readings that came after a window of theirs was closed.", ["job"]
+)
+JOB_COMMITS: Final = Counter("sensorbus_job_commits_total", "Commits.", ["job"])
+JOB_LAG_RECORDS: Final = Gauge("sensorbus_job_lag_records", "Records not yet read.", ["job", "topic", "partition"])
+JOB_LAG_SECONDS: Final = Gauge("sensorbus_job_lag_seconds", "Age of the record read last, by its append time.", ["job"])
+JOB_DELAY_SECONDS: Final = Histogram(
+    "sensorbus_job_delay_seconds", "From a record's append time to its processing.", ["job"], buckets=_SECONDS
+)
+
+# dashboard
+FEED_RECORDS: Final = Counter("sensorbus_feed_records_total", "Records read by the page.", ["topic"])
+FEED_INVALID: Final = Counter(
+    "sensorbus_feed_invalid_total", "Records that the page could not read.", ["topic", "kind"]
+)
+FEED_RESTARTS: Final = Counter("sensorbus_feed_restarts_total", "Consumer threads that died and were started again.")
+RING_READINGS: Final = Gauge("sensorbus_ring_readings", "Readings held.", multiprocess_mode="liveall")
+RING_DEVICES: Final = Gauge("sensorbus_ring_devices", "Devices known.", multiprocess_mode="liveall")
+RING_AGE_SECONDS: Final = Gauge("sensorbus_ring_age_seconds", "Age of the newest reading.", multiprocess_mode="liveall")
+TICK_SECONDS: Final = Histogram("sensorbus_tick_seconds", "Time to answer a tick.", buckets=_SECONDS)

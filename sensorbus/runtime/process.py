@@ -1,0 +1,72 @@
+"""The life of a process: start, stop on a signal, exit code.
+
+A part's `main` runs in the main thread; SIGTERM and SIGINT set an event that its loop watches.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from threading import Event
+from types import FrameType
+from typing import Final, NoReturn
+
+from sensorbus.contract.errors import SensorbusError
+from sensorbus.contract.settings import Settings, load
+from sensorbus.runtime import logs
+
+#: Set by `sensorbus up` for its children to its own process id.
+SUPERVISOR_PID_VARIABLE: Final = "_SENSORBUS_SUPERVISOR_PID"
+_PR_SET_PDEATHSIG: Final = 1
+
+_log = logging.getLogger(__name__)
+
+
+def run_part(part: str, main: Callable[[Settings, Event], None], **overrides: object) -> NoReturn:
+    """Load the settings, start logging, call `main(settings, stop)` and exit: 0, or the error's code with one line."""
+    stop = stop_on_signals()
+    try:
+        settings = start(part, **overrides)
+        main(settings, stop)
+    except SensorbusError as error:
+        _log.error("%s", error)  # one line for people; a traceback is for bugs
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def start(part: str, **overrides: object) -> Settings:
+    """Load the settings and start logging; what is common to every process, gunicorn's workers included."""
+    die_with_supervisor()
+    logging.basicConfig(format=f"{part}: %(message)s")  # until the settings say how
+    settings, warnings = load(os.environ, **overrides)
+    logs.configure(settings, part)
+    for warning in warnings:
+        _log.warning(warning)
+    return settings
+
+
+def stop_on_signals() -> Event:
+    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stop
+
+
+def die_with_supervisor() -> None:
+    """Ask Linux to stop this process when `sensorbus up` dies, even by kill -9; elsewhere nothing is done."""
+    supervisor = os.environ.get(SUPERVISOR_PID_VARIABLE)
+    if supervisor is None or not sys.platform.startswith("linux") or os.getppid() != int(supervisor):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):  # it died in between
+        os.kill(os.getpid(), signal.SIGTERM)

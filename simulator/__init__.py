@@ -1,0 +1,1 @@
+"""Writes readings of simulated devices to topic `sensor`."""
