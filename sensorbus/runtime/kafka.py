@@ -24,6 +24,7 @@ _RETRY_LAST_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
+_silent_log = logging.getLogger("rdkafka.admin")  # an admin client's failures are answers, and we say them ourselves
 _Client = TypeVar("_Client", Producer, Consumer, AdminClient)
 
 
@@ -70,7 +71,7 @@ def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
 
 def admin(settings: Settings, part: str) -> AdminClient:
     """Return an admin client."""
-    return _create(AdminClient, client_options(settings, part))
+    return _create(AdminClient, {**client_options(settings, part), "logger": _silent_log})
 
 
 def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
@@ -155,7 +156,7 @@ def _new_topic(settings: Settings, topic: Topic) -> NewTopic:
 
 def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any]) -> _Client:
     try:
-        return kind({**options, "logger": _rdkafka_log})
+        return kind({"logger": _rdkafka_log, **options})
     except KafkaException as error:
         raise SettingsError(_explain_option(error.args[0].str())) from None
 

@@ -15,7 +15,13 @@ from typing import Final
 from sensorbus.contract.settings import Settings
 
 FOLD_INTERVAL_S: Final = 10.0
-_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "folded"}
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "fold",
+    "folded",
+}
 # What `str.isprintable` refuses (control, format and surrogate characters) is escaped; a space is printable.
 
 
@@ -27,6 +33,7 @@ def configure(settings: Settings, part: str) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares.
+    logging.getLogger("rdkafka.admin").setLevel(logging.CRITICAL)
     for chatty in ("quixstreams", "rdkafka", "werkzeug"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
 
@@ -93,7 +100,7 @@ class FoldRepeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record becomes a line."""
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING or not getattr(record, "fold", True):  # `extra={"fold": False}`
             return True
         key = (record.name, str(record.msg))
         now_s = time.monotonic()

@@ -1,0 +1,5 @@
+"""`python -m sensorbus` is the command `sensorbus`."""
+
+from sensorbus.cli import main
+
+main()

@@ -1,0 +1,130 @@
+"""Reads topics as they stand: sizes, last records, new records. Nothing is committed or changed."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from sensorbus.contract.errors import TopicError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import BY_NAME, Topic
+from sensorbus.runtime import kafka
+from sensorbus.runtime.logs import escape
+
+# The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
+# partition and at least one record before it, so this far back there is a record if there is one at all.
+_MARKERS_LOOKED_PAST: Final = 100
+_POLL_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicState:
+    """What stands in a topic: `offsets` counts transaction markers too; `last_append_ms` is None when it is empty."""
+
+    name: str
+    partitions: int
+    offsets: int
+    last_append_ms: int | None
+
+
+def topic_by_name(settings: Settings, name: str) -> Topic:
+    """Return the topic of that name, with or without the prefix; `TopicError` names the known ones."""
+    topic = BY_NAME.get(name.removeprefix(settings.topic_prefix) if settings.topic_prefix else name)
+    if topic is None:
+        raise TopicError(f"{name} is not a topic of sensorbus; there are: {', '.join(BY_NAME)}")
+    return topic
+
+
+def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[TopicPartition]:
+    """Return the topic's partitions; `TopicError` when it does not exist."""
+    name = settings.topic_name(topic)
+    metadata = kafka.cluster_metadata(settings, consumer).topics.get(name)
+    if metadata is None or metadata.error is not None or not metadata.partitions:
+        raise TopicError(f"topic {name} does not exist; `sensorbus topics create` makes it")
+    return [TopicPartition(name, number) for number in sorted(metadata.partitions)]
+
+
+def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:
+    """Return the topic's size and the time of its last record."""
+    held, starts = 0, []
+    all_partitions = partitions(settings, consumer, topic)
+    for partition in all_partitions:
+        low, high = _watermarks(settings, consumer, partition)
+        held += high - low
+        if high > low:
+            starts.append(TopicPartition(partition.topic, partition.partition, max(low, high - _MARKERS_LOOKED_PAST)))
+    last_append_ms = max((message.timestamp()[1] for message in read_to_end(settings, consumer, starts)), default=None)
+    return TopicState(
+        name=settings.topic_name(topic), partitions=len(all_partitions), offsets=held, last_append_ms=last_append_ms
+    )
+
+
+def read_to_end(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Iterator[Message]:
+    """Yield every record from the given offsets to the end as it is now; needs `enable.partition.eof`."""
+    consumer.assign(starts)
+    pending = {(start.topic, start.partition) for start in starts}
+    deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
+    while pending:
+        message = consumer.poll(_POLL_S)
+        if message is None:
+            if time.monotonic() > deadline_s:
+                raise kafka.unavailable(settings, KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001  # its name
+            continue
+        deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
+        error = message.error()
+        if error is None:
+            yield message
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
+            pending.discard((message.topic(), message.partition()))
+        elif not error.retriable():
+            raise TopicError(f"topic {message.topic()}[{message.partition()}] cannot be read: {error.str()}")
+    consumer.unassign()
+
+
+def tail(  # noqa: PLR0913  # what to read, how much of it, until when
+    settings: Settings, consumer: Consumer, topic: Topic, *, last: int | None, follow: bool, stop: Event
+) -> Iterator[Message]:
+    """Yield the `last` records of each partition (None: all of them), by append time, then new ones as they come."""
+    starts = []
+    for partition in partitions(settings, consumer, topic):
+        low, high = _watermarks(settings, consumer, partition)
+        offset = low if last is None else max(low, high - last - (_MARKERS_LOOKED_PAST if last else 0))
+        starts.append(TopicPartition(partition.topic, partition.partition, offset))
+    held = sorted(read_to_end(settings, consumer, starts), key=lambda message: message.timestamp()[1])
+    yield from held if last is None else held[len(held) - last :] if last else ()
+    if not follow:
+        return
+    ends = {start.partition: start.offset for start in starts}
+    for message in held:
+        ends[message.partition()] = max(ends[message.partition()], message.offset() + 1)
+    consumer.assign([TopicPartition(settings.topic_name(topic), number, offset) for number, offset in ends.items()])
+    while not stop.is_set():
+        message = consumer.poll(_POLL_S)
+        if message is not None and message.error() is None:
+            yield message
+
+
+def line(message: Message) -> str:
+    """Return a record as one line for people: time, place, key, value, headers; nothing in it can break the line."""
+    seconds, milliseconds = divmod(max(0, message.timestamp()[1]), 1000)
+    clock = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+    headers = "".join(f" {name}={_text(value)}" for name, value in message.headers() or ())
+    place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+    return escape(f"{clock} {place} {_text(message.key())} {_text(message.value())}{headers}")
+
+
+def _text(raw: bytes | str | None) -> str:
+    if raw is None:
+        return "null"
+    return raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
+
+
+def _watermarks(settings: Settings, consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    try:
+        low, high = consumer.get_watermark_offsets(partition, timeout=kafka.REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+    return low, high
