@@ -1,12 +1,14 @@
-"""The command `sensorbus`: up, topics, doctor, tail.
+"""The command `sensorbus`: up, topics, doctor, tail, verify.
 
 What is read here from the command line wins over the environment. Exit codes: 0, 1 (something is wrong),
 2 (a setting or an option cannot be used).
 """
 
 import contextlib
+import functools
 import logging
 import os
+import re
 import shutil
 import socket
 import sys
@@ -21,12 +23,14 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from sensorbus import doctor as examination
 from sensorbus import records
+from sensorbus import verify as verification
 from sensorbus.broker import WELL_KNOWN_PORT, EmbeddedBroker, seconds_held
-from sensorbus.contract.errors import PortInUseError, SensorbusError
+from sensorbus.contract.errors import PortInUseError, SensorbusError, SettingsError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.topics import TOPICS
 from sensorbus.runtime import kafka, process
@@ -139,6 +143,37 @@ def tail(
     with contextlib.closing(kafka.consumer(settings, "tail", **{"enable.partition.eof": True})) as consumer:
         for message in records.tail(settings, consumer, wanted, last=None if all_ else last, follow=follow, stop=stop):
             typer.echo(records.line(message))
+
+
+@app.command()
+def verify(
+    since: Annotated[
+        str | None,
+        typer.Option(help="How far back by append time: 90s, 10m, 2h, 1d. Without it: all that Kafka holds."),
+    ] = None,
+) -> None:
+    """Recompute the results from `sensor` and compare; exit code 1 when the output topics say something else."""
+    settings = process.start("verify")
+    since_ms = None if since is None else wall_clock_ms() - _duration_ms(since)
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    progress = Progress(*Progress.get_default_columns(), TextColumn("{task.completed} readings"), transient=True)
+    with contextlib.closing(kafka.consumer(settings, "verify", **options)) as consumer, progress:
+        task = progress.add_task("verify", total=None)
+        advance = functools.partial(progress.update, task)
+        comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
+    table = Table("", "topic", "expected", "found", "missing", "different", "duplicated", "late", box=None)
+    for row in comparisons:
+        numbers = (row.expected, row.found, row.missing, row.different, row.duplicated, row.late)
+        table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
+    Console().print(table)
+    sys.exit(0 if all(row.is_true for row in comparisons) else 1)
+
+
+def _duration_ms(text: str) -> int:
+    match = re.fullmatch(r"(\d+)(s|m|h|d)", text)
+    if match is None:
+        raise SettingsError(f"--since {text!r} cannot be used: say a number with s, m, h or d, e.g. 10m")
+    return int(match[1]) * {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[match[2]]
 
 
 def _check_port_free(settings: Settings) -> None:

@@ -195,6 +195,14 @@ def encode_key(device_id: str) -> bytes:
     return device_id.encode()
 
 
+def has_device_key(key: bytes | None, device_id: str) -> bool:
+    """Tell whether a record of `sensor` is under its device's key.
+
+    If not, it is no reading yet: job `alert` sends it again under the right one (docs/decisions/0004-foreign-keys.md).
+    """
+    return key is not None and key == device_id.encode()
+
+
 def is_alert(reading: Reading, threshold_kelvin: float) -> bool:
     """Tell whether the reading is above the threshold (equal is not above)."""
     return kelvin_from_celsius(reading.celsius) > threshold_kelvin
