@@ -1,4 +1,4 @@
-"""The command `sensorbus`: up, topics, doctor, tail, verify.
+"""The command `sensorbus`: up, topics, doctor, tail, verify, dead-letter.
 
 What is read here from the command line wins over the environment. Exit codes: 0, 1 (something is wrong),
 2 (a setting or an option cannot be used).
@@ -22,12 +22,13 @@ from threading import Event
 from typing import Annotated, Final
 
 import typer
+from confluent_kafka import Consumer
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
+from sensorbus import dead_letters, records
 from sensorbus import doctor as examination
-from sensorbus import records
 from sensorbus import verify as verification
 from sensorbus.broker import WELL_KNOWN_PORT, EmbeddedBroker, seconds_held
 from sensorbus.contract.errors import PortInUseError, SensorbusError, SettingsError
@@ -48,6 +49,8 @@ app = typer.Typer(
 )
 topics_app = typer.Typer(help="The topics of the bus.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
+dead_letter_app = typer.Typer(help="Records that could not be read.", no_args_is_help=True)
+app.add_typer(dead_letter_app, name="dead-letter")
 
 
 def main() -> None:
@@ -106,7 +109,7 @@ def topics_create() -> None:
 def topics_list() -> None:
     """List the topics: partitions, offsets held, who writes them and what."""
     settings = process.start("topics")
-    consumer = kafka.consumer(settings, "topics", **{"enable.partition.eof": True})
+    consumer = _consumer_to_end(settings, "topics")
     table = Table("topic", "partitions", "offsets", "written by", "value", box=None)
     with contextlib.closing(consumer):
         for topic in TOPICS:
@@ -140,7 +143,7 @@ def tail(
     stop = process.stop_on_signals()
     settings = process.start("tail")
     wanted = records.topic_by_name(settings, topic)
-    with contextlib.closing(kafka.consumer(settings, "tail", **{"enable.partition.eof": True})) as consumer:
+    with contextlib.closing(_consumer_to_end(settings, "tail")) as consumer:
         for message in records.tail(settings, consumer, wanted, last=None if all_ else last, follow=follow, stop=stop):
             typer.echo(records.line(message))
 
@@ -155,9 +158,8 @@ def verify(
     """Recompute the results from `sensor` and compare; exit code 1 when the output topics say something else."""
     settings = process.start("verify")
     since_ms = None if since is None else wall_clock_ms() - _duration_ms(since)
-    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
     progress = Progress(*Progress.get_default_columns(), TextColumn("{task.completed} readings"), transient=True)
-    with contextlib.closing(kafka.consumer(settings, "verify", **options)) as consumer, progress:
+    with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
         task = progress.add_task("verify", total=None)
         advance = functools.partial(progress.update, task)
         comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
@@ -167,6 +169,38 @@ def verify(
         table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
     Console().print(table)
     sys.exit(0 if all(row.is_true for row in comparisons) else 1)
+
+
+@dead_letter_app.command("export")
+def dead_letter_export(
+    file: Annotated[Path, typer.Argument(help="Where to write; one JSON line per letter.")],
+) -> None:
+    """Write the letters that were not sent back yet to a file, to repair their values there."""
+    settings = process.start("dead-letter")
+    with contextlib.closing(_consumer_to_end(settings, "dead-letter")) as consumer:
+        letters = dead_letters.open_letters(settings, consumer)
+    file.write_bytes(b"".join(line + b"\n" for line in dead_letters.export(letters)))
+    typer.echo(f"{len(letters)} letters in {file}")
+
+
+@dead_letter_app.command("replay")
+def dead_letter_replay(
+    repaired: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="An edited export: send these values.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be sent, and send nothing.")] = False,
+) -> None:
+    """Send letters back to their topic, each once: those that can be read by now, or the repaired ones."""
+    settings = process.start("dead-letter")
+    values = None if repaired is None else dead_letters.repaired_values(repaired.read_bytes().splitlines())
+    with contextlib.closing(_consumer_to_end(settings, "dead-letter")) as consumer:
+        done = dead_letters.replay(settings, consumer, wall_clock_ms, values, dry_run=dry_run)
+    typer.echo(f"{'would send' if dry_run else 'sent'} {done.sent}; {done.still_refused} cannot be read and stay")
+
+
+def _consumer_to_end(settings: Settings, part: str) -> Consumer:
+    """Return a consumer for what stands in topics now, from the beginning when asked for what is gone."""
+    return kafka.consumer(settings, part, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
 
 
 def _duration_ms(text: str) -> int:

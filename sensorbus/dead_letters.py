@@ -1,0 +1,171 @@
+"""Dead letters: reads them, writes them to a file for repair, sends them back once.
+
+A replay is one transaction per batch: the record on its source topic and a marker in `dead-letter` that names the
+letter become visible together or not at all, so a letter is sent back at most once, whatever is killed when.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+
+from sensorbus import records
+from sensorbus.contract import messages
+from sensorbus.contract.errors import InvalidMessageError, SettingsError, TopicError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
+from sensorbus.runtime import kafka
+from sensorbus.runtime.clock import ClockMs
+
+#: The marker's header: the letter that was sent back, as `partition@offset` of `dead-letter`.
+MARKER_HEADER: Final = "replayed"
+#: The header of the record that was sent back: the same place.
+ORIGIN_HEADER: Final = "replayed.from"
+_OUR_HEADERS: Final = frozenset(
+    {"source.topic", "source.partition", "source.offset", "error.kind", "error.message", ORIGIN_HEADER}
+)
+_BATCH: Final = 500
+_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One record that could not be read: `place` is its `partition@offset` in `dead-letter`."""
+
+    place: str
+    source_topic: str
+    kind: str
+    reason: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]  # as received, without ours
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """What a replay did, in letters."""
+
+    sent: int = 0
+    still_refused: int = 0
+
+
+def open_letters(settings: Settings, consumer: Consumer) -> list[DeadLetter]:
+    """Return the letters that were not sent back yet, oldest first per partition."""
+    letters: dict[str, DeadLetter] = {}
+    replayed: set[str] = set()
+    starts = [
+        TopicPartition(one.topic, one.partition, OFFSET_BEGINNING)
+        for one in records.partitions(settings, consumer, DEAD_LETTER)
+    ]
+    for message in records.read_to_end(settings, consumer, starts):
+        headers = dict(message.headers() or ())
+        if MARKER_HEADER in headers:
+            replayed.add((headers[MARKER_HEADER] or b"").decode())
+        elif "source.topic" in headers:
+            letter = _letter(message, headers)
+            letters[letter.place] = letter
+    return [letter for place, letter in letters.items() if place not in replayed]
+
+
+def export(letters: Iterable[DeadLetter]) -> Iterator[bytes]:
+    """Yield one JSON line per letter; a value that is not UTF-8 stands as `value_base64`."""
+    for letter in letters:
+        row: dict[str, Any] = {"place": letter.place, "topic": letter.source_topic, "error": letter.reason}
+        try:
+            row["value"] = None if letter.value is None else letter.value.decode()
+        except UnicodeDecodeError:
+            row["value_base64"] = base64.b64encode(letter.value or b"").decode()
+        yield orjson.dumps(row)
+
+
+def repaired_values(lines: Iterable[bytes]) -> dict[str, bytes]:
+    """Return the values of an edited export by place; raises `SettingsError` naming the line."""
+    values = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+            value = base64.b64decode(row["value_base64"]) if "value_base64" in row else (row["value"] or "").encode()
+            values[str(row["place"])] = value
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SettingsError(f"line {number} is not a line of `sensorbus dead-letter export`: {error!r}") from None
+    return values
+
+
+def replay(
+    settings: Settings, consumer: Consumer, now_ms: ClockMs, repaired: Mapping[str, bytes] | None, *, dry_run: bool
+) -> Replay:
+    """Send back the letters that can be read now, or those of `repaired` with their new values; each once.
+
+    `consumer` must be `read_committed` with `enable.partition.eof`. Without `repaired`, a letter can have become
+    readable by a change of settings (zone, clock limit). A second replay at the same time fences the first one.
+    """
+    done = Replay()
+    producer = None if dry_run else _transactional_producer(settings)
+    readable = []
+    for letter in open_letters(settings, consumer):  # after the fencing, so that nothing is sent between the two
+        if repaired is not None and letter.place not in repaired:
+            continue
+        value = letter.value if repaired is None else repaired[letter.place]
+        device_id = _device_id(settings, letter, value, now_ms())
+        if device_id is None:
+            done.still_refused += 1
+        else:
+            readable.append((letter, value, device_id))
+    for first in range(0, len(readable), _BATCH):
+        batch = readable[first : first + _BATCH]
+        if producer is not None:
+            _send(settings, producer, batch)
+        done.sent += len(batch)
+    return done
+
+
+def _letter(message: Message, headers: Mapping[str, bytes | None]) -> DeadLetter:
+    return DeadLetter(
+        place=f"{message.partition()}@{message.offset()}",
+        source_topic=(headers["source.topic"] or b"").decode(),
+        kind=(headers.get("error.kind") or b"").decode(),
+        reason=(headers.get("error.message") or b"").decode(errors="replace"),
+        key=message.key(),
+        value=message.value(),
+        headers=tuple((name, value) for name, value in message.headers() or () if name not in _OUR_HEADERS),
+    )
+
+
+def _device_id(settings: Settings, letter: DeadLetter, value: bytes | None, now_ms: int) -> str | None:
+    """Return the device of a value that its source topic takes now, or None."""
+    try:
+        if letter.source_topic == settings.topic_name(SENSOR):
+            return messages.parse_reading(value, now_ms, settings.time_rules).device_id
+        if letter.source_topic == settings.topic_name(ALERT):
+            return messages.parse_alert(value, now_ms, settings.time_rules).device_id
+    except InvalidMessageError:
+        pass
+    return None
+
+
+def _transactional_producer(settings: Settings) -> Producer:
+    identity = f"{settings.topic_prefix}sensorbus.dead-letter.replay"
+    producer = kafka.producer(settings, "dead-letter", **{"transactional.id": identity})
+    try:
+        producer.init_transactions(_TIMEOUT_S)
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+    return producer
+
+
+def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLetter, bytes | None, str]]) -> None:
+    markers = settings.topic_name(DEAD_LETTER)
+    try:
+        producer.begin_transaction()
+        for letter, value, device_id in batch:
+            headers = [*letter.headers, (ORIGIN_HEADER, letter.place.encode())]
+            producer.produce(letter.source_topic, value, messages.encode_key(device_id), headers=headers)
+            producer.produce(markers, None, letter.key, headers=[(MARKER_HEADER, letter.place.encode())])
+        producer.commit_transaction(_TIMEOUT_S)
+    except KafkaException as error:
+        raise TopicError(f"letters could not be sent back, none of this batch was: {error.args[0].str()}") from None
