@@ -59,6 +59,7 @@ class Expected:
     counts: dict[Window, int] = field(default_factory=dict)
     averages: dict[Window, float] = field(default_factory=dict)
     dead_letters: set[tuple[int, int]] = field(default_factory=set)  # (partition, offset) on `sensor`
+    earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
     late_readings: int = 0
     late_alerts: int = 0
 
@@ -138,7 +139,11 @@ def expect(settings: Settings, readings: Iterable[Message], since_ms: int) -> Ex
             continue  # job alert sends it again under its device's key
         expected.readings += counted
         _, means, late = averages.add(reading.device_id, reading.event_time_ms, reading.celsius)
-        expected.averages.update({(reading.device_id, start): mean for start, mean in means.items()} if counted else {})
+        results = {(reading.device_id, start): mean for start, mean in means.items()}
+        if counted:
+            expected.averages.update(results)
+        else:
+            expected.earlier.update(results, [(reading.device_id, reading.event_time_ms)])
         expected.late_readings += late and counted
         kelvin = kelvin_from_celsius(reading.celsius)
         if kelvin > settings.alert_threshold_kelvin:
@@ -159,14 +164,16 @@ def compare(
         message for message in outputs[DEAD_LETTER] if _source_topic(message) == settings.topic_name(SENSOR)
     ]
     return [
-        _compare_alerts(settings, expected, outputs[ALERT], until_ms),
+        _compare_alerts(settings, expected, outputs[ALERT], since_ms, until_ms),
         _compare_counts(expected, outputs[ALERT_COUNT], until_ms),
         _compare_averages(expected, outputs[AVG_TEMP], since_ms, until_ms),
         _compare_dead_letters(expected, dead_letters),
     ]
 
 
-def _compare_alerts(settings: Settings, expected: Expected, found: list[Message], until_ms: int) -> Comparison:
+def _compare_alerts(
+    settings: Settings, expected: Expected, found: list[Message], since_ms: int, until_ms: int
+) -> Comparison:
     row = Comparison(kind="alert", expected=expected.alerts.total())
     seen: Counter[tuple[str, str, float, float, float]] = Counter()
     for message in found:
@@ -174,8 +181,9 @@ def _compare_alerts(settings: Settings, expected: Expected, found: list[Message]
         identity = (alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin)
         if identity in expected.alerts:
             seen[identity] += 1
-        elif message.timestamp()[1] <= until_ms:
-            row.different += 1
+        else:
+            window = (alert.device_id, alert.event_time_ms)
+            row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
     row.found = (seen & expected.alerts).total()
     row.missing = (expected.alerts - seen).total()
     row.duplicated = (seen - expected.alerts).total()
@@ -206,8 +214,7 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
         window = (mean.device_id, mean.start_ms)
         wanted = expected.averages.get(window)
         if wanted is None:
-            # The reading that closed it may be older than `since_ms`, or newer than the snapshot.
-            row.different += since_ms == 0 and message.timestamp()[1] <= until_ms
+            row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
             continue
         seen[window] += 1
         if not math.isclose(wanted, mean.avg_celsius, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_RELATIVE_TOLERANCE):
@@ -216,6 +223,11 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
     row.missing = len(expected.averages.keys() - seen.keys())
     row.duplicated = seen.total() - len(seen)
     return row
+
+
+def _needs_a_reason(expected: Expected, window: Window, message: Message, since_ms: int, until_ms: int) -> bool:
+    """Tell whether a result that is not expected is wrong: neither of earlier readings nor of later ones."""
+    return window not in expected.earlier and window[1] >= since_ms and message.timestamp()[1] <= until_ms
 
 
 def _compare_dead_letters(expected: Expected, found: list[Message]) -> Comparison:
