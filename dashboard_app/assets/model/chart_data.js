@@ -1,0 +1,227 @@
+// What the chart shows: model and choices in, Plotly's traces and layout out. Touches no page.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const MOST_LINES = 10;
+  const MOST_GROUPED = 100;
+  const HOTTEST_SHOWN = 5;
+  const POINTS_PER_LINE = 400;
+  const MOST_MARKERS = 500;
+  const THRESHOLD_REACH_K = 10;
+  const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
+  const COLOURS = 7;
+
+  /** Return {colour: index of the series token, dash} of a device; stable while the page lives. */
+  function style(device) {
+    return { token: `series-${device.colour % COLOURS}`, dash: DASHES[Math.floor(device.colour / COLOURS) % DASHES.length] };
+  }
+
+  /** Return text that Plotly shows as it is: it would read tags and entities. */
+  function escape(text) {
+    return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  }
+
+  /** Return how many devices are drawn how: "lines", "grouped" or "overview". */
+  function mode(number) {
+    if (number <= MOST_LINES) return "lines";
+    return number <= MOST_GROUPED ? "grouped" : "overview";
+  }
+
+  /** Return the ids whose readings the chart needs. */
+  function wanted(model, ids) {
+    return mode(ids.length) === "overview" ? hottest(model, ids) : ids;
+  }
+
+  function hottest(model, ids) {
+    const best = [];
+    for (const id of ids) {
+      const device = model.devices.get(id);
+      if (best.length === HOTTEST_SHOWN && device.celsius <= best.at(-1).celsius) continue;
+      if (model.nowMs - device.heardMs > bus.model.STALE_PERIODS * model.config.reading_period_ms) continue;
+      best.push(device);
+      best.sort((a, b) => b.celsius - a.celsius);
+      best.length = Math.min(best.length, HOTTEST_SHOWN);
+    }
+    return best.map((device) => device.id).sort(bus.model.byName);
+  }
+
+  /**
+   * Return {mode, traces, layout, drawn: [id], points, note}.
+   *
+   * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null}.
+   */
+  function build(model, view) {
+    const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids), points: 0,
+      low: Infinity, high: -Infinity };
+    const span = { fromMs: view.zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: view.zoom?.toMs ?? view.nowMs };
+    const context = { ...view, ...span, offsetMs: bus.format.zoneOffsetMs(view.nowMs, view.zone) };
+    if (chart.mode === "overview" && model.overview) addBands(chart, model.overview, context);
+    if (chart.mode === "grouped") addGroups(chart, model, context);
+    else for (const id of chart.drawn) addLine(chart, model, id, context);
+    if (chart.mode !== "overview") addMarkers(chart, model, context);
+    chart.layout = layout(chart, model, context);
+    chart.note = note(chart, model, view);
+    return chart;
+  }
+
+  /** Push a device's points onto x and y, None where readings are missing. */
+  function addPoints(chart, model, id, context, x, y) {
+    const { series } = model.devices.get(id);
+    const gapMs = bus.model.STALE_PERIODS * model.config.reading_period_ms;
+    const reachMs = context.toMs - context.fromMs; // a zoomed view has its surroundings, so a pan shows no hole
+    const fromMs = context.zoom ? context.fromMs - reachMs : context.fromMs - gapMs;
+    const toMs = context.zoom ? Math.min(context.nowMs, context.toMs + reachMs) : context.toMs;
+    const bucketMs = (toMs - fromMs) / POINTS_PER_LINE;
+    let beforeMs = null;
+    for (const index of bus.series.pick(series, fromMs, toMs, POINTS_PER_LINE)) {
+      const ms = series.tMs[index];
+      if (beforeMs !== null && ms - beforeMs > Math.max(gapMs, bucketMs * 2)) {
+        x.push(ms + context.offsetMs);
+        y.push(null);
+      }
+      x.push(ms + context.offsetMs);
+      y.push(reach(chart, series.celsius[index], context.unit));
+      beforeMs = ms;
+    }
+  }
+
+  /** Return a value in the unit, and widen what the axis must hold. */
+  function reach(chart, celsius, unit) {
+    chart.low = Math.min(chart.low, celsius);
+    chart.high = Math.max(chart.high, celsius);
+    chart.points += 1;
+    return Number(bus.format.toUnit(celsius, unit).toFixed(2));
+  }
+
+  function addLine(chart, model, id, context) {
+    const x = [];
+    const y = [];
+    addPoints(chart, model, id, context, x, y);
+    const { token, dash } = style(model.devices.get(id));
+    chart.traces.push({
+      type: "scatter", mode: "lines", x, y, name: escape(id), connectgaps: false,
+      line: { color: context.colours[token], dash, width: 1.75 }, hovertemplate: hover(context.unit),
+    });
+  }
+
+  /** One trace per colour, its devices parted by gaps: a tenth of what a trace per device costs. */
+  function addGroups(chart, model, context) {
+    const groups = new Map();
+    for (const id of chart.drawn) {
+      const { token } = style(model.devices.get(id));
+      if (!groups.has(token)) groups.set(token, { x: [], y: [], text: [] });
+      const { x, y, text } = groups.get(token);
+      addPoints(chart, model, id, context, x, y);
+      x.push(x.at(-1) ?? null);
+      y.push(null);
+      const name = escape(id);
+      while (text.length < x.length) text.push(name);
+    }
+    for (const [token, { x, y, text }] of groups) {
+      chart.traces.push({
+        type: "scatter", mode: "lines", x, y, text, name: "", connectgaps: false, opacity: 0.85,
+        line: { color: context.colours[token], width: 1.25 },
+        hovertemplate: `%{text}<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>%{x|%H:%M:%S}<extra></extra>`,
+      });
+    }
+  }
+
+  function hover(unit) {
+    return `%{fullData.name}<br>%{y:.2f} ${bus.format.SYMBOLS[unit]}<br>%{x|%H:%M:%S}<extra></extra>`;
+  }
+
+  /** Add the fleet's lowest, 10 %, median, 90 % and highest per second. */
+  function addBands(chart, overview, context) {
+    const x = overview.t.map((ms) => ms + context.offsetMs);
+    const line = (values, width, fill, colour, name, edge = colour) => ({
+      type: "scatter", mode: "lines", x, name, line: { width, color: edge }, fill, fillcolor: colour, hoverinfo: "skip",
+      y: values.map((celsius) => (celsius === null ? null : reach(chart, celsius, context.unit))),
+    });
+    const { band, "band-core": core, text } = context.colours;
+    chart.traces.push(
+      line(overview.min, 1, "none", band, "lowest", context.colours["series-0"]),
+      line(overview.max, 1, "tonexty", band, "highest", context.colours["series-0"]),
+      line(overview.p10, 0, "none", core, "10 %"),
+      line(overview.p90, 0, "tonexty", core, "90 %"),
+      { ...line(overview.median, 2, "none", text, "median"), hoverinfo: "all", hovertemplate: hover(context.unit) },
+    );
+  }
+
+  /** Mark alerts by shape, so that they are told apart without colour. */
+  function addMarkers(chart, model, context) {
+    const rows = [];
+    for (const id of chart.drawn) {
+      const { series } = model.devices.get(id);
+      for (const index of bus.series.pick(series, context.fromMs, context.toMs, POINTS_PER_LINE)) {
+        if (bus.model.isHigh(model, series.celsius[index])) rows.push([series.tMs[index], series.celsius[index], id]);
+      }
+    }
+    rows.sort((a, b) => a[0] - b[0]);
+    const shown = rows.slice(-MOST_MARKERS);
+    chart.traces.push({
+      type: "scatter", mode: "markers", name: "alert", text: shown.map((row) => escape(row[2])),
+      x: shown.map((row) => row[0] + context.offsetMs),
+      y: shown.map((row) => Number(bus.format.toUnit(row[1], context.unit).toFixed(2))),
+      marker: { symbol: "triangle-up", size: 7, color: context.colours.high,
+        line: { color: context.colours.surface, width: 1 } },
+      hovertemplate: `%{text}, alert<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>%{x|%H:%M:%S}<extra></extra>`,
+    });
+  }
+
+  /** Return the axis' bounds in the unit: whole steps, so that it does not creep with every reading. */
+  function bounds(chart, thresholdCelsius, unit) {
+    if (chart.low > chart.high) return [thresholdCelsius - 10, thresholdCelsius + 5].map((c) => bus.format.toUnit(c, unit));
+    let { low, high } = chart;
+    const near = Math.max(THRESHOLD_REACH_K, high - low);
+    if (thresholdCelsius > high && thresholdCelsius - high <= near) high = thresholdCelsius;
+    if (thresholdCelsius < low && low - thresholdCelsius <= near) low = thresholdCelsius;
+    const step = high - low > 50 ? 10 : high - low > 20 ? 5 : 2;
+    const steps = [Math.floor((low - step * 0.15) / step) * step, Math.ceil((high + step * 0.15) / step) * step];
+    return steps.map((celsius) => bus.format.toUnit(celsius, unit));
+  }
+
+  function layout(chart, model, context) {
+    const { colours, unit } = context;
+    const thresholdCelsius = model.config.threshold_kelvin - 273.15;
+    const font = { color: colours["text-quiet"], size: 12 };
+    return {
+      autosize: true, showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "sensorbus",
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 56, r: 14, t: 8, b: 30 },
+      font: { ...font, family: "system-ui, sans-serif" },
+      hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
+      xaxis: {
+        type: "date", range: [context.fromMs + context.offsetMs, context.toMs + context.offsetMs], tickformat: "%H:%M:%S",
+        nticks: 6, gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font, fixedrange: false,
+      },
+      yaxis: {
+        range: context.zoom?.y ?? bounds(chart, thresholdCelsius, unit), ticksuffix: ` ${bus.format.SYMBOLS[unit]}`,
+        nticks: 7, gridcolor: colours.grid, zeroline: false, automargin: true, tickfont: font, fixedrange: false,
+      },
+      ...threshold(bus.format.toUnit(thresholdCelsius, unit), unit, colours),
+    };
+  }
+
+  /** Return the line's shape and its words, on a ground of their own so that lines behind do not strike them out. */
+  function threshold(value, unit, colours) {
+    const line = { color: colours.high, width: 1.25, dash: "dash" };
+    return {
+      shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, layer: "above", line }],
+      annotations: [{
+        xref: "paper", x: 0.004, y: value, xanchor: "left", yanchor: "bottom", yshift: 2, showarrow: false, borderpad: 2,
+        text: `alert above ${value.toFixed(2)} ${bus.format.SYMBOLS[unit]}`, bgcolor: colours.surface, opacity: 0.9,
+        font: { color: colours.high, size: 12 },
+      }],
+    };
+  }
+
+  function note(chart, model, view) {
+    const number = bus.format.plural(view.ids.length, "device");
+    if (chart.mode === "lines") return "One line per device; ▲ marks alerts.";
+    if (chart.mode === "grouped") return `${number} in the colours of their cards; ▲ marks alerts. Choose up to ${MOST_LINES} for a line style each.`;
+    const fleet = bus.format.plural(model.fleet?.devices ?? 0, "device");
+    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second, with the ${chart.drawn.length} hottest lines of the selection.`;
+  }
+
+  bus.chartData = { build, wanted, style, escape, mode, bounds, DASHES };
+})();

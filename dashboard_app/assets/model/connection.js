@@ -1,0 +1,58 @@
+// Whether the dashboard still answers: a state moved by answers and by time. Touches no page.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
+  const HIDDEN_TICK_MS = 10_000;
+  const BACK_SHOWN_MS = 5_000;
+
+  /** Return a fresh state; times are ms of a clock that never goes back. */
+  function create(tickMs, nowMs) {
+    return { tickMs, goodMs: nowMs, everGood: false, lost: false, offline: false, hidden: false, sinceMs: null,
+      attempts: 0, nextMs: 0, back: null, backMs: 0 };
+  }
+
+  /** A good answer came with so many new readings. */
+  function good(connection, nowMs, readings) {
+    if (connection.lost) {
+      connection.back = { readings };
+      connection.backMs = nowMs;
+    }
+    Object.assign(connection, { goodMs: nowMs, everGood: true, lost: false, sinceMs: null, attempts: 0 });
+  }
+
+  /** The page was shown or hidden; a page that comes back gets the time to ask before it calls anything lost. */
+  function visibility(connection, hidden, nowMs) {
+    if (connection.hidden && !hidden) connection.goodMs = Math.max(connection.goodMs, nowMs - connection.tickMs);
+    connection.hidden = hidden;
+  }
+
+  /** Return how long an answer may take before the connection is lost: within 3 s with a tick of 1 s. */
+  function patienceMs(connection) {
+    if (connection.hidden) return HIDDEN_TICK_MS * 3;
+    return Math.max(2_500, connection.tickMs + 1_500);
+  }
+
+  /** Let time pass; return true when it is time to ask anew although the last request is not answered. */
+  function pass(connection, nowMs, online) {
+    connection.offline = !online;
+    const silentMs = nowMs - connection.goodMs;
+    if (!connection.lost && (silentMs > patienceMs(connection) || (!online && silentMs > connection.tickMs))) {
+      Object.assign(connection, { lost: true, sinceMs: connection.goodMs, attempts: 0, back: null });
+      connection.nextMs = nowMs + RETRY_MS[0];
+    }
+    if (connection.back && nowMs - connection.backMs > BACK_SHOWN_MS) connection.back = null;
+    if (!connection.lost || nowMs < connection.nextMs) return false;
+    connection.attempts += 1;
+    connection.nextMs = nowMs + RETRY_MS[Math.min(connection.attempts, RETRY_MS.length - 1)];
+    return true;
+  }
+
+  /** Return how often the interval should fire now. */
+  function intervalMs(connection) {
+    if (connection.lost) return 3_600_000; // `pass` says when to ask
+    return connection.hidden ? Math.max(HIDDEN_TICK_MS, connection.tickMs) : connection.tickMs;
+  }
+
+  bus.connection = { RETRY_MS, create, good, visibility, pass, intervalMs };
+})();

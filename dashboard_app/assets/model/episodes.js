@@ -1,0 +1,44 @@
+// Alerts of a device that follow each other, as one episode. Touches no page.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const MOST = 5_000;
+
+  /** Return an empty record; an alert within `gapMs` of the one before belongs to the same episode. */
+  function create(gapMs) {
+    return { gapMs, all: [], newest: new Map() };
+  }
+
+  /** Count an alert in. A repeat or a late one inside an episode changes no more than its bounds and peak. */
+  function add(episodes, id, ms, celsius) {
+    const episode = episodes.newest.get(id);
+    if (episode && ms >= episode.startMs - episodes.gapMs && ms <= episode.endMs + episodes.gapMs) {
+      episode.startMs = Math.min(episode.startMs, ms);
+      episode.endMs = Math.max(episode.endMs, ms);
+      if (celsius > episode.peakCelsius) episode.peakCelsius = celsius;
+      return;
+    }
+    if (episode && ms < episode.startMs) return; // of an episode that is long over: its alert is on the chart
+    const fresh = { id, startMs: ms, endMs: ms, peakCelsius: celsius };
+    episodes.newest.set(id, fresh);
+    episodes.all.push(fresh);
+    if (episodes.all.length > MOST) episodes.all.splice(0, episodes.all.length - MOST);
+  }
+
+  /** Forget the episodes that ended before `ms`. */
+  function trim(episodes, ms) {
+    episodes.all = episodes.all.filter((episode) => episode.endMs >= ms);
+    for (const [id, episode] of episodes.newest) if (episode.endMs < ms) episodes.newest.delete(id);
+  }
+
+  /** Return the newest `most` episodes of the devices that `wanted(id)` names: going on first, then by end. */
+  function recent(episodes, nowMs, wanted, most) {
+    return episodes.all
+      .filter((episode) => wanted(episode.id))
+      .map((episode) => ({ ...episode, goesOn: nowMs - episode.endMs <= episodes.gapMs }))
+      .sort((a, b) => b.goesOn - a.goesOn || (a.goesOn ? b.startMs - a.startMs : b.endMs - a.endMs))
+      .slice(0, most);
+  }
+
+  bus.episodes = { create, add, trim, recent };
+})();

@@ -1,0 +1,37 @@
+// Says changes of state to screen readers: politely, at most once per 10 s, never ticking numbers.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const { dom } = bus;
+  const EVERY_MS = 10_000;
+  const MOST_NAMED = 3;
+  const before = new Map();
+  const waiting = new Map(); // id -> state
+  let saidMs = -Infinity;
+
+  /** Return the sentence for changes [[id, state], ...]. */
+  function sentence(changes) {
+    const byState = new Map();
+    for (const [id, state] of changes) byState.set(state, [...(byState.get(state) ?? []), id]);
+    return [...byState].map(([state, names]) => {
+      const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : "";
+      return `${state}: ${names.slice(0, MOST_NAMED).join(", ")}${more}.`;
+    }).join(" ");
+  }
+
+  /** Look at the states of the chosen devices and say what changed. */
+  function observe(model, ids, nowMs) {
+    for (const id of ids) {
+      const state = bus.model.state(model, model.devices.get(id), nowMs);
+      const was = before.get(id);
+      before.set(id, state);
+      if (was && was !== state) waiting.set(id, state);
+    }
+    if (waiting.size === 0 || nowMs - saidMs < EVERY_MS) return;
+    saidMs = nowMs;
+    dom.text(dom.by("announcer"), sentence(waiting));
+    waiting.clear();
+  }
+
+  bus.announcer = { observe, sentence };
+})();

@@ -1,0 +1,43 @@
+// Says that a connection is lost, since when, and that it is back.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const { dom } = bus;
+  let shown = "";
+
+  /** Return {kind, text} for the worst of what is wrong, or null. `sinceMs` is by the server's clock. */
+  function message(connection, model, lostSinceMs, zone) {
+    const since = (ms) => (ms === null ? "" : ` since ${bus.format.clock(ms, zone)}`);
+    if (connection.offline) return { kind: "lost", text: `This browser is offline${since(lostSinceMs)}.` };
+    if (connection.lost) return { kind: "lost", text: `Connection to the dashboard lost${since(lostSinceMs)}.` };
+    const kafka = model?.pipeline?.kafka;
+    if (kafka && !kafka.ok) {
+      return { kind: "lost", text: `Kafka at ${kafka.address} cannot be reached${since(kafka.since_ms)}.` };
+    }
+    if (connection.back) {
+      return { kind: "back", text: `Back, caught up ${bus.format.plural(connection.back.readings, "reading")}.` };
+    }
+    return null;
+  }
+
+  /** Draw; only the sentence is announced, not the seconds that tick beside it. */
+  function draw(connection, model, lostSinceMs, zone, retryInMs) {
+    const box = dom.by("banner");
+    const now = message(connection, model, lostSinceMs, zone);
+    const key = now ? now.kind + now.text : "";
+    if (key !== shown) {
+      shown = key;
+      box.replaceChildren();
+      box.className = `banner banner-${now?.kind ?? "none"}`;
+      dom.attribute(box, "role", now?.kind === "lost" ? "alert" : null);
+      dom.show(box, now !== null);
+      if (now) box.append(dom.make("span", "", now.text), dom.make("span", "retry", "", { "aria-hidden": "true" }));
+    }
+    const retry = box.querySelector(".retry");
+    if (!retry) return;
+    const again = connection.lost && !connection.offline ? ` Asking again in ${Math.max(0, Math.ceil(retryInMs / 1000))} s.` : "";
+    dom.text(retry, now.kind === "lost" ? `What you see is as of then.${again}` : "");
+  }
+
+  bus.banner = { draw, message };
+})();

@@ -1,0 +1,264 @@
+// Joins the parts of the page: answers come in, choices come in, everything is drawn from both.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const { dom } = bus;
+  const DRAW_EVERY_MS = 1_000;
+  const WATCH_EVERY_MS = 250;
+  const SORT_EVERY_MS = 5_000;
+  const RANGE_PREFIX = "range-";
+  const page = {
+    model: null, choices: null, connection: null, cursor: null, interval: null, answeredMs: 0, drawnMs: 0,
+    pausedAtMs: null, pausedReceived: 0, frozen: null, tableShown: false, sorted: [], sortedMs: -Infinity, sortKey: "",
+  };
+
+  /** Take an answer (JSON text, or null before the first) in; return the next request for the CURSOR store. */
+  function tick(text, config) {
+    if (!page.model) start(config);
+    if (text === null || text === undefined) return globalThis.dash_clientside.no_update;
+    const answer = JSON.parse(text);
+    if (answer.v !== 1) return reload();
+    const received = bus.model.ingest(page.model, answer, page.pausedAtMs ?? Infinity);
+    page.cursor = answer.cursor;
+    page.answeredMs = performance.now();
+    bus.connection.good(page.connection, page.answeredMs, received);
+    if (page.choices.paused && page.pausedAtMs === null) freeze();
+    draw();
+    return bus.model.request(page.model, page.cursor, wanted());
+  }
+
+  function reload() {
+    location.reload(); // the dashboard was updated: its page understands its answers
+    return globalThis.dash_clientside.no_update;
+  }
+
+  function start(config) {
+    page.model = bus.model.create(config);
+    page.connection = bus.connection.create(config.tick_ms, performance.now());
+    page.interval = config.tick_ms;
+    adopt(bus.choices.read(location.search, bus.theme.stored()));
+    bus.filter.build((devices) => change({ devices }));
+    bus.keyboard.listen((id) => (id === "filter" ? bus.filter.open() : act(id)));
+    bus.chart.listen(draw);
+    bus.theme.onSystemChange = draw;
+    listen();
+    setInterval(watch, WATCH_EVERY_MS);
+    draw();
+  }
+
+  function listen() {
+    addEventListener("popstate", () => {
+      adopt(bus.choices.read(location.search, bus.theme.stored()));
+      settlePause();
+      draw();
+    });
+    document.addEventListener("visibilitychange", () => {
+      bus.connection.visibility(page.connection, document.hidden, performance.now());
+      setInterval_(bus.connection.intervalMs(page.connection));
+      if (!document.hidden) ask();
+    });
+    addEventListener("scroll", () => requestAnimationFrame(drawCards), { passive: true });
+    addEventListener("resize", () => requestAnimationFrame(drawCards));
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.target.closest?.("dialog")) bus.chart.live();
+    });
+    addEventListener("offline", watch);
+    addEventListener("online", () => ask());
+  }
+
+  function adopt(choices) {
+    page.choices = choices;
+    bus.theme.choose(choices.theme);
+    document.documentElement.toggleAttribute("data-kiosk", choices.kiosk);
+  }
+
+  /** Change choices: kept in the address and in this browser, drawn at once. */
+  function change(changes) {
+    if ("unit" in changes) bus.chart.unitChanged();
+    page.choices = { ...page.choices, ...changes };
+    bus.theme.choose(page.choices.theme);
+    history.pushState(null, "", location.pathname + bus.choices.write(page.choices));
+    try {
+      localStorage.setItem(bus.theme.KEY, JSON.stringify(bus.choices.toStore(page.choices)));
+    } catch {
+      // storage is switched off: the address still holds the view
+    }
+    settlePause();
+    draw();
+  }
+
+  /** Do what a control asks for; `id` is the control's. */
+  function act(id) {
+    if (!page.model || !id) return;
+    const { choices } = page;
+    const step = (name, list) => change({ [name]: bus.choices.next(list, choices[name]) });
+    if (id.startsWith(RANGE_PREFIX)) change({ windowS: Number(id.slice(RANGE_PREFIX.length)) });
+    else if (id === "pause") change({ paused: !choices.paused });
+    else if (id === "unit") step("unit", bus.format.UNITS);
+    else if (id === "zone") step("zone", bus.choices.ZONES);
+    else if (id === "theme") step("theme", bus.theme.CHOICES);
+    else if (id === "sort") step("sort", bus.choices.SORTS);
+    else if (id === "export") save();
+    else if (id === "help") dom.by("help-dialog").showModal();
+    else if (id === "live") bus.chart.live();
+    else if (id === "table") {
+      page.tableShown = !page.tableShown;
+      draw();
+    }
+  }
+
+  function save() {
+    const chart = bus.chart.drawn();
+    if (!chart) return;
+    const view = chartView();
+    const zoom = bus.chart.zoomed();
+    bus.exporter.save(page.model, chart, {
+      unit: view.unit, fromMs: zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: zoom?.toMs ?? view.nowMs,
+    });
+  }
+
+  function settlePause() {
+    if (page.choices.paused) {
+      if (page.pausedAtMs === null && page.model.nowMs !== null) freeze();
+    } else {
+      page.pausedAtMs = null;
+      page.frozen = null;
+    }
+  }
+
+  /** Keep the newest readings as they are; what the charts need is held by the series anyway. */
+  function freeze() {
+    page.pausedAtMs = liveMs();
+    page.pausedReceived = page.model.received;
+    const devices = new Map([...page.model.devices].map(([id, device]) => [id, { ...device }]));
+    page.frozen = { ...page.model, devices };
+  }
+
+  /** Return the server's clock, carried on by ours since its last answer. */
+  function liveMs() {
+    return page.model.nowMs === null ? Date.now() : page.model.nowMs + sinceAnswerMs();
+  }
+
+  function sinceAnswerMs() {
+    return page.model.nowMs === null ? 0 : performance.now() - page.answeredMs;
+  }
+
+  function clockMs() {
+    return page.pausedAtMs ?? liveMs();
+  }
+
+  function chosenIds() {
+    const ids = bus.model.selected(page.model, page.choices.devices);
+    return page.frozen ? ids.filter((id) => page.frozen.devices.has(id)) : ids;
+  }
+
+  /** Return the ids in the order of the cards; by heat they move at most once per 5 s. */
+  function cardOrder(ids) {
+    if (page.choices.sort === "name") return ids;
+    const key = `${page.model.generation} ${page.model.order.length} ${page.choices.devices?.join() ?? ""}`;
+    if (key === page.sortKey && performance.now() - page.sortedMs < SORT_EVERY_MS) return page.sorted;
+    const heat = (id) => {
+      const device = page.model.devices.get(id);
+      const state = bus.model.state(page.model, device, clockMs());
+      return state === "OK" || state === "HIGH" ? device.celsius : -Infinity;
+    };
+    page.sorted = [...ids].sort((a, b) => heat(b) - heat(a) || bus.model.byName(a, b));
+    page.sortedMs = performance.now();
+    page.sortKey = key;
+    return page.sorted;
+  }
+
+  function wanted() {
+    const drawn = bus.chart.drawn()?.drawn ?? [];
+    return [...drawn, ...bus.cards.inPage()];
+  }
+
+  function ask() {
+    globalThis.dash_clientside.set_props("tick", { n_intervals: Math.floor(performance.now()), disabled: false });
+  }
+
+  function setInterval_(ms) {
+    if (ms === page.interval) return;
+    page.interval = ms;
+    globalThis.dash_clientside.set_props("tick", { interval: ms });
+  }
+
+  /** Look at the time: is an answer overdue, are ages to be drawn anew? */
+  function watch() {
+    const nowMs = performance.now();
+    if (bus.connection.pass(page.connection, nowMs, navigator.onLine)) ask();
+    setInterval_(bus.connection.intervalMs(page.connection));
+    const late = nowMs - page.drawnMs >= DRAW_EVERY_MS + WATCH_EVERY_MS;
+    if (late && !document.hidden) draw();
+    else drawConnection();
+  }
+
+  function drawConnection() {
+    const { connection } = page;
+    const lostSinceMs = connection.sinceMs === null ? null : liveMs() - (performance.now() - connection.sinceMs);
+    bus.banner.draw(connection, page.model, lostSinceMs, page.choices.zone, connection.nextMs - performance.now());
+    const { pipeline } = page.model;
+    document.documentElement.toggleAttribute("data-lost", connection.lost || pipeline?.kafka.ok === false);
+  }
+
+  function chartView() {
+    const { choices } = page;
+    return { ids: chosenIds(), nowMs: clockMs(), windowMs: choices.windowS * 1000, unit: choices.unit,
+      zone: choices.zone, colours: bus.theme.colours() };
+  }
+
+  /** Draw everything from the model and the choices. */
+  function draw() {
+    page.drawnMs = performance.now();
+    drawConnection();
+    drawControls();
+    const links = bus.diagnosis.links(page.model, page.connection, sinceAnswerMs());
+    bus.pipeline.draw(links, page.model.pipeline);
+    page.trust = {
+      trustCounts: bus.diagnosis.trusted(links, "alert-count") && bus.diagnosis.trusted(links, "alert"),
+      connected: bus.diagnosis.trusted(links, "Kafka"),
+      trustAverages: bus.diagnosis.trusted(links, "avg-temp"),
+    };
+    const view = chartView();
+    bus.filter.draw(page.model, page.choices.devices);
+    bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
+    bus.notice.draw(page.model, page.choices, view.ids, page.connection);
+    bus.chart.draw(page.model, view);
+    bus.chartTable.draw(page.model, bus.chart.drawn().drawn, view, page.tableShown);
+    const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
+    bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone });
+    bus.cards.draw(cardsView(cardOrder(view.ids)));
+    if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
+  }
+
+  function drawCards() {
+    if (page.trust) bus.cards.draw(cardsView(cardOrder(chosenIds())));
+  }
+
+  function cardsView(ids) {
+    return {
+      model: page.model, ids, clockMs: clockMs(), nowMs: liveMs(), unit: page.choices.unit,
+      paused: page.pausedAtMs !== null, ...page.trust,
+      latest: (device) => page.frozen?.devices.get(device.id) ?? device,
+    };
+  }
+
+  function drawControls() {
+    const { choices } = page;
+    dom.text(dom.by("pause-word"), choices.paused ? "Resume" : "Pause");
+    dom.text(dom.by("unit-value"), bus.format.SYMBOLS[choices.unit]);
+    dom.text(dom.by("zone-value"), choices.zone === "utc" ? "UTC" : "local");
+    dom.text(dom.by("theme-value"), choices.theme);
+    dom.text(dom.by("sort-value"), choices.sort === "name" ? "by name" : "hottest first");
+    for (const seconds of bus.choices.RANGES_S) {
+      dom.attribute(dom.by(RANGE_PREFIX + seconds), "aria-pressed", String(seconds === choices.windowS));
+    }
+    dom.text(dom.by("table"), page.tableShown ? "Hide table" : "Show as table");
+    dom.attribute(dom.by("table"), "aria-expanded", String(page.tableShown));
+    const held = page.model.received - page.pausedReceived;
+    dom.text(dom.by("pause-note"), page.pausedAtMs === null ? ""
+      : `paused ${bus.format.duration(liveMs() - page.pausedAtMs)}, ${bus.format.plural(held, "new reading")}`);
+  }
+
+  bus.page = { tick, act };
+})();

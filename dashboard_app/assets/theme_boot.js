@@ -1,0 +1,53 @@
+// The theme: chosen before the first paint, followed when the system changes.
+//
+// It stands in the page's head, and Dash loads it a second time with the other assets; that does nothing.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  if (bus.theme) return;
+
+  const CHOICES = ["system", "light", "dark"];
+  const KEY = "sensorbus";
+  const dark = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
+  let choice = "system";
+  let tokens = null;
+
+  function stored() {
+    try {
+      return JSON.parse(localStorage.getItem(KEY) ?? "{}") ?? {};
+    } catch {
+      return {}; // storage is switched off or holds something else: the defaults serve
+    }
+  }
+
+  function resolved() {
+    return choice === "system" ? (dark?.matches ? "dark" : "light") : choice;
+  }
+
+  /** Show the theme of that name; an unknown one is the system's. */
+  function choose(name) {
+    choice = CHOICES.includes(name) ? name : "system";
+    document.documentElement.dataset.theme = resolved();
+    tokens = null;
+  }
+
+  /** Return the colours in force: {text, grid, high, "series-0", ...}. */
+  function colours() {
+    if (tokens) return tokens;
+    const style = getComputedStyle(document.documentElement);
+    const names = ["text", "text-quiet", "grid", "line", "surface", "surface-raised", "high", "band", "band-core"];
+    for (let index = 0; index < 7; index += 1) names.push(`series-${index}`);
+    tokens = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    return tokens;
+  }
+
+  bus.theme = { CHOICES, KEY, choose, colours, stored, onSystemChange: () => {} };
+  if (typeof document === "undefined") return;
+  const query = new URLSearchParams(location.search);
+  choose(CHOICES.includes(query.get("theme")) ? query.get("theme") : stored().theme);
+  if (query.get("kiosk") === "1") document.documentElement.dataset.kiosk = "1";
+  dark?.addEventListener("change", () => {
+    choose(choice);
+    bus.theme.onSystemChange();
+  });
+})();

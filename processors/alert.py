@@ -1,0 +1,34 @@
+"""Job `alert`: a reading above the threshold becomes an alert.
+
+It also answers for `sensor`: what cannot be read there goes to `dead-letter`, what has a foreign key is sent again.
+"""
+
+from collections.abc import Sequence
+
+from quixstreams.dataframe import StreamingDataFrame
+
+from processors.bus import Bus
+from processors.outputs import Output, write
+from processors.records import NOTHING, Handler, step
+from sensorbus.contract.messages import Reading, alert_from_reading, encode_alert, encode_key, parse_reading
+from sensorbus.contract.topics import ALERT, SENSOR
+from sensorbus.contract.units import kelvin_from_celsius
+
+
+def build(sensor: StreamingDataFrame, bus: Bus) -> None:
+    """Put the job on a dataframe of `sensor`."""
+    run = step(bus, SENSOR, parse_reading, [handler(bus)], answers_for_topic=True)
+    write(sensor.apply(run, expand=True, metadata=True), bus.meter.result)
+
+
+def handler(bus: Bus) -> Handler[Reading]:
+    """Return what the job does with a reading."""
+    alerts, threshold_kelvin = bus.topic(ALERT), bus.settings.alert_threshold_kelvin
+
+    def on_reading(reading: Reading, _state: None) -> Sequence[Output]:
+        kelvin = kelvin_from_celsius(reading.celsius)
+        if kelvin <= threshold_kelvin:
+            return NOTHING
+        return (Output(alerts, encode_key(reading.device_id), encode_alert(alert_from_reading(reading, kelvin))),)
+
+    return on_reading

@@ -1,0 +1,67 @@
+"""Job `alert-count`: with every alert, the new count of each window that it falls in.
+
+A later count of the same `(device_id, start)` replaces the earlier one, so a reader needs no newer alert to see the
+truth: the window that ends now has the count last told, or none was told and it is 0.
+It also answers for `alert`: what cannot be read there goes to `dead-letter`.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.state import State
+
+from processors.bus import Bus
+from processors.outputs import Output, write
+from processors.records import NOTHING, Handler, step
+from processors.windows import (
+    RingRules,
+    Window,
+    add,
+    is_repeat,
+    move_time,
+    open_windows,
+    ring_from_state,
+    state_from_ring,
+)
+from sensorbus.contract.messages import Alert, AlertCount, encode_alert_count, encode_key, parse_alert
+from sensorbus.contract.topics import ALERT, ALERT_COUNT
+
+STATE_KEY: Final = "alert-count"
+
+_log = logging.getLogger(__name__)
+
+
+def build(alert: StreamingDataFrame, bus: Bus) -> None:
+    """Put the job on a dataframe of `alert`."""
+    run = step(bus, ALERT, parse_alert, [handler(bus)], answers_for_topic=True)
+    write(alert.apply(run, expand=True, metadata=True, stateful=True), bus.meter.result)
+
+
+def handler(bus: Bus) -> Handler[Alert]:
+    """Return what the job does with an alert."""
+    settings, meter, counts = bus.settings, bus.meter, bus.topic(ALERT_COUNT)
+    rules = RingRules(settings.alert_count_length_ms, settings.alert_count_step_ms, settings.alert_count_grace_ms)
+    # At least once, job alert may write an alert twice; exactly once, two equal ones are two readings.
+    may_repeat = not bus.exactly_once
+
+    def on_alert(alert: Alert, state: State[str, Any]) -> Sequence[Output]:
+        device_id, timestamp, event_time_ms = alert[:3]
+        ring = ring_from_state(state.get(STATE_KEY), rules)
+        move_time(ring, rules, event_time_ms)
+        if may_repeat and is_repeat(ring, rules, event_time_ms, timestamp):
+            return NOTHING
+        if not add(ring, rules, event_time_ms, 0.0):
+            meter.late()
+            _log.warning("an alert of %s, %s, came after a window of it was closed", device_id, timestamp)
+        state.set(STATE_KEY, state_from_ring(ring, rules))
+        key = encode_key(device_id)
+        windows = open_windows(ring, rules, event_time_ms)
+        return [Output(counts, key, encode_alert_count(_count(device_id, window))) for window in windows]
+
+    return on_alert
+
+
+def _count(device_id: str, window: Window) -> AlertCount:
+    return AlertCount(device_id, window.start_ms, window.end_ms, window.readings)

@@ -1,0 +1,196 @@
+"""One job as a Quix application: how it is configured, run, and how it ends.
+
+The job runs in the main thread (Quix takes SIGTERM and SIGINT there). See docs/streams.md for the reasons and the
+measurements behind the numbers.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from quixstreams import Application
+from quixstreams.exceptions import QuixException
+from quixstreams.models import Topic as QuixTopic
+from quixstreams.models import TopicAdmin, TopicManager
+
+from processors import alert, alert_count, avg_temp, embedded, everything
+from processors.bus import Bus, exactly_once
+from processors.meter import Meter
+from processors.outputs import Payload
+from processors.records import append_time_ms
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, TopicError
+from sensorbus.contract.settings import Settings, variable_name
+from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
+from sensorbus.runtime import health, kafka
+
+Build = Callable[..., None]
+#: Each job: the topics that it reads, and what puts it on their dataframes, in that order.
+JOBS: Final[Mapping[str, tuple[tuple[Topic, ...], Build]]] = {
+    "alert": ((SENSOR,), alert.build),
+    "alert-count": ((ALERT,), alert_count.build),
+    "avg-temp": ((SENSOR,), avg_temp.build),
+    "all": ((SENSOR, ALERT), everything.build),
+}
+
+# A commit is looked for after each poll, so an idle poll must be shorter than the commit interval.
+_POLL_TIMEOUT_S: Final = 0.1
+_STATISTICS_INTERVAL_MS: Final = 1_000
+# A member with a stable id keeps its partitions, and its transaction, through a restart or a broker's outage.
+_STABLE_MEMBER_TIMEOUT_MS: Final = 180_000
+# One without is given up soon, so that the others (or its own next life) go on.
+_DYNAMIC_SESSION_TIMEOUT_MS: Final = 6_000
+_DYNAMIC_TRANSACTION_TIMEOUT_MS: Final = 10_000
+_HEARTBEAT_INTERVAL_MS: Final = 1_500
+_FENCED: Final = (
+    KafkaError._FENCED,  # noqa: SLF001  # librdkafka's own codes have no public name
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def run_job(job: str, settings: Settings, stop: Event) -> None:
+    """Wait for Kafka, make the topics, run until SIGTERM; raises `SensorbusError` with one line for people."""
+    meter = Meter(job)
+    health.serve(settings, meter.why_not_ready)
+    application: list[Application] = []
+
+    def start() -> None:
+        kafka.ensure_topics(settings, job)
+        application.append(build_application(job, settings, meter))
+
+    if not kafka.wait_for_broker(settings, job, stop) or not kafka.retry(start, stop):
+        return
+    _log.info("reads %s", ", ".join(settings.topic_name(topic) for topic in JOBS[job][0]))
+    if not stop.is_set():
+        _run(application[0], settings)
+    meter.publish()
+
+
+def build_application(job: str, settings: Settings, meter: Meter) -> Application:
+    """Return the application with the job on it; raises `BrokerUnavailableError`, `TopicError`."""
+    inputs, build = JOBS[job]
+    try:
+        application = _application(job, settings, meter)
+        topics = {topic.name: _topic(application, settings, topic) for topic in TOPICS}
+        bus = Bus(settings, topics, meter)
+        build(*(application.dataframe(topics[topic.name]) for topic in inputs), bus)
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+    except QuixException as error:
+        raise TopicError(f"job {job} cannot use its topics: {error}; docs/streams.md says what to do") from None
+    return application
+
+
+def consumer_group(job: str, settings: Settings) -> str:
+    """Return the job's consumer group: its offsets, its changelogs and its transactions bear this name."""
+    return f"{settings.topic_prefix}sensorbus.{job}"
+
+
+def _application(job: str, settings: Settings, meter: Meter) -> Application:
+    group = consumer_group(job, settings)
+    options = kafka.client_options(settings, job)
+    servers = options.pop("bootstrap.servers")
+    return Application(
+        servers,
+        consumer_group=group,
+        auto_offset_reset="earliest",  # what was sent before the first start counts too
+        commit_interval=settings.commit_interval_ms / 1000,
+        processing_guarantee="exactly-once" if exactly_once(settings) else "at-least-once",
+        consumer_poll_timeout=min(_POLL_TIMEOUT_S, settings.commit_interval_ms / 1000),
+        consumer_extra_config={**consumer_options(job, settings), "stats_cb": meter.on_consumer_stats, **options},
+        producer_extra_config={**producer_options(job, settings), "stats_cb": meter.on_producer_stats, **options},
+        state_dir=settings.state_dir / job,
+        topic_manager=_topic_manager(servers, group, options, settings),
+        on_consumer_error=_raise_it,
+        on_processing_error=_raise_it,
+        on_producer_error=_raise_it,
+        loglevel=None,
+        broker_availability_timeout=0,  # an outage is waited out in place, or ends in an error that we explain
+    )
+
+
+def _topic_manager(servers: str, group: str, options: Mapping[str, Any], settings: Settings) -> TopicManager:
+    if settings.embedded_broker:
+        return embedded.topic_manager(servers, group, options)
+    # Quix's own would be given the producer's options: statistics that nobody polls, and the transactional id.
+    return TopicManager(TopicAdmin(servers, extra_config=options), group)
+
+
+def consumer_options(job: str, settings: Settings) -> dict[str, Any]:
+    """Return librdkafka's options of the job's consumer."""
+    options: dict[str, Any] = {
+        "isolation.level": "read_committed",
+        "fetch.wait.max.ms": 50,
+        "fetch.message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+        "session.timeout.ms": _DYNAMIC_SESSION_TIMEOUT_MS,
+        "heartbeat.interval.ms": _HEARTBEAT_INTERVAL_MS,
+        "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
+    }
+    if settings.instance_id:
+        options["group.instance.id"] = f"{consumer_group(job, settings)}.{settings.instance_id}"
+        options["session.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS
+    return options
+
+
+def producer_options(job: str, settings: Settings) -> dict[str, Any]:
+    """Return librdkafka's options of the job's producer."""
+    options: dict[str, Any] = {
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+        "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
+    }
+    if exactly_once(settings):
+        options["transaction.timeout.ms"] = _DYNAMIC_TRANSACTION_TIMEOUT_MS
+        if settings.instance_id:
+            options["transactional.id"] = f"{consumer_group(job, settings)}.{settings.instance_id}"
+            options["transaction.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS
+    return options
+
+
+def _topic(application: Application, settings: Settings, topic: Topic) -> QuixTopic:
+    return application.topic(
+        settings.topic_name(topic),
+        key_deserializer="bytes",
+        value_deserializer="bytes",
+        key_serializer="bytes",
+        value_serializer=Payload(),
+        timestamp_extractor=append_time_ms,
+    )
+
+
+def _run(application: Application, settings: Settings) -> None:
+    try:
+        application.run()
+    except (KafkaException, QuixException) as error:
+        raise _explain(error, settings) from error
+
+
+def _explain(error: BaseException, settings: Settings) -> SensorbusError:
+    """Return the line for an error of Kafka's that ends the job."""
+    cause: BaseException | None = error
+    while cause is not None:
+        code = cause.args[0] if cause.args else None
+        if isinstance(code, KafkaError):
+            if code.code() in _FENCED:
+                return SensorbusError(
+                    f"another process took this one's place ({code.str()}): {variable_name('instance_id')}"
+                    f"={settings.instance_id} must be unique among the instances of a job"
+                )
+            return BrokerUnavailableError(
+                f"Kafka at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}) ended the job: "
+                f"{code.name()}: {code.str()}; nothing is lost, start it again"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
+
+
+def _raise_it(_error: Exception, _record: object, _logger: logging.Logger) -> bool:
+    """Let an error end the job without a traceback of its own: `run_job` says it once."""
+    return False

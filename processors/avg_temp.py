@@ -1,0 +1,52 @@
+"""Job `avg-temp`: the mean temperature of every window that closed.
+
+A window closes when a reading of the same device passes its end (and the grace); each `(device_id, start)` comes once.
+The means are exact to the rounding of float sums: a pane's readings in order of arrival, then the panes by `fsum`.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.state import State
+
+from processors.bus import Bus
+from processors.outputs import Output, write
+from processors.records import Handler, step
+from processors.windows import RingRules, Window, add, advance, ring_from_state, state_from_ring
+from sensorbus.contract.messages import AvgTemp, Reading, encode_avg_temp, encode_key, parse_reading
+from sensorbus.contract.topics import AVG_TEMP, SENSOR
+
+STATE_KEY: Final = "avg-temp"
+
+_log = logging.getLogger(__name__)
+
+
+def build(sensor: StreamingDataFrame, bus: Bus) -> None:
+    """Put the job on a dataframe of `sensor`."""
+    run = step(bus, SENSOR, parse_reading, [handler(bus)], answers_for_topic=False)
+    write(sensor.apply(run, expand=True, metadata=True, stateful=True), bus.meter.result)
+
+
+def handler(bus: Bus) -> Handler[Reading]:
+    """Return what the job does with a reading."""
+    settings, meter, means = bus.settings, bus.meter, bus.topic(AVG_TEMP)
+    rules = RingRules(settings.avg_temp_length_ms, settings.avg_temp_step_ms, settings.avg_temp_grace_ms)
+
+    def on_reading(reading: Reading, state: State[str, Any]) -> Sequence[Output]:
+        device_id, timestamp, event_time_ms, celsius = reading
+        ring = ring_from_state(state.get(STATE_KEY), rules)
+        closed = advance(ring, rules, event_time_ms)
+        if not add(ring, rules, event_time_ms, celsius):
+            meter.late()
+            _log.warning("a reading of %s, %s, came after a window of it was closed", device_id, timestamp)
+        state.set(STATE_KEY, state_from_ring(ring, rules))
+        key = encode_key(device_id)
+        return [Output(means, key, encode_avg_temp(_mean(device_id, window))) for window in closed]
+
+    return on_reading
+
+
+def _mean(device_id: str, window: Window) -> AvgTemp:
+    return AvgTemp(device_id, window.start_ms, window.end_ms, window.total / window.readings)

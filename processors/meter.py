@@ -1,0 +1,121 @@
+"""What a job counts, cheaply: plain numbers on the hot path, published to Prometheus about once a second.
+
+One thread, the job's, counts and publishes; `/readyz` and `/metrics` read from another one.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from sensorbus.runtime import metrics
+from sensorbus.runtime.clock import ClockMs, wall_clock_ms
+
+#: The delay is looked at once in so many records: the clock and the histogram cost as much as a parse.
+_DELAY_EVERY_RECORDS: Final = 32
+_TURNING_WITHIN_S: Final = 30.0
+
+
+class Meter:
+    """Counts of one job; librdkafka's statistics, which come out of the job's own polls, are its heartbeat."""
+
+    def __init__(self, job: str, clock_ms: ClockMs = wall_clock_ms) -> None:
+        """Start from zero."""
+        self.job = job
+        self._clock_ms = clock_ms
+        self._records: Counter[str] = Counter()
+        self._results: Counter[str] = Counter()
+        self._dead_letters: Counter[str] = Counter()
+        self._late = 0
+        self._rekeyed = 0
+        self._commits = 0
+        self._until_delay = 0
+        self._append_time_ms = 0
+        self._turned_s = time.monotonic()
+        self._joined = False
+        self._published: Counter[tuple[str, str]] = Counter()
+
+    def record(self, topic: str, append_time_ms: int) -> None:
+        """Count a record that was read."""
+        self._records[topic] += 1
+        self._append_time_ms = append_time_ms
+        self._until_delay -= 1
+        if self._until_delay < 0:
+            self._until_delay = _DELAY_EVERY_RECORDS - 1
+            metrics.JOB_DELAY_SECONDS.labels(self.job).observe(max(0, self._clock_ms() - append_time_ms) / 1000)
+
+    def result(self, topic: str) -> None:
+        """Count a record that was handed to the producer."""
+        self._results[topic] += 1
+
+    def dead_letter(self, kind: str) -> None:
+        """Count a record that could not be read."""
+        self._dead_letters[kind] += 1
+
+    def late(self) -> None:
+        """Count a reading or alert that came after a window of its own was closed."""
+        self._late += 1
+
+    def rekeyed(self) -> None:
+        """Count a reading sent again under its device's key."""
+        self._rekeyed += 1
+
+    def on_consumer_stats(self, stats_json: str) -> None:
+        """Take librdkafka's statistics of the consumer: heartbeat, membership, lag, commits; then publish."""
+        stats = orjson.loads(stats_json)
+        self._turned_s = time.monotonic()
+        self._joined = stats.get("cgrp", {}).get("join_state") == "steady"
+        for topic, partition, lag in _lags(stats):
+            metrics.JOB_LAG_RECORDS.labels(self.job, topic, partition).set(lag)
+        self._commits = max(self._commits, _requests(stats, "OffsetCommit"))
+        self.publish()
+
+    def on_producer_stats(self, stats_json: str) -> None:
+        """Take librdkafka's statistics of the producer: with exactly-once, the commits are its."""
+        self._commits = max(self._commits, _requests(orjson.loads(stats_json), "TxnOffsetCommit"))
+
+    def publish(self) -> None:
+        """Move what was counted since the last time to Prometheus."""
+        for topic, count in self._records.items():
+            metrics.JOB_RECORDS.labels(self.job, topic).inc(self._since("records", topic, count))
+        for topic, count in self._results.items():
+            metrics.JOB_RESULTS.labels(self.job, topic).inc(self._since("results", topic, count))
+        for kind, count in self._dead_letters.items():
+            metrics.JOB_DEAD_LETTERS.labels(self.job, kind).inc(self._since("dead-letters", kind, count))
+        metrics.JOB_LATE.labels(self.job).inc(self._since("late", "", self._late))
+        metrics.JOB_REKEYED.labels(self.job).inc(self._since("rekeyed", "", self._rekeyed))
+        metrics.JOB_COMMITS.labels(self.job).inc(self._since("commits", "", self._commits))
+        if self._append_time_ms:
+            metrics.JOB_LAG_SECONDS.labels(self.job).set(max(0, self._clock_ms() - self._append_time_ms) / 1000)
+
+    def why_not_ready(self) -> dict[str, str]:
+        """Return the reasons under their names; called from the thread that serves `/readyz`."""
+        still_s = time.monotonic() - self._turned_s
+        reasons = {}
+        if still_s > _TURNING_WITHIN_S:
+            reasons["loop"] = f"the job has not polled Kafka for {still_s:.0f} s"
+        if not self._joined:
+            reasons["group"] = "the job is not a settled member of its consumer group"
+        return reasons
+
+    def _since(self, family: str, label: str, count: int) -> int:
+        new = count - self._published[family, label]
+        self._published[family, label] = count
+        return new
+
+
+def _lags(stats: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """Return topic, partition and records not yet read, of the partitions that are fetched and known."""
+    return [
+        (topic["topic"], number, partition["consumer_lag"])
+        for topic in stats.get("topics", {}).values()
+        for number, partition in topic["partitions"].items()
+        if partition.get("fetch_state") == "active" and partition.get("consumer_lag", -1) >= 0
+    ]
+
+
+def _requests(stats: Mapping[str, Any], name: str) -> int:
+    """Return how many requests of this name were sent, over all brokers."""
+    return sum(broker.get("req", {}).get(name, 0) for broker in stats.get("brokers", {}).values())

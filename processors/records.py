@@ -1,0 +1,123 @@
+"""Records to readings and alerts: the first step of every job, which never raises, whatever the bytes are.
+
+What cannot be read becomes a dead letter of the job that answers for the topic; the others only count it. A reading
+whose key is not its device's is not yet a reading: the same job sends it to the topic again under the right key (state
+and order live in a partition, and the key decides which), and every job waits for that copy.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from quixstreams import message_context
+from quixstreams.models import TimestampType
+
+from processors.bus import Bus
+from processors.outputs import Headers, Output
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.messages import Alert, Reading, TimeRules, encode_key, has_device_key
+from sensorbus.contract.topics import DEAD_LETTER, Topic
+from sensorbus.runtime.clock import wall_clock_ms
+
+#: Names of the headers of a dead letter, in their order. A record that had some of these before gets new ones.
+DEAD_LETTER_HEADERS: Final = ("source.topic", "source.partition", "source.offset", "error.kind", "error.message")
+REKEYED_HEADER: Final = "rekeyed.from"
+NOTHING: Final[Sequence[Output]] = ()
+
+_log = logging.getLogger(__name__)
+Message = TypeVar("Message", Reading, Alert)
+#: Reads a value, or raises `InvalidMessageError`: `messages.parse_reading`, `messages.parse_alert`.
+Parse = Callable[[bytes | None, int, TimeRules], Message]
+#: What a job does with a message and the state under its key (None where the dataframe has none).
+Handler = Callable[[Message, Any], Sequence[Output]]
+#: The step as Quix calls it: value, key, record time in ms, headers and, if the dataframe has one, the state.
+Step = Callable[..., Sequence[Output]]
+
+
+class Place(NamedTuple):
+    """Where a record stands."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        """Return `topic[partition]@offset`."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+def step(
+    bus: Bus, topic: Topic, parse: Parse[Message], handlers: Sequence[Handler[Message]], *, answers_for_topic: bool
+) -> Step:
+    """Return the one step of a job's chain over `topic`.
+
+    With `answers_for_topic` it writes the dead letters and the copies with the right key.
+    """
+    rules, meter, source = bus.settings.time_rules, bus.meter, bus.topic(topic)
+    dead_letters = bus.topic(DEAD_LETTER)
+
+    def refuse(
+        value: bytes | None, key: bytes | None, headers: Headers, error: InvalidMessageError
+    ) -> Sequence[Output]:
+        meter.dead_letter(error.kind)
+        if not answers_for_topic:
+            return NOTHING
+        place = _place()
+        _log.warning("%s is not what %s holds and goes to %s: %s", place, topic.name, DEAD_LETTER.name, error)
+        return (Output(dead_letters, key, value, dead_letter_headers(headers, place, error)),)
+
+    def send_again(value: bytes | None, headers: Headers, device_id: str) -> Sequence[Output]:
+        if not answers_for_topic:
+            return NOTHING
+        meter.rekeyed()
+        return (Output(source, encode_key(device_id), value, rekeyed_headers(headers, _place())),)
+
+    def run(
+        value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None, state: Any = None
+    ) -> Sequence[Output]:
+        meter.record(source.name, append_time_ms)
+        try:
+            message = parse(value, append_time_ms, rules)
+        except InvalidMessageError as error:
+            return refuse(value, key, headers or (), error)
+        if not has_device_key(key, message.device_id):
+            return send_again(value, headers or (), message.device_id)
+        if len(handlers) == 1:
+            return handlers[0](message, state)
+        return [output for handler in handlers for output in handler(message, state)]
+
+    return run
+
+
+def append_time_ms(_value: object, _headers: object, timestamp_ms: int, timestamp_type: TimestampType) -> int:
+    """Return the time at which Kafka appended a record: Quix's timestamp extractor of our topics.
+
+    On a topic of CreateTime (the embedded broker's, a foreign one) the producer says it, or -1: nothing in the future
+    is believed, so a device's clock cannot vouch for itself.
+    """
+    if timestamp_type is TimestampType.TIMESTAMP_LOG_APPEND_TIME:
+        return timestamp_ms
+    now_ms = wall_clock_ms()
+    return timestamp_ms if 0 < timestamp_ms < now_ms else now_ms
+
+
+def dead_letter_headers(headers: Headers, place: Place, error: InvalidMessageError) -> Headers:
+    """Return the record's own headers and ours."""
+    ours = (place.topic, str(place.partition), str(place.offset), error.kind, str(error))
+    return [
+        *((name, value) for name, value in headers if name not in DEAD_LETTER_HEADERS),
+        *((name, text.encode()) for name, text in zip(DEAD_LETTER_HEADERS, ours, strict=True)),
+    ]
+
+
+def rekeyed_headers(headers: Headers, place: Place) -> Headers:
+    """Return the record's own headers and the place of the original."""
+    return [
+        *((name, value) for name, value in headers if name != REKEYED_HEADER),
+        (REKEYED_HEADER, str(place).encode()),
+    ]
+
+
+def _place() -> Place:
+    context: Any = message_context()
+    return Place(context.topic, context.partition, context.offset)

@@ -1,0 +1,162 @@
+"""Hopping windows as a ring of panes, per device.
+
+A pane holds the count and the sum of one step; a window `[start_ms, end_ms)` is `length / step` panes side by side,
+so a reading costs one pane instead of one write per window. Windows are aligned to the epoch. A device's time is the
+largest event time seen from it; a window is closed once `end + grace <= time`, by that device's readings alone.
+These are the semantics of Quix's `hopping_window(...)` with `closing_strategy="key"`, which is the oracle in the tests.
+Nothing here knows Kafka. Functions change the ring that they are given.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from math import fsum
+from typing import Any, Final, NamedTuple
+
+#: First element of a ring's state; another number is a state that this code cannot read.
+STATE_VERSION: Final = 1
+#: Identities that a pane remembers at most; what is beyond counts again when it is repeated.
+MAX_IDENTITIES_PER_PANE: Final = 1_000
+
+
+class RingRules(NamedTuple):
+    """Shape of the windows; `step_ms` divides `length_ms`."""
+
+    length_ms: int
+    step_ms: int
+    grace_ms: int
+
+
+class Window(NamedTuple):
+    """What fell in `[start_ms, end_ms)`: at least one reading."""
+
+    start_ms: int
+    end_ms: int
+    readings: int
+    total: float
+
+
+@dataclass(slots=True)
+class Ring:
+    """The panes of one device, oldest first; the lists run side by side.
+
+    `time_ms` is None before the first reading. `identities` is in use only where repeats must be told apart.
+    """
+
+    time_ms: int | None = None
+    starts_ms: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    identities: dict[str, list[str]] = field(default_factory=dict)
+
+
+def ring_from_state(state: Any, rules: RingRules) -> Ring:
+    """Return the ring in a state value; one of another step keeps its time only, so no window is told twice."""
+    if state is None:
+        return Ring()
+    version, step_ms, time_ms, starts_ms, counts, totals, identities = state
+    if version != STATE_VERSION:
+        raise ValueError(f"state of version {version}, not {STATE_VERSION}: use a new topic prefix or delete the state")
+    if step_ms != rules.step_ms:
+        return Ring(time_ms)
+    return Ring(time_ms, starts_ms, counts, totals, identities)
+
+
+def state_from_ring(ring: Ring, rules: RingRules) -> list[Any]:
+    """Return the ring as one JSON value."""
+    return [
+        STATE_VERSION,
+        rules.step_ms,
+        ring.time_ms,
+        ring.starts_ms,
+        ring.counts,
+        ring.totals,
+        ring.identities,
+    ]
+
+
+def advance(ring: Ring, rules: RingRules, event_time_ms: int) -> list[Window]:
+    """Move the device's time on and return the windows that this closes, oldest first, without the empty ones."""
+    before_ms = ring.time_ms
+    closed: list[Window] = []
+    if before_ms is not None and event_time_ms > before_ms and ring.starts_ms:
+        length_ms, step_ms, grace_ms = rules
+        first_end_ms = max(_floor(before_ms - grace_ms, step_ms), ring.starts_ms[0]) + step_ms
+        last_end_ms = min(_floor(event_time_ms - grace_ms, step_ms), ring.starts_ms[-1] + length_ms)
+        for end_ms in range(first_end_ms, last_end_ms + 1, step_ms):
+            window = window_at(ring, end_ms - length_ms, end_ms)
+            if window.readings:
+                closed.append(window)
+    move_time(ring, rules, event_time_ms)
+    return closed
+
+
+def move_time(ring: Ring, rules: RingRules, event_time_ms: int) -> None:
+    """Move the device's time on, never back, and drop the panes that no open window needs."""
+    if ring.time_ms is not None and event_time_ms <= ring.time_ms:
+        return
+    ring.time_ms = event_time_ms
+    needed_after_ms = event_time_ms - rules.grace_ms - rules.length_ms
+    count = bisect_right(ring.starts_ms, needed_after_ms)
+    if count:
+        del ring.starts_ms[:count], ring.counts[:count], ring.totals[:count]
+    for pane in [pane for pane in ring.identities if int(pane) <= needed_after_ms]:
+        del ring.identities[pane]
+
+
+def add(ring: Ring, rules: RingRules, event_time_ms: int, value: float) -> bool:
+    """Put a reading in its pane, once the time was moved; False when a window of its own was closed before it came."""
+    length_ms, step_ms, grace_ms = rules
+    pane_ms = _floor(event_time_ms, step_ms)
+    closed_to_ms = _time_ms(ring) - grace_ms
+    if pane_ms + length_ms > closed_to_ms:
+        starts_ms = ring.starts_ms
+        in_order = not starts_ms or starts_ms[-1] < pane_ms
+        index = len(starts_ms) if in_order else bisect_left(starts_ms, pane_ms)
+        if index < len(starts_ms) and starts_ms[index] == pane_ms:
+            ring.counts[index] += 1
+            ring.totals[index] += value
+        else:
+            starts_ms.insert(index, pane_ms)
+            ring.counts.insert(index, 1)
+            ring.totals.insert(index, value)
+    return pane_ms + step_ms > closed_to_ms
+
+
+def open_windows(ring: Ring, rules: RingRules, event_time_ms: int) -> list[Window]:
+    """Return the windows around an event time that are not closed, oldest first."""
+    length_ms, step_ms, grace_ms = rules
+    pane_ms = _floor(event_time_ms, step_ms)
+    closed_to_ms = _time_ms(ring) - grace_ms
+    first_end_ms = max(pane_ms, _floor(closed_to_ms, step_ms)) + step_ms
+    return [
+        window_at(ring, end_ms - length_ms, end_ms) for end_ms in range(first_end_ms, pane_ms + length_ms + 1, step_ms)
+    ]
+
+
+def window_at(ring: Ring, start_ms: int, end_ms: int) -> Window:
+    """Return what the ring holds of `[start_ms, end_ms)`."""
+    first = bisect_left(ring.starts_ms, start_ms)
+    last = bisect_left(ring.starts_ms, end_ms, first)
+    # fsum: the same panes give the same bits, whatever the Python version
+    return Window(start_ms, end_ms, sum(ring.counts[first:last]), fsum(ring.totals[first:last]))
+
+
+def is_repeat(ring: Ring, rules: RingRules, event_time_ms: int, identity: str) -> bool:
+    """Tell whether this identity was here before, and remember it; bounded per pane, forgotten with the pane."""
+    pane = str(_floor(event_time_ms, rules.step_ms))
+    known = ring.identities.setdefault(pane, [])
+    if identity in known:
+        return True
+    if len(known) < MAX_IDENTITIES_PER_PANE:
+        known.append(identity)
+    return False
+
+
+def _time_ms(ring: Ring) -> int:
+    if ring.time_ms is None:
+        raise ValueError("the ring has no time yet: move it first")
+    return ring.time_ms
+
+
+def _floor(time_ms: int, step_ms: int) -> int:
+    return time_ms // step_ms * step_ms

@@ -1,0 +1,140 @@
+"""What every test may ask for: a bus on the embedded broker and on a real Kafka, a browser.
+
+A test that asks for a bus runs once on each. What this machine lacks is skipped with the reason, unless
+SENSORBUS_TEST_REQUIRE_ALL=1, where it fails.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser
+
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.settings import PREFIX, Settings
+from sensorbus.runtime import kafka
+from tests.support import browser, real_kafka
+from tests.support.real_kafka import RealKafka
+
+REQUIRE_ALL_VARIABLE: Final = "SENSORBUS_TEST_REQUIRE_ALL"
+_TEST_VARIABLES: Final = f"{PREFIX}TEST_"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Hide the developer's own settings: a test sees what it sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(PREFIX) and not name.startswith(_TEST_VARIABLES):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real Kafka that all tests share; nobody may stop it."""
+    given = os.environ.get(real_kafka.ADDRESS_VARIABLE)
+    if given:
+        yield given
+        return
+    _need(real_kafka.why_not())
+    with RealKafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """Give a real Kafka that the module may kill, pause and start again."""
+    _need(real_kafka.why_not())
+    with RealKafka(tmp_path_factory.mktemp("own-kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("embedded", marks=pytest.mark.embedded),
+        pytest.param("real", marks=pytest.mark.real_kafka),
+    ],
+)
+def broker_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Give a bus with topics for a whole module, on each kind of broker."""
+    state_dir = tmp_path_factory.mktemp("state")
+    if request.param == "real":
+        address = request.getfixturevalue("real_kafka_address")
+        yield _with_topics(Settings(kafka_bootstrap_servers=address, topic_prefix=_prefix(), state_dir=state_dir))
+        return
+    with EmbeddedBroker() as broker:
+        yield _with_topics(
+            Settings(
+                kafka_bootstrap_servers=broker.address,
+                embedded_broker=True,
+                topic_prefix=_prefix(),
+                state_dir=state_dir,
+            )
+        )
+
+
+@pytest.fixture
+def kafka_settings(broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Give a bus of the test's own, without topics, on each kind of broker."""
+    own = {"topic_prefix": _prefix(), "state_dir": tmp_path_factory.mktemp("state")}
+    return broker_settings.model_copy(update=own)
+
+
+@pytest.fixture
+def fresh_settings(kafka_settings: Settings) -> Settings:
+    """Give a bus of the test's own, with empty topics, on each kind of broker."""
+    return _with_topics(kafka_settings)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Give a headless Chromium for a whole module; a test opens its own context in it."""
+    _need(browser.why_not())
+    with browser.chromium() as opened:
+        yield opened
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or a Kafka of its own by the fixtures that it asks for."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if "chromium" in names:
+            item.add_marker(pytest.mark.browser)
+        if names & {"own_kafka", "real_kafka_address"}:
+            item.add_marker(pytest.mark.real_kafka)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what did not run for want of something, in one line per reason."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason] = reasons.get(reason, 0) + 1
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"did not run: {count} tests; {reason.removeprefix('Skipped: ')}")
+    deselected = len(terminalreporter.stats.get("deselected", []))
+    if deselected:
+        terminalreporter.write_line(
+            f"did not run: {deselected} tests; not chosen ({terminalreporter.config.option.markexpr})"
+        )
+
+
+def _need(missing: str | None) -> None:
+    if missing is None:
+        return
+    if os.environ.get(REQUIRE_ALL_VARIABLE):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def _with_topics(settings: Settings) -> Settings:
+    kafka.ensure_topics(settings, "test")
+    return settings
+
+
+def _prefix() -> str:
+    return f"t{uuid.uuid4().hex[:8]}-"

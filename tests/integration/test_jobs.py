@@ -1,0 +1,245 @@
+"""The jobs as processes on a broker: everything that may come in, and what has to come out.
+
+One run per broker serves most tests: `bus` starts the jobs, sends the good, the bad and the foreign-keyed at once,
+and each test looks at one side of what came out.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from tests.support.bad_input import Case, alert_cases, sensor_cases
+from tests.support.jobs import THREE_JOBS, Jobs, Record, produce, read, values, wait_for
+from tests.support.verifier import differences, expected_from_readings
+
+HEADERS = [("trace", b"\x00\xff"), ("trace", b"2"), ("empty", b"")]
+START_MS = int((datetime.now(UTC) - timedelta(minutes=10)).timestamp()) * 1_000
+
+
+@dataclass
+class Bus:
+    """What was sent to a bus with the three jobs on it, and what stood in its topics afterwards."""
+
+    sensor_cases: list[Case]
+    alert_cases: list[Case]
+    sent: list[bytes]
+    sensor: list[Message]
+    alerts: list[Message]
+    counts: list[Message]
+    means: list[Message]
+    dead_letters: list[Message]
+    exit_codes: list[int]
+    log: str
+
+    def of(self, messages: list[Message], device_id: str) -> list[dict[str, Any]]:
+        """Return the values under a device's key."""
+        return [json.loads(message.value()) for message in messages if message.key() == device_id.encode()]
+
+
+def _good_readings() -> list[Record]:
+    """Return a minute of five devices with disorder, a gap, and readings without or under another key."""
+    records = []
+    for second in range(60):
+        for number in range(5):
+            late_ms = 2_500 if (second + number) % 9 == 0 else 0
+            if number == 3 and 20 <= second < 35:
+                continue
+            moment_ms = START_MS + second * 1_000 + number * 100 - late_ms
+            celsius = 29.85 + ((second * 7 + number) % 11 - 5) / 100
+            device_id = f"device-{number}"
+            records.append(Record(device_id.encode(), encode_reading(device_id, iso_timestamp(moment_ms), celsius)))
+    return records
+
+
+def _foreign_keys() -> list[Record]:
+    values_ = [encode_reading("foreign", iso_timestamp(START_MS + second * 1_000), 31.0) for second in range(4)]
+    return [Record(key, value, HEADERS) for key, value in zip((None, b"", b"other", b"\xff"), values_, strict=True)]
+
+
+def _edges() -> list[Record]:
+    """Return readings at the threshold, and one by a device whose clock names no zone."""
+    return [
+        Record(b"at", encode_reading("at", iso_timestamp(START_MS), 29.85)),
+        Record(b"above", encode_reading("above", iso_timestamp(START_MS), 29.86)),
+        Record(b"naive", encode_reading("naive", "2026-01-31T12:00:01.500000", 40.0)),
+        Record(b"\xe6\xb8\xa9", encode_reading("温", iso_timestamp(START_MS), 40.0)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def bus(broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    """Run the three jobs over everything once."""
+    settings = broker_settings
+    bad, bad_alerts = sensor_cases(), alert_cases()
+    log = tmp_path_factory.mktemp("jobs") / "log"
+    with Jobs(settings, log) as jobs:
+        jobs.start(*THREE_JOBS)
+        wait_for(lambda: log.read_text().count(" reads ") == len(THREE_JOBS), 30, "the jobs to start", log)
+        records = [*_good_readings(), *_foreign_keys(), *_edges()]
+        produce(settings, SENSOR, records[:100])
+        produce(settings, SENSOR, [Record(case.device_id.encode() or b"k\xff", case.value, HEADERS) for case in bad])
+        produce(settings, ALERT, [Record(None, case.value) for case in bad_alerts])
+        produce(settings, SENSOR, records[100:])
+        jobs.settle("alert", "avg-temp")
+        jobs.settle("alert", "alert-count", "avg-temp")  # the alerts, and the copies with the right key, are all there
+        codes = jobs.stop(*THREE_JOBS)
+    yield Bus(
+        bad,
+        bad_alerts,
+        [record.value or b"" for record in records],
+        *(read(settings, topic) for topic in (SENSOR, ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)),
+        codes,
+        log.read_text(),
+    )
+
+
+def test_sigterm_ends_the_jobs_with_exit_code_0(bus: Bus) -> None:
+    """A stopped job says so by its exit code."""
+    assert bus.exit_codes == [0, 0, 0]
+
+
+def test_nothing_is_said_as_a_traceback(bus: Bus) -> None:
+    """Bad input is no bug: the log has one folded line."""
+    assert "Traceback" not in bus.log
+    assert len(bus.log) < 20_000
+
+
+def test_alerts_counts_and_means_equal_the_offline_computation(bus: Bus) -> None:
+    """Every alert once, the last count of each window, each closed mean once, and nothing else."""
+    ours = [
+        m for m in bus.sensor if (m.key() or b"").startswith((b"device-", b"at", b"above")) or m.key() == "温".encode()
+    ]
+    assert len(ours) > 250
+    expected = expected_from_readings(message.value() for message in ours)
+    keys = {message.key() for message in ours}
+    results = [[m.value() for m in topic if m.key() in keys] for topic in (bus.alerts, bus.counts, bus.means)]
+    assert differences(expected, *results) == []
+    assert len(expected.alerts) > 50
+    assert len(expected.means) > 200
+
+
+def test_each_bad_record_is_in_dead_letter_once_as_it_came(bus: Bus) -> None:
+    """The bytes, the key and the headers of a record are kept, and ours say why it is there."""
+    wanted = sorted(
+        [(case.value or b"", case.value is None, b"k\xff", case.kind, "sensor") for case in bus.sensor_cases if case.kind]
+        + [(case.value or b"", case.value is None, None, case.kind, "alert") for case in bus.alert_cases],
+        key=repr,
+    )
+    found = []
+    for message in bus.dead_letters:
+        headers = dict(message.headers())
+        source = headers["source.topic"].decode().rsplit(".", 1)[-1].rsplit("-", 1)[-1]
+        kind = headers["error.kind"].decode()
+        found.append((message.value() or b"", message.value() is None, message.key(), kind, source))
+    assert sorted(found, key=repr) == wanted
+
+
+def test_a_dead_letter_names_its_source(bus: Bus) -> None:
+    """Topic, partition and offset of a dead letter lead to the same bytes."""
+    sources = {(m.topic(), m.partition(), m.offset()): m.value() for m in bus.sensor}
+    checked = 0
+    for message in bus.dead_letters:
+        headers = dict(message.headers())
+        place = (
+            headers["source.topic"].decode(),
+            int(headers["source.partition"]),
+            int(headers["source.offset"]),
+        )
+        if place[0] == bus.sensor[0].topic():
+            assert sources[place] == message.value()
+            assert headers["error.message"].decode()
+            assert message.headers()[:3] == HEADERS
+            checked += 1
+    assert checked == sum(case.kind is not None for case in bus.sensor_cases)
+
+
+def test_unusual_but_valid_readings_are_read(bus: Bus) -> None:
+    """Emoji, markup, unknown fields, doubled keys and old times are no error."""
+    accepted = {case.device_id for case in bus.sensor_cases if case.kind is None}
+    dead = [message.value() for message in bus.dead_letters]
+    assert len(accepted) == 9
+    assert [case.name for case in bus.sensor_cases if case.kind is None and case.value in dead] == []
+
+
+def test_a_reading_under_a_foreign_key_counts_once_under_its_own(bus: Bus) -> None:
+    """Without key, with an empty, another or an unreadable one: one copy, one alert, one count."""
+    copies = [m for m in bus.sensor if "rekeyed.from" in dict(m.headers() or [])]
+    originals = {
+        f"{m.topic()}[{m.partition()}]@{m.offset()}": m.value()
+        for m in bus.sensor
+        if m.key() in (None, b"", b"other", b"\xff") and b"foreign" in (m.value() or b"")
+    }
+    assert len(originals) == 4
+    assert {dict(m.headers())["rekeyed.from"].decode(): m.value() for m in copies} == originals
+    assert {m.key() for m in copies} == {b"foreign"}
+    assert all(m.headers()[:3] == HEADERS for m in copies)
+    assert [m.key() for m in bus.alerts if b"foreign" in (m.value() or b"")] == [b"foreign"] * 4
+    last = {count["start"]: count["alert_count"] for count in bus.of(bus.counts, "foreign")}
+    assert sum(last.values()) == 4 * 5 or len({m.partition() for m in copies}) == 1
+
+
+def test_the_threshold_itself_is_no_alert(bus: Bus) -> None:
+    """303.00 K is none, 303.01 K is one."""
+    assert bus.of(bus.alerts, "at") == []
+    assert [alert["kelvin"] for alert in bus.of(bus.alerts, "above")] == [303.01]
+
+
+def test_an_alert_is_in_five_windows(bus: Bus) -> None:
+    """One alert gives five counts of 1, of windows 5 s long, 1 s apart, around it."""
+    counts = bus.of(bus.counts, "above")
+    second_ms = START_MS
+    assert [(c["start"], c["end"], c["alert_count"]) for c in counts] == [
+        (second_ms - back, second_ms - back + 5_000, 1) for back in (4_000, 3_000, 2_000, 1_000, 0)
+    ]
+
+
+def test_an_alert_keeps_the_timestamp_as_received(bus: Bus) -> None:
+    """The text is the device's own; without an offset it is read as UTC."""
+    assert bus.of(bus.alerts, "naive") == [
+        {
+            "celsius": 40.0,
+            "fahrenheit": 104.0,
+            "kelvin": 313.15,
+            "device_id": "naive",
+            "timestamp": "2026-01-31T12:00:01.500000",
+        }
+    ]
+    starts = {count["start"] for count in bus.of(bus.counts, "naive")}
+    assert max(starts) == int(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC).timestamp()) * 1_000
+
+
+def test_results_carry_no_headers_of_their_input(bus: Bus) -> None:
+    """What a device sends beside its reading does not travel on."""
+    assert all(not message.headers() for message in [*bus.alerts, *bus.counts, *bus.means] if message.key() != b"x")
+
+
+@pytest.mark.parametrize("names", [THREE_JOBS, ("all",)], ids=["three", "all"])
+def test_a_restart_keeps_the_windows(
+    names: tuple[str, ...], fresh_settings: Settings, tmp_path: Path
+) -> None:
+    """Stopped in the middle of every window and started again, the jobs go on where they were; nothing comes twice."""
+    records = _good_readings()
+    with Jobs(fresh_settings, tmp_path / "log") as jobs:
+        produce(fresh_settings, SENSOR, records[:117])
+        jobs.start(*names)
+        jobs.settle(*names)
+        jobs.settle(*names)
+        assert jobs.stop(*names) == [0] * len(names)
+        produce(fresh_settings, SENSOR, records[117:])
+        jobs.start(*names)
+        jobs.settle(*names)
+        jobs.settle(*names)
+        jobs.stop(*names)
+    expected = expected_from_readings(values(fresh_settings, SENSOR))
+    found = [values(fresh_settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP)]
+    assert differences(expected, *found) == []
+    assert len(expected.alerts) > 50

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { heard, load } from "./support/load.js";
+
+const bus = load();
+const NOW = 1_795_554_000_000;
+const colours = new Proxy({}, { get: (_, name) => `colour of ${String(name)}` });
+
+function view(model, parts = {}) {
+  return { ids: model.order, nowMs: NOW, windowMs: 100_000, unit: "C", zone: "utc", colours, zoom: null, ...parts };
+}
+
+function fleetOf(number, values = [20, 21]) {
+  return heard(bus, NOW, Object.fromEntries(Array.from({ length: number }, (_, index) => [`d${index}`, values])));
+}
+
+test("up to 10 devices are lines of their own, in the colours of their cards", () => {
+  const model = fleetOf(10);
+  const chart = bus.chartData.build(model, view(model));
+  assert.equal(chart.traces.filter((trace) => trace.mode === "lines").length, 10);
+  assert.deepEqual(chart.traces.slice(0, 2).map((trace) => [trace.name, trace.line.color]), [
+    ["d0", "colour of series-0"], ["d1", "colour of series-1"],
+  ]);
+  assert.equal(new Set(chart.traces.slice(0, 10).map((trace) => trace.line.color + trace.line.dash)).size, 10);
+});
+
+test("up to 100 devices are one trace per colour, parted by gaps", () => {
+  const model = fleetOf(100);
+  const chart = bus.chartData.build(model, view(model));
+  const lines = chart.traces.filter((trace) => trace.mode === "lines");
+  assert.equal(lines.length, 7);
+  assert.deepEqual(lines[0].y.slice(0, 4), [20, 21, null, 20]);
+  assert.ok(lines.every((trace) => trace.text.length === trace.x.length && trace.x.length === trace.y.length));
+});
+
+test("beyond, the bands of the whole fleet and the hottest of the selection are drawn", () => {
+  const model = fleetOf(101);
+  const hot = [...model.devices.values()].slice(50, 55);
+  hot.forEach((device, index) => (device.celsius = 40 + index));
+  const line = [20, 21];
+  model.overview = { t: [NOW - 1_000, NOW], min: line, p10: line, median: line, p90: line, max: line };
+  const chart = bus.chartData.build(model, view(model));
+  assert.equal(chart.mode, "overview");
+  assert.deepEqual(chart.drawn, hot.map((device) => device.id));
+  assert.deepEqual(chart.traces.slice(0, 5).map((trace) => trace.name), ["lowest", "highest", "10 %", "90 %", "median"]);
+  assert.equal(chart.traces.length, 10);
+});
+
+test("missing readings are a gap, not a line", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  bus.series.add(model.devices.get("a").series, NOW - 10_000, 25);
+  const [trace] = bus.chartData.build(model, view(model)).traces;
+  assert.deepEqual(trace.y, [25, null, 20]);
+  assert.equal(trace.connectgaps, false);
+});
+
+test("alerts are marked by shape", () => {
+  const model = heard(bus, NOW, { a: [20, 30, 20] });
+  const markers = bus.chartData.build(model, view(model)).traces.at(-1);
+  assert.deepEqual([markers.y, markers.marker.symbol], [[30], "triangle-up"]);
+});
+
+test("the range moves with time even when nothing came, and a zoom stays", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const range = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.range;
+  assert.deepEqual(range({}), [NOW - 100_000, NOW]);
+  assert.deepEqual(range({ nowMs: NOW + 5_000 }), [NOW - 95_000, NOW + 5_000]);
+  const zoom = { fromMs: NOW - 50_000, toMs: NOW - 40_000, y: [1, 2] };
+  assert.deepEqual(range({ nowMs: NOW + 5_000, zoom }), [NOW - 50_000, NOW - 40_000]);
+  assert.deepEqual(bus.chartData.build(model, view(model, { zoom })).layout.yaxis.range, [1, 2]);
+});
+
+test("a paused chart shows nothing younger than the pause", () => {
+  const model = heard(bus, NOW, { a: [20, 21, 22] });
+  const [trace] = bus.chartData.build(model, view(model, { nowMs: NOW - 1_000 })).traces;
+  assert.deepEqual(trace.y, [20, 21]);
+});
+
+test("the unit reaches every number, the axis and the threshold's label", () => {
+  const model = heard(bus, NOW, { a: [20, 30] });
+  const { traces, layout } = bus.chartData.build(model, view(model, { unit: "F" }));
+  assert.deepEqual(traces[0].y, [68, 86]);
+  assert.equal(layout.annotations[0].text, "alert above 85.73 °F");
+  assert.ok(Math.abs(layout.shapes[0].y0 - 85.73) < 0.001);
+  assert.equal(layout.yaxis.ticksuffix, " °F");
+});
+
+test("the axis holds the threshold when it is near and leaves it out when it is far", () => {
+  const bounds = (low, high) => bus.chartData.bounds({ low, high }, 29.85, "C");
+  assert.ok(bounds(20, 25)[1] > 29.85);
+  assert.ok(bounds(-40, -38)[1] < 0);
+  assert.deepEqual(bounds(Infinity, -Infinity), [19.85, 34.85]);
+});
+
+test("a device's name is text to Plotly", () => {
+  const model = heard(bus, NOW, { "<a href='x'>&amp;</a>": [20, 30] });
+  const { traces } = bus.chartData.build(model, view(model));
+  assert.equal(traces[0].name, "&lt;a href='x'&gt;&amp;amp;&lt;/a&gt;");
+  assert.equal(traces[1].text[0], traces[0].name);
+});
+
+test("a long range is drawn with a bounded number of points", () => {
+  const model = heard(bus, NOW, { a: Array.from({ length: 900 }, (_, index) => 20 + (index % 7)) });
+  const [trace] = bus.chartData.build(model, view(model, { windowMs: 900_000 })).traces;
+  assert.ok(trace.x.length <= 810, `${trace.x.length} points`);
+  assert.ok(!trace.y.includes(null));
+});
+
+test("times are moved into the chosen zone", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const [trace] = bus.chartData.build(model, view(model, { zone: "local" })).traces;
+  assert.equal(trace.x[0], NOW - new Date(NOW).getTimezoneOffset() * 60_000);
+});

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answer, heard, load } from "./support/load.js";
+
+const bus = load();
+const NOW = 1_795_554_000_000;
+const up = { lost: false, offline: false };
+const quiet = Array(60).fill(20);
+
+function modelWith(topics, parts = {}, values = quiet) {
+  const model = heard(bus, NOW, { a: values });
+  const base = answer(NOW).pipeline;
+  bus.model.ingest(model, answer(NOW, { pipeline: { ...base, topics: { ...base.topics, ...topics }, ...parts } }));
+  return model;
+}
+
+function states(model, connection = up) {
+  return Object.fromEntries(bus.diagnosis.links(model, connection, 0).map((link) => [link.name, link.state]));
+}
+
+test("a pipeline that flows is ok from browser to dead-letter", () => {
+  assert.deepEqual(Object.values(states(modelWith({}))), Array(8).fill("ok"));
+});
+
+test("each link that breaks is named, and what lies behind it is unknown", () => {
+  const model = modelWith({});
+  assert.equal(states(model, { lost: true, offline: false }).Dashboard, "broken");
+  assert.equal(states(model, { lost: true, offline: false }).Kafka, "unknown");
+  assert.equal(states(model, { lost: true, offline: true }).Browser, "broken");
+  const down = modelWith({}, { kafka: { ok: false, since_ms: 1, error: "x", address: "b" } });
+  assert.deepEqual([states(down).Kafka, states(down).sensor], ["broken", "unknown"]);
+});
+
+test("a job that does not follow its source is named", () => {
+  const fault = (topics, values) => bus.diagnosis.links(modelWith(topics, {}, values), up, 0).find((link) => link.fault)?.fault;
+  assert.equal(fault({ "avg-temp": 30_000 }), "job avg-temp does not follow sensor");
+  assert.equal(fault({ "avg-temp": null }), "job avg-temp does not follow sensor");
+  assert.equal(fault({ "alert-count": 30_000 }), "job alert-count does not follow alert");
+  assert.equal(fault({ alert: null, "alert-count": null }, Array(60).fill(35)), "job alert does not follow sensor");
+});
+
+test("a fleet that just started, or has no alerts, breaks nothing", () => {
+  const links = (topics, values) => bus.diagnosis.links(modelWith(topics, {}, values), up, 0);
+  assert.ok(links({ "avg-temp": null, alert: null, "alert-count": null }, [20, 20]).every((link) => link.state !== "broken"));
+  assert.ok(links({ alert: 900_000, "alert-count": 900_200 }).every((link) => link.state !== "broken"));
+});
+
+test("counts are trusted only while all before them holds", () => {
+  const trusted = (model, connection) => bus.diagnosis.trusted(bus.diagnosis.links(model, connection, 0), "alert-count");
+  assert.equal(trusted(modelWith({}), up), true);
+  assert.equal(trusted(modelWith({ "alert-count": null, alert: null }), up), true);
+  assert.equal(trusted(modelWith({ "alert-count": 30_000 }), up), false);
+  assert.equal(trusted(modelWith({}), { lost: true, offline: false }), false);
+});
+
+test("dead letters and a worker that catches up are said", () => {
+  const links = bus.diagnosis.links(modelWith({ "dead-letter": 5_000 }, { dead_letters: 1_234, behind: 500 }), up, 0);
+  assert.equal(links.find((link) => link.name === "dead-letter").text, "1,234, 5 s ago");
+  assert.equal(links.find((link) => link.name === "Dashboard").text, "500 behind");
+});

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CONFIG, answer, heard, load } from "./support/load.js";
+
+const bus = load();
+const { model: fleet } = bus;
+const NOW = 1_795_554_000_500;
+const STEP = 1_795_554_000_000;
+
+test("states follow the age of the last reading and the threshold", () => {
+  const model = heard(bus, NOW, { cold: [20], hot: [29.86], edge: [29.85] });
+  const state = (id, afterMs) => fleet.state(model, model.devices.get(id), NOW + afterMs);
+  assert.deepEqual([state("cold", 0), state("hot", 0), state("edge", 0)], ["OK", "HIGH", "OK"]);
+  assert.deepEqual([3_000, 3_001, 10_000, 10_001].map((ms) => state("hot", ms)), ["HIGH", "STALE", "STALE", "OFFLINE"]);
+});
+
+test("a clock that is ahead does not keep a silent device alive", () => {
+  const model = fleet.create(CONFIG);
+  fleet.ingest(model, answer(NOW, { devices: [["ahead", NOW + 240_000, 20, null]] }));
+  assert.equal(fleet.state(model, model.devices.get("ahead"), NOW + 10_001), "OFFLINE");
+});
+
+test("the count now is that of the window ending at the step, and 0 without a result", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const counts = [["a", STEP - 5_000, STEP, 3], ["a", STEP - 4_000, STEP + 1_000, 2]];
+  fleet.ingest(model, answer(NOW, { counts }));
+  assert.deepEqual([0, 499, 500, 1_500].map((ms) => fleet.alertsNow(model, "a", NOW + ms)), [3, 3, 2, 0]);
+});
+
+test("the count falls to 0 within length and step after the last alert, without a message", () => {
+  const model = heard(bus, NOW, { a: [31] });
+  const alertMs = STEP + 300;
+  const counts = [0, 1, 2, 3, 4].map((step) => [
+    "a", STEP - 4_000 + step * 1_000, STEP + 1_000 + step * 1_000, 1,
+  ]);
+  fleet.ingest(model, answer(NOW, { counts }));
+  assert.equal(fleet.alertsNow(model, "a", alertMs + 5_000), 1);
+  assert.equal(fleet.alertsNow(model, "a", alertMs + 5_000 + 1_000), 0);
+});
+
+test("the same window again replaces its count", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  for (const count of [1, 2]) fleet.ingest(model, answer(NOW, { counts: [["a", STEP - 5_000, STEP, count]] }));
+  assert.equal(fleet.alertsNow(model, "a", NOW), 2);
+});
+
+test("a device that is offline has no live average", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  fleet.ingest(model, answer(NOW, { averages: [["a", STEP - 10_000, STEP, 20.5]] }));
+  const device = model.devices.get("a");
+  assert.deepEqual(fleet.average(model, device, NOW), { startMs: STEP - 10_000, endMs: STEP, celsius: 20.5 });
+  assert.equal(fleet.average(model, device, NOW + 10_001), null);
+});
+
+test("an older window does not replace the newest average", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  fleet.ingest(model, answer(NOW, { averages: [["a", 0, STEP, 20.5]] }));
+  fleet.ingest(model, answer(NOW, { averages: [["a", 0, STEP - 1_000, 1]] }));
+  assert.equal(fleet.average(model, model.devices.get("a"), NOW).celsius, 20.5);
+});
+
+test("an answer that comes twice changes nothing", () => {
+  const model = heard(bus, NOW, { a: [20, 21] });
+  const again = answer(NOW + 1_000, {
+    devices: [["a", NOW + 1_000, 22, 21]], readings: [["a", NOW + 1_000, 22]], alerts: [["a", NOW, 31]],
+  });
+  assert.equal(fleet.ingest(model, again), 1);
+  assert.equal(fleet.ingest(model, again), 0);
+  assert.equal(model.received, 1);
+  assert.equal(model.episodes.all.length, 1);
+});
+
+test("an older reading of a device is drawn but is not its newest", () => {
+  const model = heard(bus, NOW, { a: [20, 21] });
+  fleet.ingest(model, answer(NOW, { devices: [["a", NOW - 500, 5, 20]], readings: [["a", NOW - 500, 5]] }));
+  const { celsius, series } = model.devices.get("a");
+  assert.equal(celsius, 21);
+  assert.deepEqual([...series.celsius.slice(series.first, series.end)], [20, 5, 21]);
+});
+
+test("reset forgets everything first and counts nothing as new", () => {
+  const model = heard(bus, NOW, { gone: [20] });
+  const received = fleet.ingest(model, answer(NOW, { reset: true, devices: [["fresh", NOW, 20, null]] }));
+  assert.equal(received, 0);
+  assert.deepEqual(model.order, ["fresh"]);
+});
+
+test("devices stand by name, numbers in them by value, and keep their colour when others join", () => {
+  const model = heard(bus, NOW, { "device-10": [20], "device-9": [20] });
+  const colour = model.devices.get("device-10").colour;
+  fleet.ingest(model, answer(NOW, { devices: [["device-1", NOW, 20, null]] }));
+  assert.deepEqual(model.order, ["device-1", "device-9", "device-10"]);
+  assert.equal(model.devices.get("device-10").colour, colour);
+  assert.equal(model.devices.get("device-1").colour, 2);
+});
+
+test("the summary counts states, means the live and names the hottest", () => {
+  const model = heard(bus, NOW, { a: [20], b: [32], c: [40] });
+  model.devices.get("c").heardMs = NOW - 60_000;
+  fleet.ingest(model, answer(NOW, { counts: [["b", STEP - 5_000, STEP, 4]] }));
+  const { hottest, ...rest } = fleet.summary(model, model.order, NOW);
+  assert.deepEqual(rest, { OK: 1, HIGH: 1, STALE: 0, OFFLINE: 1, alerts: 4, meanCelsius: 26 });
+  assert.equal(hottest.id, "b");
+});
+
+test("all is a choice of its own; a name not heard of is left out", () => {
+  const model = heard(bus, NOW, { a: [20], b: [20] });
+  assert.equal(fleet.selected(model, null), model.order);
+  assert.deepEqual(fleet.selected(model, ["b", "nobody"]), ["b"]);
+  assert.deepEqual(fleet.selected(model, []), []);
+});
+
+test("what is older than the window goes, unless a paused page shows it", () => {
+  const held = (model) => model.devices.get("a").series.end - model.devices.get("a").series.first;
+  const later = NOW + 20 * 60_000;
+  const parts = { devices: [["a", later, 20, 20]], readings: [["a", later, 20]] };
+  const running = heard(bus, NOW, { a: [20, 21, 22] });
+  fleet.ingest(running, answer(later, parts));
+  assert.equal(held(running), 1);
+  const paused = heard(bus, NOW, { a: [20, 21, 22] });
+  fleet.ingest(paused, answer(later, parts), NOW - 100_000);
+  assert.equal(held(paused), 4);
+});
+
+test("a device unheard of for the whole history is forgotten", () => {
+  const model = heard(bus, NOW, { a: [20], b: [20] });
+  const later = NOW + CONFIG.history_ms + 1_000;
+  fleet.ingest(model, answer(later, { devices: [["b", later, 20, 20]] }));
+  assert.deepEqual(model.order, ["b"]);
+});
+
+test("a small fleet is asked for whole", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  assert.deepEqual(fleet.request(model, "c", ["a"]), { cursor: "c", detail: null, history: [] });
+});
+
+test("of a large fleet only what is in view is asked for, its history once, and what left is forgotten", () => {
+  const model = heard(bus, NOW, { a: [20, 21], b: [20, 21] });
+  model.fleet = { devices: 1_000 };
+  assert.deepEqual(fleet.request(model, "c", ["a", "a"]), { cursor: "c", detail: ["a"], history: ["a"] });
+  assert.equal(model.devices.get("b").series.end, 0);
+  assert.deepEqual(fleet.request(model, "c", ["a", "b"]), { cursor: "c", detail: ["a", "b"], history: ["b"] });
+  assert.deepEqual(fleet.request(model, "c", ["b"]).history, []);
+  assert.deepEqual(fleet.request(model, "c", ["a"]).history, ["a"]);
+});
+
+test("a request names at most 200 devices and 50 histories", () => {
+  const names = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`d${index}`, [20]]));
+  const model = heard(bus, NOW, names);
+  const request = fleet.request(model, "c", Object.keys(names));
+  assert.deepEqual([request.detail.length, request.history.length], [200, 50]);
+});

@@ -1,0 +1,48 @@
+// Loads the page's scripts as a browser does, in the order of their folders, and returns what they make.
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const require = createRequire(import.meta.url);
+const assets = fileURLToPath(new URL("../../../dashboard_app/assets/", import.meta.url));
+
+/** Return the scripts' shared object; `folders` beside model/ are loaded for their parts that touch no page. */
+export function load() {
+  const files = readdirSync(`${assets}model`).map((name) => `model/${name}`);
+  files.unshift("dom.js");
+  files.push("page/announcer.js", "page/banner.js", "page/chart_table.js", "page/export.js", "page/keyboard.js", "page/notice.js");
+  for (const file of files) require(assets + file);
+  return globalThis.sensorbus;
+}
+
+export const CONFIG = {
+  threshold_kelvin: 303, alert_count_length_ms: 5_000, alert_count_step_ms: 1_000, avg_temp_length_ms: 10_000,
+  avg_temp_step_ms: 1_000, avg_temp_grace_ms: 0, reading_period_ms: 1_000, history_ms: 900_000, tick_ms: 1_000,
+  topics: { sensor: "x-sensor" },
+};
+
+/** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones. */
+export function answer(now, parts = {}) {
+  return {
+    v: 1, now, cursor: "c", reset: false, skipped: 0, devices: [], readings: [], alerts: [], counts: [], averages: [],
+    fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
+    pipeline: {
+      kafka: { ok: true, since_ms: null, error: null, address: "broker:9092" }, behind: 0, dead_letters: 0,
+      topics: { sensor: 300, alert: 400, "alert-count": 500, "avg-temp": 600, "dead-letter": null },
+    },
+    ...parts,
+  };
+}
+
+/** Return a model that heard `celsius` of each device once per second up to `now`. */
+export function heard(bus, now, byDevice) {
+  const model = bus.model.create(CONFIG);
+  const devices = [];
+  const readings = [];
+  for (const [id, values] of Object.entries(byDevice)) {
+    values.forEach((celsius, index) => readings.push([id, now - (values.length - 1 - index) * 1000, celsius]));
+    devices.push([id, now, values.at(-1), values.at(-2) ?? null]);
+  }
+  bus.model.ingest(model, answer(now, { reset: true, devices, readings, fleet: { devices: devices.length, rate_hz: 1, age_p95_ms: 1 } }));
+  return model;
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CONFIG, answer, heard, load } from "./support/load.js";
+
+const bus = load();
+const NOW = 1_795_554_000_000;
+const up = { lost: false, offline: false, back: null };
+
+function notice(model, devices, waitedMs = 4_000) {
+  return bus.notice.sentence(model, { devices }, bus.model.selected(model, devices).length, up, waitedMs);
+}
+
+test("an empty page says what it waits for, where and how long", () => {
+  const model = bus.model.create(CONFIG);
+  assert.equal(notice(model, null), "Loading.");
+  bus.model.ingest(model, answer(NOW));
+  assert.equal(notice(model, null), "Waiting for the first reading on `x-sensor` at broker:9092, 4 s");
+  bus.model.ingest(model, answer(NOW, { pipeline: { ...answer(NOW).pipeline, behind: 12_000 } }));
+  assert.equal(notice(model, null), "Loading history, 12,000 records to go.");
+});
+
+test("a filter that selects nothing and a device not heard of are said", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  assert.equal(notice(model, null), "");
+  assert.equal(notice(model, []), "No device is selected. Choose some in the filter.");
+  assert.equal(notice(model, ["nobody"]), "Not heard of: nobody. Shown as soon as a reading comes.");
+});
+
+test("the banner names the worst of what is wrong", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const say = (connection) => bus.banner.message({ ...up, ...connection }, model, Date.UTC(2026, 0, 1, 12), "utc");
+  assert.equal(say({}), null);
+  assert.deepEqual(say({ lost: true }), { kind: "lost", text: "Connection to the dashboard lost since 12:00:00." });
+  assert.equal(say({ lost: true, offline: true }).text, "This browser is offline since 12:00:00.");
+  assert.deepEqual(say({ back: { readings: 37 } }), { kind: "back", text: "Back, caught up 37 readings." });
+  model.pipeline.kafka = { ok: false, since_ms: Date.UTC(2026, 0, 1, 13), error: "x", address: "b:1" };
+  assert.equal(say({}).text, "Kafka at b:1 cannot be reached since 13:00:00.");
+});
+
+test("changes of state are gathered into one sentence", () => {
+  const changes = [["a", "HIGH"], ["b", "OFFLINE"], ["c", "HIGH"], ["d", "HIGH"], ["e", "HIGH"]];
+  assert.equal(bus.announcer.sentence(changes), "HIGH: a, c, d and 1 more. OFFLINE: b.");
+});
+
+test("the chart has a summary in words", () => {
+  const model = heard(bus, NOW, { a: [20, 30], b: [15, 16] });
+  const rows = bus.chartTable.rows(model, ["a", "b"], NOW - 100_000, NOW);
+  assert.deepEqual(rows, [["a", 30, 20, 30, 1], ["b", 16, 15, 16, 0]]);
+  assert.equal(bus.chartTable.summary(rows, "C", "100 s"),
+    "2 devices in the last 100 s: from 15.0 °C (b) to 30.0 °C (a), 1 reading above the threshold.");
+  assert.equal(bus.chartTable.summary([], "C", "100 s"), "No reading in the last 100 s.");
+});
+
+test("shortcuts are ignored while someone types, and space presses the button it is on", () => {
+  const inside = (selectors) => ({ closest: (asked) => selectors.some((one) => asked.includes(one)) });
+  const key = (name, target, more = {}) => bus.keyboard.action({ key: name, target, ...more });
+  assert.equal(key(" ", inside([])), "pause");
+  assert.equal(key("u", inside([])), "unit");
+  assert.equal(key("u", inside(["input"])), null);
+  assert.equal(key(" ", inside(["button"])), null);
+  assert.equal(key("t", inside([]), { ctrlKey: true }), null);
+});

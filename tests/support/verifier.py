@@ -1,0 +1,118 @@
+"""What the jobs must have written, recomputed from `sensor` by plain code that shares nothing with them.
+
+It keeps every reading of every window in a list and looks at all of them; slow, and hard to get wrong.
+Readings come in the order of their partition; a device's time is the largest event time seen from it so far.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import fmean
+from typing import Any
+
+Windows = dict[tuple[str, int], list[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Length, step and grace of hopping windows, in ms."""
+
+    length_ms: int
+    step_ms: int = 1_000
+    grace_ms: int = 0
+
+
+@dataclass(slots=True)
+class Expected:
+    """Alerts as (device, timestamp), counts and means by (device, start)."""
+
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[tuple[str, int], int] = field(default_factory=dict)
+    means: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+def expected_from_readings(
+    values: Iterable[bytes],
+    *,
+    counts: Shape = Shape(length_ms=5_000),  # frozen
+    means: Shape = Shape(length_ms=10_000),  # frozen
+    threshold_kelvin: float = 303.0,
+) -> Expected:
+    """Return what good readings lead to; `values` are those of `sensor` in the order of their partitions."""
+    readings = [json.loads(value) for value in values]
+    hot = [reading for reading in readings if round(reading["temperature"] + 273.15, 2) > threshold_kelvin]
+    expected = Expected(alerts=[(reading["device_id"], reading["timestamp"]) for reading in hot])
+    counted, _ = _windows(hot, counts)
+    expected.counts = {place: len(inside) for place, inside in counted.items()}
+    averaged, times_ms = _windows(readings, means)
+    for (device_id, start_ms), inside in averaged.items():
+        if start_ms + means.length_ms + means.grace_ms <= times_ms[device_id]:
+            expected.means[device_id, start_ms] = fmean(inside)
+    return expected
+
+
+def _windows(readings: Sequence[dict[str, Any]], shape: Shape) -> tuple[Windows, dict[str, int]]:
+    windows: Windows = defaultdict(list)
+    times_ms: dict[str, int] = {}
+    for reading in readings:
+        device_id, moment_ms = reading["device_id"], _ms(reading["timestamp"])
+        times_ms[device_id] = max(moment_ms, times_ms.get(device_id, moment_ms))
+        newest_start_ms = moment_ms - moment_ms % shape.step_ms
+        for start_ms in range(newest_start_ms, moment_ms - shape.length_ms, -shape.step_ms):
+            if start_ms + shape.length_ms + shape.grace_ms > times_ms[device_id]:
+                windows[device_id, start_ms].append(reading["temperature"])
+    return windows, times_ms
+
+
+def _ms(timestamp: str) -> int:
+    moment = datetime.fromisoformat(timestamp)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000)
+
+
+def differences(
+    expected: Expected, alerts: Iterable[bytes], counts: Iterable[bytes], means: Iterable[bytes], *, once: bool = True
+) -> list[str]:
+    """Return one line per wrong record; with `once`, a repeated alert or mean is one too."""
+    wrong = _wrong_alerts(expected, [json.loads(value) for value in alerts], once=once)
+    last: dict[tuple[str, int], int] = {}
+    for value in counts:
+        count = json.loads(value)
+        last[count["device_id"], count["start"]] = count["alert_count"]
+    wrong += _wrong_values("count", expected.counts, last)
+    found: dict[tuple[str, int], float] = {}
+    for value in means:
+        mean = json.loads(value)
+        place = (mean["device_id"], mean["start"])
+        if place in found and (once or found[place] != mean["avg_temp"]):
+            wrong.append(f"mean of {place} comes again: {found[place]}, {mean['avg_temp']}")
+        found[place] = mean["avg_temp"]
+    return wrong + _wrong_values("mean", expected.means, found)
+
+
+def _wrong_alerts(expected: Expected, alerts: Sequence[dict[str, Any]], *, once: bool) -> list[str]:
+    found = [(alert["device_id"], alert["timestamp"]) for alert in alerts]
+    wanted = sorted(expected.alerts)
+    if not once:
+        wanted, found = sorted(set(wanted)), list(set(found))
+    if sorted(found) == wanted:
+        return []
+    return [f"alerts: {len(wanted)} expected, {len(found)} found", *_sample(wanted, found)]
+
+
+def _sample(wanted: Sequence[object], found: Sequence[object]) -> list[str]:
+    missing = [f"missing {each}" for each in wanted if each not in found]
+    extra = [f"not expected {each}" for each in found if each not in wanted]
+    return missing[:5] + extra[:5]
+
+
+def _wrong_values(name: str, wanted: dict[tuple[str, int], Any], found: dict[tuple[str, int], Any]) -> list[str]:
+    wrong = []
+    for place in sorted(set(wanted) | set(found)):
+        want, have = wanted.get(place), found.get(place)
+        if want is None or have is None or abs(want - have) > 1e-9 * max(1.0, abs(want)):  # float sums
+            wrong.append(f"{name} of {place}: expected {want}, found {have}")
+    return wrong

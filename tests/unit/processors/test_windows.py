@@ -1,0 +1,235 @@
+"""Tests of the ring of panes, with Quix's own windows as the oracle."""
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processors.windows import (
+    MAX_IDENTITIES_PER_PANE,
+    STATE_VERSION,
+    Ring,
+    RingRules,
+    Window,
+    add,
+    advance,
+    is_repeat,
+    move_time,
+    open_windows,
+    ring_from_state,
+    state_from_ring,
+    window_at,
+)
+from tests.support.quix_windows import Kind, QuixWindows
+
+# length, step and grace in ms: both jobs' defaults, a step as long as the window, odd numbers, grace beyond the length
+SHAPES = [
+    RingRules(10_000, 1_000, 0),
+    RingRules(10_000, 1_000, 2_000),
+    RingRules(5_000, 1_000, 0),
+    RingRules(5_000, 5_000, 0),
+    RingRules(6_000, 2_000, 700),
+    RingRules(3_000, 1_000, 10_000),
+    RingRules(70, 7, 3),
+]
+START_MS = 1_769_860_800_000
+_examples = itertools.count()
+
+# What a device's clock does between two readings, in tenths of the window's step: steady, a gap, disorder, a jump.
+_TICKS = st.one_of(
+    st.integers(8, 12),
+    st.integers(0, 3),
+    st.integers(-60, -1),
+    st.integers(30, 400),
+    st.sampled_from([36_000, -36_000]),
+)
+_READINGS = st.lists(
+    st.tuples(st.integers(0, 2), _TICKS, st.floats(-273.15, 1726.85, allow_nan=False), st.booleans()),
+    min_size=1,
+    max_size=60,
+)
+
+
+class Device:
+    """A ring behind a state value that is JSON, as a job keeps it."""
+
+    def __init__(self, rules: RingRules) -> None:
+        """Start without state."""
+        self.rules = rules
+        self.state: Any = None
+
+    def mean(self, event_time_ms: int, value: float) -> list[tuple[int, int, float]]:
+        """Do what job avg-temp does."""
+        ring = ring_from_state(self.state, self.rules)
+        closed = advance(ring, self.rules, event_time_ms)
+        add(ring, self.rules, event_time_ms, value)
+        self.state = state_from_ring(ring, self.rules)
+        return [(window.start_ms, window.end_ms, window.total / window.readings) for window in closed]
+
+    def count(self, event_time_ms: int, _value: float) -> list[tuple[int, int, float]]:
+        """Do what job alert-count does."""
+        ring = ring_from_state(self.state, self.rules)
+        move_time(ring, self.rules, event_time_ms)
+        add(ring, self.rules, event_time_ms, 0.0)
+        self.state = state_from_ring(ring, self.rules)
+        windows = open_windows(ring, self.rules, event_time_ms)
+        return [(window.start_ms, window.end_ms, window.readings) for window in windows]
+
+    def restart(self) -> None:
+        """Lose everything but the state's JSON."""
+        self.state = json.loads(json.dumps(self.state))
+
+
+@pytest.fixture(scope="module", params=SHAPES, ids=str)
+def rules(request: pytest.FixtureRequest) -> RingRules:
+    """One shape of windows."""
+    shape: RingRules = request.param
+    return shape
+
+
+@pytest.fixture(scope="module")
+def oracles(rules: RingRules, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Kind, QuixWindows]]:
+    """Quix's windows of that shape."""
+    directory = tmp_path_factory.mktemp("oracle")
+    kinds: tuple[Kind, ...] = ("mean", "count")
+    opened: dict[Kind, QuixWindows] = {kind: QuixWindows(directory / kind, kind, *rules) for kind in kinds}
+    yield opened
+    for oracle in opened.values():
+        oracle.close()
+
+
+@pytest.mark.parametrize("kind", ["mean", "count"])
+@given(readings=_READINGS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_equals_quix(
+    kind: Kind, rules: RingRules, oracles: dict[Kind, QuixWindows], readings: list[tuple[int, int, float, bool]]
+) -> None:
+    """Each reading gives the windows and values that Quix gives, through gaps, disorder, jumps and restarts."""
+    example = next(_examples)  # a key of its own: the oracle keeps what it saw
+    devices: dict[int, Device] = defaultdict(lambda: Device(rules))
+    clocks_ms: dict[int, int] = defaultdict(lambda: START_MS)
+    for number, ticks, value, restart in readings:
+        device = devices[number]
+        clocks_ms[number] += ticks * rules.step_ms // 10
+        if restart:
+            device.restart()
+        ours = device.mean(clocks_ms[number], value) if kind == "mean" else device.count(clocks_ms[number], value)
+        theirs = oracles[kind].feed(f"{example}/{number}".encode(), clocks_ms[number], value)
+        assert [(start, end) for start, end, _ in ours] == [(start, end) for _, start, end, _ in theirs]
+        assert [result for *_, result in ours] == pytest.approx([result for *_, result in theirs], rel=1e-9, abs=1e-9)
+        assert device.state[3] == sorted(set(device.state[3]))
+        assert len(device.state[3]) <= (rules.length_ms + rules.grace_ms) // rules.step_ms + 1
+
+
+@given(readings=_READINGS)
+@settings(max_examples=60, deadline=None)
+def test_late_is_said_when_a_window_of_the_reading_was_closed(readings: list[tuple[int, int, float, bool]]) -> None:
+    """`add` is False exactly for the readings of which some window had its end and grace behind it."""
+    shape = RingRules(10_000, 1_000, 2_000)
+    ring, clock_ms, latest_ms = Ring(), START_MS, 0
+    for _, ticks, value, _ in readings:
+        clock_ms += ticks * 100
+        latest_ms = max(latest_ms, clock_ms)
+        first_end_ms = clock_ms // 1_000 * 1_000 + 1_000
+        advance(ring, shape, clock_ms)
+        assert add(ring, shape, clock_ms, value) == (first_end_ms > latest_ms - 2_000)
+
+
+def test_a_window_closes_at_its_end() -> None:
+    """A reading at the very end closes the window and is not in it."""
+    #        0    5    9 | 10
+    # [0,10) x    x    x |       mean of 3
+    #                    | x     closes it
+    rules, ring = RingRules(10_000, 10_000, 0), Ring()
+    closed: list[Window] = []
+    for time_ms in (0, 5_000, 9_999, 10_000):
+        closed += advance(ring, rules, time_ms)
+        add(ring, rules, time_ms, time_ms / 1_000)
+    assert closed == [Window(0, 10_000, 3, 14.999)]
+
+
+def test_a_window_without_readings_is_not_told() -> None:
+    """After an hour of silence only the windows that hold something are closed."""
+    rules, ring = RingRules(10_000, 1_000, 0), Ring()
+    advance(ring, rules, 20_500)
+    add(ring, rules, 20_500, 1.0)
+    closed = advance(ring, rules, 3_600_000)
+    assert [window.start_ms for window in closed] == [*range(11_000, 21_000, 1_000)]
+    assert ring.starts_ms == []
+
+
+def test_another_step_keeps_the_time_and_no_panes() -> None:
+    """A state of another step cannot be split anew: what is open is dropped, what was told is not told again."""
+    old, new = RingRules(10_000, 1_000, 0), RingRules(10_000, 2_000, 0)
+    ring = Ring()
+    advance(ring, old, 50_500)
+    add(ring, old, 50_500, 1.0)
+    again = ring_from_state(state_from_ring(ring, old), new)
+    assert again == Ring(time_ms=50_500)
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    """A state that this code cannot read is an error, not a guess."""
+    with pytest.raises(ValueError, match="state of version 99"):
+        ring_from_state([99, 1_000, None, [], [], [], {}], SHAPES[0])
+
+
+def test_no_state_is_an_empty_ring() -> None:
+    """A device seen for the first time has no panes and no time."""
+    assert ring_from_state(None, SHAPES[0]) == Ring()
+
+
+def test_the_state_names_its_version() -> None:
+    """The version stands first, so that a later one can tell."""
+    assert state_from_ring(Ring(), SHAPES[0]) == [STATE_VERSION, 1_000, None, [], [], [], {}]
+
+
+def test_a_ring_without_time_is_a_bug() -> None:
+    """Adding before the time was moved raises."""
+    with pytest.raises(ValueError, match="move it first"):
+        add(Ring(), SHAPES[0], START_MS, 1.0)
+
+
+def test_time_does_not_go_back() -> None:
+    """An earlier reading leaves the time as it is."""
+    ring = Ring()
+    move_time(ring, SHAPES[0], 5_000)
+    move_time(ring, SHAPES[0], 4_000)
+    assert ring.time_ms == 5_000
+
+
+def test_window_at_outside_of_the_panes() -> None:
+    """A window that holds nothing has no readings."""
+    assert window_at(Ring(), 0, 10_000) == Window(0, 10_000, 0, 0.0)
+
+
+def test_a_repeat_is_known_until_its_pane_is_forgotten() -> None:
+    """The same identity counts once while its pane is there; another one counts."""
+    rules, ring = RingRules(5_000, 1_000, 0), Ring()
+    move_time(ring, rules, 1_200)
+    assert [is_repeat(ring, rules, 1_200, name) for name in ("a", "a", "b", "a")] == [False, True, False, True]
+    move_time(ring, rules, 6_000)
+    assert ring.identities == {}
+
+
+def test_identities_survive_a_restart() -> None:
+    """They are part of the state."""
+    rules, ring = RingRules(5_000, 1_000, 0), Ring()
+    move_time(ring, rules, 1_200)
+    is_repeat(ring, rules, 1_200, "a")
+    again = ring_from_state(json.loads(json.dumps(state_from_ring(ring, rules))), rules)
+    assert is_repeat(again, rules, 1_200, "a")
+
+
+def test_identities_are_bounded() -> None:
+    """A pane remembers so many and no more."""
+    rules, ring = RingRules(5_000, 1_000, 0), Ring()
+    move_time(ring, rules, 1_200)
+    for number in range(MAX_IDENTITIES_PER_PANE + 50):
+        is_repeat(ring, rules, 1_200, str(number))
+    assert len(ring.identities["1000"]) == MAX_IDENTITIES_PER_PANE
