@@ -17,7 +17,14 @@ class Case(NamedTuple):
 
 def sensor_cases() -> list[Case]:
     """Return every case for `sensor`."""
-    return [*_not_objects(), *_fields("temperature"), *_temperatures("temperature"), *_times(), *_devices(), *_accepted()]
+    return [
+        *_not_objects(),
+        *_fields("temperature"),
+        *_temperatures("temperature"),
+        *_times(),
+        *_devices(),
+        *_accepted(),
+    ]
 
 
 def alert_cases() -> list[Case]:

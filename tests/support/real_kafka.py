@@ -38,7 +38,7 @@ class RealKafka:
     def __init__(self, home: Path, **properties: str) -> None:
         """Keep its data and its log in `home`; `properties` are more of the broker's (dots as double underscores)."""
         self._home = home
-        self._port, controller_port = _free_ports()
+        self._port, controller_port = free_ports()
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = _properties(home, self._port, controller_port) | {
             name.replace("__", "."): value for name, value in properties.items()
@@ -161,7 +161,8 @@ def fetch_jars() -> Path:
     return _JARS
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Return two ports of 127.0.0.1 that nobody listens on."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))

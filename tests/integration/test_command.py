@@ -1,0 +1,271 @@
+"""The command, as a person uses it: one process, its exit code and what it says."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
+from tests.support.parts import Part, environment_of, part
+from tests.support.topics import Record, produce, read_all, values
+from tests.support.waiting import wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+READING = b'{"timestamp":"%s","device_id":"a","temperature":%s}'
+
+
+def run(settings: Settings, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, 60 s at most."""
+    return subprocess.run(
+        [sys.executable, "-m", "sensorbus", *arguments],
+        env=environment_of(settings, COLUMNS="200", **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fetch(address: str) -> bytes:
+    """Return an answer's body, or nothing when there is none."""
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310  # our own page
+            return bytes(answer.read())
+    except OSError:
+        return b""
+
+
+def up(home: Path, port: int, *arguments: str, **variables: str) -> Part:
+    """Return `sensorbus up` in a folder of its own, not yet started."""
+    environment = environment_of(Settings(), PYTHONPATH=str(REPOSITORY), **variables)
+    environment["SENSORBUS_STATE_DIR"] = str(home / "state")
+    return Part(
+        [sys.executable, "-m", "sensorbus", "up", "--port", str(port), "--seed", "1", *arguments],
+        environment,
+        home / "log",
+    )
+
+
+def processes_of(supervisor: int) -> list[int]:
+    """Return the ids of all processes that carry this supervisor in their environment, itself not."""
+    found = []
+    mark = f"_SENSORBUS_SUPERVISOR_PID={supervisor}".encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended, or is another user's
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_runs_everything_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """The page answers, all five parts run; a signal ends them within 10 s with exit code 0 and no process left."""
+    port = free_port()
+    with up(tmp_path, port, "--devices", "3") as system:
+        wait_until(lambda: b'"ready"' in fetch(f"http://127.0.0.1:{port}/readyz"), 40, "the page", system.log)
+        assert system.process is not None
+        supervisor = system.process.pid
+        assert len(processes_of(supervisor)) >= 6  # five parts, and gunicorn's worker
+        system.signal(number)
+        system.wait(0, within_s=10)
+        assert processes_of(supervisor) == []
+    assert list(tmp_path.glob("embedded-*")) == []
+    assert "Traceback" not in system.said()
+    assert "the page is at" in system.said()
+
+
+def test_a_killed_up_takes_its_parts_along(tmp_path: Path) -> None:
+    """After kill -9 of the command itself, no part of it runs on."""
+    port = free_port()
+    with up(tmp_path, port, "--devices", "3") as system:
+        wait_until(lambda: fetch(f"http://127.0.0.1:{port}/healthz"), 40, "the page", system.log)
+        assert system.process is not None
+        supervisor = system.process.pid
+        system.kill()
+        wait_until(lambda: not processes_of(supervisor), 20, "the parts to end")
+
+
+def test_up_says_a_port_in_use_before_anything_starts(tmp_path: Path) -> None:
+    """One line that names the port and the option; exit code 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with up(tmp_path, port) as system:
+            system.wait(1, within_s=20)
+    (line,) = system.said().splitlines()
+    assert f"127.0.0.1:{port}" in line
+    assert "--port or SENSORBUS_DASHBOARD_PORT" in line
+
+
+def test_up_uses_the_broker_that_is_set(fresh_settings: Settings, tmp_path: Path) -> None:
+    """With an address set, no embedded broker starts, and the readings are on the given one."""
+    port = free_port()
+    environment = environment_of(fresh_settings)
+    command = [sys.executable, "-m", "sensorbus", "up", "--port", str(port), "--devices", "4"]
+    with Part(command, environment, tmp_path / "log") as system:
+        wait_until(lambda: len(values(fresh_settings, SENSOR)) > 12, 40, "readings", system.log)
+        system.stop(within_s=10)
+    assert f"Kafka at {fresh_settings.bootstrap_servers}" in system.said()
+    assert "embedded" not in system.said()
+
+
+def test_a_wrong_setting_is_one_line(fresh_settings: Settings) -> None:
+    """It names the variable and the value, and the exit code is 2."""
+    done = run(fresh_settings, "doctor", SENSORBUS_AVG_TEMP_STEP_MS="3000")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "sensorbus: SENSORBUS_AVG_TEMP_STEP_MS=3000 does not divide SENSORBUS_AVG_TEMP_LENGTH_MS=10000"
+    ]
+
+
+def test_an_unknown_setting_is_a_warning(fresh_settings: Settings) -> None:
+    """It names the nearest one that exists."""
+    done = run(fresh_settings, "doctor", SENSORBUS_ALERT_TRESHOLD_KELVIN="300")
+    assert done.returncode == 0
+    assert "did you mean SENSORBUS_ALERT_THRESHOLD_KELVIN?" in done.stderr
+
+
+def test_doctor_is_content_with_a_good_bus(fresh_settings: Settings) -> None:
+    """Exit code 0, and a line for the broker and each topic."""
+    produce(fresh_settings, SENSOR, [Record(b"a", READING % (b"2026-01-01T00:00:00Z", b"20.0"))])
+    done = run(fresh_settings, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert fresh_settings.bootstrap_servers in done.stdout
+    for name in ("sensor", "alert", "alert-count", "avg-temp", "dead-letter"):
+        assert f"topic {fresh_settings.topic_prefix}{name}" in done.stdout
+    assert "last record" in done.stdout
+
+
+@pytest.mark.real_kafka
+def test_doctor_names_topics_that_are_missing(real_kafka_address: str) -> None:
+    """Exit code 1 and the command that makes them."""
+    done = run(Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix="nowhere-"), "doctor")
+    assert done.returncode == 1
+    assert "topic nowhere-sensor does not exist; `sensorbus topics create` makes it" in done.stdout
+
+
+@pytest.mark.real_kafka
+def test_doctor_reports_other_partition_counts(real_kafka_address: str) -> None:
+    """What exists is never changed, and the difference is a warning."""
+    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"six-{os.getpid()}-")
+    assert run(settings, "topics", "create", SENSORBUS_TOPIC_PARTITIONS="6").returncode == 0
+    done = run(settings, "doctor")
+    assert done.returncode == 0
+    assert "6 partitions, no record; not 4 partitions, as SENSORBUS_TOPIC_PARTITIONS says" in done.stdout
+
+
+def test_doctor_names_the_address_of_a_missing_broker() -> None:
+    """Exit code 1, the address and the variable that gives it."""
+    done = run(Settings(kafka_bootstrap_servers="127.0.0.1:9"), "doctor")
+    assert done.returncode == 1
+    assert "no Kafka broker at 127.0.0.1:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in done.stdout
+
+
+def test_topics_are_created_and_listed(kafka_settings: Settings) -> None:
+    """`create` makes five topics, again it leaves them; `list` shows their partitions."""
+    created, again = (run(kafka_settings, "topics", "create") for _ in range(2))
+    listed = run(kafka_settings, "topics", "list")
+    assert (created.returncode, again.returncode, listed.returncode) == (0, 0, 0)
+    assert again.stdout.count("exists") == 5
+    assert f"{kafka_settings.topic_prefix}avg-temp" in listed.stdout
+
+
+def test_tail_shows_the_last_records_on_one_line_each(fresh_settings: Settings) -> None:
+    """Whatever is in a record, it cannot break the line or colour the terminal."""
+    produce(fresh_settings, SENSOR, [Record(b"a", b"first"), Record(b"a", b"x\n\x1b[31my\xff", [("h", b"\x00")])])
+    done = run(fresh_settings, "tail", "sensor", "--last", "1", "--no-follow")
+    (line,) = done.stdout.splitlines()
+    assert line.endswith(r" a x\n\x1b[31my\xff h=\x00")
+
+
+def test_tail_names_the_topics_there_are(fresh_settings: Settings) -> None:
+    """A wrong name is one line with the right ones."""
+    done = run(fresh_settings, "tail", "alerts", "--no-follow")
+    assert done.returncode == 1
+    assert "there are: sensor, alert, alert-count, avg-temp, dead-letter" in done.stderr
+
+
+def letter(offset: int, value: bytes) -> Record:
+    """Return a dead letter of `sensor`, without the prefix of the topic."""
+    headers = [("source.topic", b"sensor"), ("source.partition", b"0"), ("source.offset", b"%d" % offset)]
+    return Record(b"a", value, [*headers, ("error.kind", b"json"), ("error.message", b"broken"), ("own", b"1")])
+
+
+def with_prefix(settings: Settings, record: Record) -> Record:
+    """Return the letter with the topic's whole name."""
+    source = settings.topic_name(SENSOR).encode()
+    headers = [(name, source if name == "source.topic" else value) for name, value in record.headers]
+    return record._replace(headers=headers)
+
+
+def test_repaired_letters_are_sent_back_once(fresh_settings: Settings, tmp_path: Path) -> None:
+    """Export, edit, replay: the repaired value stands on `sensor` under its device's key; again nothing is sent."""
+    produce(fresh_settings, DEAD_LETTER, [with_prefix(fresh_settings, letter(n, b"{broken")) for n in range(3)])
+    file = tmp_path / "letters.jsonl"
+    assert run(fresh_settings, "dead-letter", "export", str(file)).returncode == 0
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(rows) == 3
+    rows[1]["value"] = (READING % (b"2026-01-01T00:00:00Z", b"20.0")).decode()
+    file.write_text("\n".join(map(json.dumps, rows[:2])))
+    done = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
+    assert done.stdout == "sent 1; 1 cannot be read and stay\n", done.stderr
+    again = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
+    assert again.stdout == "sent 0; 1 cannot be read and stay\n"
+    (sent,) = read_all(fresh_settings, SENSOR)
+    assert (sent.key(), sent.value()) == (b"a", rows[1]["value"].encode())
+    assert dict(sent.headers() or ()) == {"own": b"1", "replayed.from": rows[1]["place"].encode()}
+
+
+def test_letters_that_can_be_read_by_now_are_sent_back(fresh_settings: Settings) -> None:
+    """After a change of settings, what was refused is accepted; a dry run sends nothing."""
+    good = with_prefix(fresh_settings, letter(0, READING % (b"2026-01-01T00:00:00Z", b"20.0")))
+    produce(fresh_settings, DEAD_LETTER, [good, with_prefix(fresh_settings, letter(1, b"{"))])
+    dry = run(fresh_settings, "dead-letter", "replay", "--dry-run")
+    assert dry.stdout == "would send 1; 1 cannot be read and stay\n"
+    assert read_all(fresh_settings, SENSOR) == []
+    assert run(fresh_settings, "dead-letter", "replay").stdout == "sent 1; 1 cannot be read and stay\n"
+    assert len(read_all(fresh_settings, SENSOR)) == 1
+
+
+def test_verify_finds_what_is_missing(fresh_settings: Settings) -> None:
+    """An alert without its result makes the exit code 1 and stands in the table."""
+    produce(fresh_settings, SENSOR, [Record(b"a", READING % (b"2026-01-01T00:00:00Z", b"40.0"))])
+    done = run(fresh_settings, "verify")
+    assert done.returncode == 1
+    assert "FALSE" in done.stdout
+    assert read_all(fresh_settings, ALERT) == []
+
+
+@pytest.mark.parametrize("module", [("simulator",), ("processors", "alert")])
+def test_a_part_waits_for_a_broker_that_is_not_there_yet(module: tuple[str, ...], tmp_path: Path) -> None:
+    """It says which address it tried and which setting gives it, goes on trying, and stops when told to."""
+    port = free_port()
+    settings = Settings(kafka_bootstrap_servers=f"127.0.0.1:{port}", embedded_broker=True, state_dir=tmp_path / "state")
+    with part(settings, tmp_path / "log", *module) as waiting:
+        wait_until(lambda: "trying again" in waiting.said(), 20, "the first try", waiting.log)
+        assert f"no Kafka broker at 127.0.0.1:{port} (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in waiting.said()
+        with EmbeddedBroker(port=port):
+            wait_until(
+                lambda: "report every" in waiting.said() or "reads " in waiting.said(), 30, "it to go on", waiting.log
+            )
+            waiting.stop(within_s=20)
+    assert "Traceback" not in waiting.said()
