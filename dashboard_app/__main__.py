@@ -1,15 +1,17 @@
-"""`python -m dashboard_app`: the page behind gunicorn, as it is deployed."""
+"""The page as a process: `python -m dashboard_app` is gunicorn with gunicorn_conf.py."""
 
-import os
 import sys
+from pathlib import Path
+
+from gunicorn.app.wsgiapp import WSGIApplication
+
+
+def main() -> None:
+    """Run gunicorn in this process, until a signal ends it."""
+    configuration = Path(__file__).with_name("gunicorn_conf.py")
+    sys.argv = ["dashboard_app", "-c", str(configuration), "dashboard_app.wsgi:server"]
+    WSGIApplication("%(prog)s").run()
+
 
 if __name__ == "__main__":
-    gunicorn = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-c",
-        "python:dashboard_app.gunicorn_conf",
-        "dashboard_app.wsgi:server",
-    ]
-    os.execv(sys.executable, gunicorn)  # noqa: S606  # our own command; the process and its pid become gunicorn's
+    main()

@@ -1,26 +1,37 @@
-"""The page's one server callback: a tick asks, a delta answers.
+"""The one callback that the server answers: the tick.
 
-`running` keeps ticks from overlapping: a callback slower than its interval would otherwise never be shown.
+Filter, unit, theme, pause and zoom are the browser's own (clientside.py) and cost the server nothing.
 """
+
+from typing import Final
 
 from dash import Dash, Input, Output, State
 
 from dashboard_app import ids
-from dashboard_app.delta import Answers, parse_request
+from dashboard_app.delta import delta, question_in
 from dashboard_app.feed import Feed
+from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import TICK_SECONDS
 
+#: The callback's (id, property) pairs; the guard lets no other through.
+OUTPUT: Final = (ids.DELTA, "data")
+INPUT: Final = (ids.TICK, "n_intervals")
+STATE: Final = (ids.CURSOR, "data")
 
-def register(app: Dash, answers: Answers, feed: Feed) -> None:
-    """Add the callback; called before the page's hashes are taken."""
+
+def register(app: Dash, feed: Feed, now_ms: ClockMs) -> None:
+    """Add the tick to the app."""
 
     @app.callback(
-        Output(ids.DELTA, "data"),
-        Input(ids.TICK, "n_intervals"),
-        State(ids.CURSOR, "data"),
+        Output(*OUTPUT),
+        Input(*INPUT),
+        State(*STATE),
+        # A browser that waits for an answer asks nothing more: a slow answer must not pile up others behind it.
         running=[(Output(ids.TICK, "disabled"), True, False)],
     )
-    def tick(_number: int | None, request: object) -> str:
+    def tick(_intervals: int | None, body: object) -> str:
         with TICK_SECONDS.time():
-            cluster = feed.cluster
-            return answers.delta(parse_request(request, cluster), cluster, feed.pipeline()).decode()
+            feed.start()  # gunicorn's hook has done it; under another server the first tick does
+            now = now_ms()
+            question = question_in(body, feed.store.epoch)
+            return delta(feed.store, question, feed.overview, feed.pipeline(now), now).decode()

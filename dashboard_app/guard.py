@@ -4,18 +4,30 @@ Dash sends no security headers and answers hostile callback bodies with a traceb
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
+from dash import Dash
+from dash.fingerprint import check_fingerprint
 from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from dashboard_app import ids
+from dashboard_app import callbacks
 
 MAX_BODY_BYTES: Final = 262_144
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_MAX_DEPTH: Final = 8
+_FIELDS: Final = frozenset(
+    {"output", "outputs", "inputs", "state", "changedPropIds", "parsedChangedPropsIds", "running"}
+)
+_CALLBACK: Final = "_dash-update-component"
+_ASSETS: Final = "assets/"
+_SUITES: Final = "_dash-component-suites/"
+#: What the app answers behind the prefix besides those; "" is the page.
+_PATHS: Final = frozenset({"", "_dash-layout", "_dash-dependencies", "_favicon.ico"})
+_OPERATIONS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -28,63 +40,65 @@ _HEADERS: Final = {
 _log = logging.getLogger(__name__)
 
 
-def content_security_policy(script_hashes: list[str]) -> str:
-    """Return the policy: our own files and the inline scripts with these hashes, no other host, no frames."""
-    rules = {
-        "default-src": "'self'",
-        "script-src": " ".join(["'self'", *script_hashes]),
-        "style-src": "'self' 'unsafe-inline'",  # Dash and Plotly set styles on elements
-        "img-src": "'self' data: blob:",
-        "font-src": "'self' data:",
-        "connect-src": "'self'",
-        "object-src": "'none'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
-def install(server: Flask, prefix: str, policy: str) -> None:
-    """Put the guard before and after every request of the server; `prefix` is the path of the page."""
+def protect(app: Dash, prefix: str) -> None:
+    """Put the guard before and after every request; call it when the last callback was added, for their hashes."""
+    server: Flask = app.server
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    callback_path = f"{prefix}_dash-update-component"
+    headers = _HEADERS | {"Content-Security-Policy": policy(app.csp_hashes())}
 
     @server.before_request
     def check() -> Response | None:
-        if request.path == callback_path and request.method == "POST":
-            return check_callback(request.headers, request.content_length, request.get_data())
-        return None
+        if request.path == f"{prefix}{_CALLBACK}":
+            if request.method != "POST":
+                return refusal(405, "only POST")  # Dash would answer GET with the page
+            refused = check_headers(request.headers, request.host, request.content_length)
+            return refused or check_body(request.get_data())
+        if request.method not in {"GET", "HEAD"}:
+            return refusal(405, "only GET")
+        return None if _is_there(request.path, prefix, app) else refusal(404, f"nothing here; the page is at {prefix}")
 
     @server.after_request
     def complete(response: Response) -> Response:
-        response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = policy
-        if response.status_code == 200 and _never_changes(prefix):  # noqa: PLR2004  # OK
-            response.headers["Cache-Control"] = _FOR_EVER
-        elif "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "no-store"
+        response.headers.update(headers)
         return response
 
     @server.errorhandler(Exception)
     def explain(error: Exception) -> Response:
         if isinstance(error, HTTPException):
             return refusal(error.code or 500, error.name)
-        if request.path.startswith(f"{prefix}_dash-component-suites/"):
-            return refusal(404, "Not Found")  # Dash raises for a package that it does not know
         _log.error("cannot answer %s", request.path, exc_info=error)
-        return refusal(500, "internal error; the log of the dashboard says more")
+        return refusal(500, "internal error")
 
 
-def check_callback(headers: Headers, length: int | None, body: bytes) -> Response | None:
-    """Return why a callback's request is refused, or None: only the page's own tick gets through."""
-    origin = headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("Host"):
+def policy(script_hashes: Sequence[str]) -> str:
+    """Return the Content-Security-Policy: our own files and the inline scripts with these hashes, no other host."""
+    rules = {
+        "default-src": "'self'",
+        "script-src": " ".join(["'self'", *script_hashes]),
+        "style-src": "'self' 'unsafe-inline'",  # Dash and Plotly set styles on elements
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def check_headers(headers: Headers, host: str, length: int | None) -> Response | None:
+    """Return why a callback's request is refused by its headers, or None."""
+    if not _is_same_site(headers, host):
         return refusal(403, "a request of another site")
-    if not str(headers.get("Content-Type", "")).startswith("application/json"):
+    if headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
         return refusal(415, "the body must be application/json")
-    if length is None or length > MAX_BODY_BYTES:
+    if (length or 0) > MAX_BODY_BYTES:
         return refusal(413, f"the body may have {MAX_BODY_BYTES} bytes")
+    return None
+
+
+def check_body(body: bytes) -> Response | None:
+    """Return why a callback's body is refused, or None: only the page's own tick gets through."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -97,33 +111,59 @@ def refusal(status: int, reason: str) -> Response:
     return Response(orjson.dumps({"error": reason}), status, content_type="application/json")
 
 
-def _is_tick(fields: object) -> bool:
-    if not isinstance(fields, dict) or fields.get("output") != f"{ids.DELTA}.data":
+def _is_there(path: str, prefix: str, app: Dash) -> bool:
+    """Tell whether a path is one of the app's; Dash would answer any other with the page, or with 500."""
+    if path in _OPERATIONS:
+        return True
+    if not path.startswith(prefix):
         return False
-    inputs = fields.get("inputs")
-    expected_output = {"id": ids.DELTA, "property": "data"}
+    name = path.removeprefix(prefix)
+    if not name.startswith(_SUITES):
+        return name in _PATHS or name.startswith(_ASSETS)
+    package, _, file = name.removeprefix(_SUITES).partition("/")
+    file, _ = check_fingerprint(file)  # type: ignore[no-untyped-call]  # Dash publishes no type for it
+    return file in app.registered_paths.get(package, ())
+
+
+def _is_same_site(headers: Headers, host: str) -> bool:
+    origin = headers.get("Origin")
+    if origin is None:
+        return headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # such as "http://["
+        return False
+
+
+def _is_tick(fields: object) -> bool:
+    """Tell whether a body is what Dash's renderer sends for the tick, and not deeper than that needs."""
+    if not isinstance(fields, dict) or not fields.keys() <= _FIELDS or not _is_shallow(fields, _MAX_DEPTH):
+        return False
+    output, name = callbacks.OUTPUT, callbacks.INPUT
+    joined = f"{name[0]}.{name[1]}"
     return (
-        fields.keys() <= {"output", "outputs", "inputs", "state", "changedPropIds", "parsedChangedPropsIds", "running"}
-        and fields.get("outputs") == expected_output
-        and _is_list_of(inputs, ids.TICK, "n_intervals")
-        and _is_list_of(fields.get("state"), ids.CURSOR, "data")
-        and fields.get("changedPropIds") in ([], [f"{ids.TICK}.n_intervals"])
-        and fields.get("parsedChangedPropsIds", []) in ([], [ids.TICK], [f"{ids.TICK}.n_intervals"])
+        fields.get("output") == f"{output[0]}.{output[1]}"
+        and fields.get("outputs") == {"id": output[0], "property": output[1]}
+        and _is_only(fields.get("inputs"), name)
+        and _is_only(fields.get("state"), callbacks.STATE)
+        and fields.get("changedPropIds") in ([], [joined])
+        and fields.get("parsedChangedPropsIds", []) in ([], [name[0]], [joined])
     )
 
 
-def _is_list_of(value: Any, of: str, name: str) -> bool:
+def _is_only(value: Any, name: tuple[str, str]) -> bool:
+    """Tell whether a list holds one value, that of this (id, property)."""
     return (
         isinstance(value, list)
         and len(value) == 1
         and isinstance(value[0], dict)
         and value[0].keys() <= {"id", "property", "value"}
-        and (value[0].get("id"), value[0].get("property")) == (of, name)
+        and (value[0].get("id"), value[0].get("property")) == name
     )
 
 
-def _never_changes(prefix: str) -> bool:
-    """Tell whether the address names one version of a file: Dash's fingerprints, and assets by their time."""
-    if request.path.startswith(f"{prefix}_dash-component-suites/"):
-        return ".v" in request.path
-    return request.path.startswith(f"{prefix}assets/") and "m" in request.args
+def _is_shallow(value: object, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(one, depth - 1) for one in inner)

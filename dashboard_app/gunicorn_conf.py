@@ -1,73 +1,110 @@
-"""gunicorn's configuration, from our settings; gunicorn reads this file by its names.
+"""gunicorn's configuration: `gunicorn -c dashboard_app/gunicorn_conf.py dashboard_app.wsgi:server`.
 
-Each worker starts its consumer thread after the fork (librdkafka does not survive one), so there is no preloading.
+gunicorn runs this file in its master, which never touches Kafka: each worker starts its consumer thread after the fork.
 """
 
+import contextlib
+import logging
 import os
+import shutil
+import socket
+import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
 
-from sensorbus.contract.errors import SettingsError
-from sensorbus.contract.settings import load
-from sensorbus.runtime.process import die_with_supervisor
+from sensorbus.contract.errors import PortInUseError, SensorbusError
+from sensorbus.contract.settings import Settings, variable_name
+from sensorbus.runtime import process
 
-if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.workers.base import Worker
+_MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+_log = logging.getLogger("dashboard_app.gunicorn")
 
-try:
-    _settings, _ = load(os.environ)  # the workers say the warnings
-except SettingsError as error:
-    raise SystemExit(f"dashboard: {error}") from None
 
-bind = f"{_settings.dashboard_host}:{_settings.dashboard_port}"
+def _load() -> Settings:
+    try:
+        loaded = process.start("dashboard")
+        _check_port(loaded)
+    except SensorbusError as error:
+        _log.error("%s", error)  # one line for people; a traceback is for bugs
+        sys.exit(error.exit_code)
+    return loaded
+
+
+def _check_port(loaded: Settings) -> None:
+    """Raise `PortInUseError`, where gunicorn would try for 5 s and end with a traceback."""
+    host, port = loaded.dashboard_host, loaded.dashboard_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            names = f"{variable_name('dashboard_host')}, {variable_name('dashboard_port')}"
+            raise PortInUseError(f"cannot listen on {host}:{port} ({names}): {error.strerror}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+_settings = _load()
+
+# What gunicorn reads:
+bind = (
+    f"[{_settings.dashboard_host}]:{_settings.dashboard_port}"
+    if ":" in _settings.dashboard_host
+    else (f"{_settings.dashboard_host}:{_settings.dashboard_port}")
+)
 workers = _settings.dashboard_workers
 worker_class = "gthread"
 threads = _settings.dashboard_threads
-preload_app = False
-timeout = 60
-graceful_timeout = 5
-keepalive = 75
-max_requests = 0
-control_socket_disable = True
-accesslog = None  # a line per tick and browser says nothing
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112  # gunicorn's heartbeat, off the disk
+keepalive = 20  # longer than a hidden page's tick: it keeps its connection
+graceful_timeout = 3
+timeout = 30
+preload_app = False  # librdkafka does not survive a fork
+control_socket_disable = True  # it would be a file in the home folder, which a container has not
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # gunicorn makes a file of its own there
+logger_class = "dashboard_app.gunicorn_log.RootLogger"
 proc_name = "sensorbus-dashboard"
-_formatter = "JsonFormatter" if _settings.log_format == "json" else "TextFormatter"
-logconfig_dict: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"ours": {"()": f"sensorbus.runtime.logs.{_formatter}", "part": "dashboard"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
-    "loggers": {"gunicorn.error": {"level": "WARNING", "handlers": ["stderr"], "propagate": False}},
-    "root": {"level": _settings.log_level, "handlers": ["stderr"]},
-}
-if workers > 1:  # before prometheus_client is imported, in this process and so in the workers
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="sensorbus-metrics-"))
+
+if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
+    # Before prometheus_client is imported, which looks at it once.
+    os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
+    _own_metrics_dir: str | None = os.environ[_MULTIPROCESS_VARIABLE]
+else:
+    _own_metrics_dir = None
 
 
-def on_starting(_server: "Arbiter") -> None:
-    """Stop with `sensorbus up`, even when it is killed."""
-    die_with_supervisor()
+def on_starting(_server: Any) -> None:
+    """Warn of an open page."""
+    if not _is_loopback(_settings.dashboard_host):
+        _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", bind)
 
 
-def post_worker_init(worker: "Worker") -> None:
-    """Start the worker's consumer thread."""
-    from dashboard_app import wsgi  # noqa: PLC0415  # the worker's own copy, imported after the fork
-
-    worker.sensorbus_feed = wsgi.page.feed
-    wsgi.page.feed.start()
+def post_worker_init(worker: Any) -> None:
+    """Start the consumer thread in the process that will serve its data."""
+    worker.wsgi.extensions["sensorbus_feed"].start()
 
 
-def worker_exit(_server: "Arbiter", worker: "Worker") -> None:
-    """Close the worker's consumer; gunicorn also calls this in the master for a worker that died."""
-    if worker.pid == os.getpid() and hasattr(worker, "sensorbus_feed"):
-        worker.sensorbus_feed.close()
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Close the consumer; gunicorn may call this in the master for a worker that was killed."""
+    if os.getpid() == worker.pid:
+        worker.wsgi.extensions["sensorbus_feed"].close()
 
 
-def child_exit(_server: "Arbiter", worker: "Worker") -> None:
-    """Forget the metrics of a worker that is gone."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        from prometheus_client import multiprocess  # noqa: PLC0415  # only with several workers
+def child_exit(_server: Any, worker: Any) -> None:
+    """Take a dead worker's gauges out of /metrics; called in the master."""
+    if _MULTIPROCESS_VARIABLE in os.environ:
+        from prometheus_client import multiprocess  # noqa: PLC0415  # only now: it looks at the variable when imported
 
         multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """Remove what this file has made."""
+    if _own_metrics_dir is not None:
+        shutil.rmtree(_own_metrics_dir, ignore_errors=True)

@@ -1,40 +1,44 @@
-"""/healthz, /readyz and /metrics of the page's workers."""
+"""/healthz, /readyz and /metrics of a worker, at the root whatever the page's prefix is.
+
+Ready means: connected, all partitions assigned, history read, consumer thread alive. Devices that are silent do not
+make a worker unready: the page says so itself, and another worker could show no more.
+"""
 
 import os
+from typing import Final
 
 import orjson
 from flask import Flask, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from sensorbus.runtime.health import Check
+from dashboard_app.feed import Feed
+
+#: Set by gunicorn_conf.py when there are several workers; prometheus_client reads it too.
+MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def install(server: Flask, prefix: str, readiness: Check) -> None:
-    """Add the three paths under the page's prefix."""
+def register(server: Flask, feed: Feed) -> None:
+    """Add the three paths."""
 
+    @server.get("/healthz")
     def healthz() -> Response:
-        return _json({"status": "alive"}, 200)
+        return _json(200, {"status": "alive"})
 
+    @server.get("/readyz")
     def readyz() -> Response:
-        reasons = readiness()
-        return _json({"status": "not ready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+        feed.start()
+        reasons = feed.readiness()
+        return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", "reasons": reasons})
 
+    @server.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
-
-    for view in (healthz, readyz, metrics):
-        server.add_url_rule(f"{prefix}{view.__name__}", view.__name__, view)
-
-
-def _registry() -> CollectorRegistry:
-    """Return the metrics of this process, or of all workers when there are several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)
-    return registry
+        registry: CollectorRegistry = REGISTRY
+        if MULTIPROCESS_VARIABLE in os.environ:  # any worker answers for all
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _json(fields: dict[str, object], status: int) -> Response:
-    return Response(orjson.dumps(fields), status, content_type="application/json")
+def _json(status: int, value: object) -> Response:
+    return Response(orjson.dumps(value), status, content_type="application/json")

@@ -1,84 +1,95 @@
 """The fleet as a whole: its size, its rate, how old its data is, and its temperatures per second.
 
-Computed at most once a second for all browsers of a worker.
+Computed by the consumer thread once a second, for all browsers of a worker; request threads read the newest result.
 """
 
-import threading
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import orjson
 
+from dashboard_app.ring import Floats, Integers
 from dashboard_app.store import Store
-from sensorbus.contract.topics import SENSOR
-from sensorbus.runtime.clock import ClockMs
 
-_VALID_MS: Final = 1_000
+_EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
 _WINDOW_MS: Final = 100_000
-_SETTLED_MS: Final = 10_000  # a second that is this old is not computed again
+_SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
 _STEP_MS: Final = 1_000
-_NAMES: Final = ("min", "p10", "median", "p90", "max")
+_BANDS: Final = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
+
+
+class Newest(NamedTuple):
+    """The answer's fields `fleet` and `overview`, encoded."""
+
+    fleet: orjson.Fragment
+    bands: orjson.Fragment
 
 
 class Overview:
-    """Keeps the last result for a second, and the bands of the seconds that no reading changes any more."""
+    """Keeps the bands of the seconds that no reading changes any more."""
 
-    def __init__(self, store: Store, now_ms: ClockMs) -> None:
-        """Compute nothing yet."""
-        self._store, self._now_ms = store, now_ms
-        self._lock = threading.Lock()
-        self._computed_ms = -_VALID_MS
-        self._bands_computed_ms = -_VALID_MS
-        self._fleet: dict[str, Any] = {}
-        self._bands: dict[int, list[float]] = {}
+    def __init__(self, store: Store) -> None:
+        """Know nothing yet."""
+        self._store = store
+        self._updated_ms: int | None = None
+        self._bands: dict[int, list[float]] = {}  # by the second's start
+        self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}), _encode(None))
 
-    def get(self, *, with_bands: bool) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Return the answer's `fleet` and `overview`."""
-        with self._lock:
-            now_ms = self._now_ms()
-            if now_ms - self._computed_ms >= _VALID_MS:
-                self._fleet, self._computed_ms = self._measure(now_ms), now_ms
-            if not with_bands:
-                return self._fleet, None
-            if now_ms - self._bands_computed_ms >= _VALID_MS:
-                self._update_bands(now_ms)
-                self._bands_computed_ms = now_ms
-            seconds = sorted(self._bands)
-            columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(_NAMES)}
-            return self._fleet, {"step_ms": _STEP_MS, "t": seconds, **columns}
+    def update(self, now_ms: int) -> None:
+        """Compute anew, unless that was within the last second; for the consumer thread."""
+        if self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
+            return
+        self._updated_ms = now_ms
+        self.newest = Newest(_encode(self._fleet(now_ms)), _encode(self._overview(now_ms)))
 
-    def _measure(self, now_ms: int) -> dict[str, Any]:
-        with self._store.lock:
-            ring = self._store.rings[SENSOR.name]
-            recent = ring.last_by_append(now_ms - _RATE_MS)
-            delays_ms = ring.appends_ms(recent) - ring.rows(recent).starts_ms
-            devices = self._store.devices
-            refused = self._store.refused_devices
-        age_ms = float(np.percentile(delays_ms, 95)) if len(delays_ms) else None
+    def clear(self) -> None:
+        """Forget the bands: these are other topics now."""
+        self._bands, self._updated_ms = {}, None
+
+    def _fleet(self, now_ms: int) -> dict[str, float | None]:
+        recent = self._store.recent(now_ms - _RATE_MS)
+        newest_ms = np.zeros(int(recent.devices.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(newest_ms, recent.devices, recent.times_ms)
+        ages_ms = now_ms - newest_ms[newest_ms > 0]
         return {
-            "devices": devices,
-            "rate_hz": round(len(delays_ms) * 1000 / _RATE_MS, 1),
-            "age_p95_ms": None if age_ms is None else max(0, round(age_ms)),
-            "refused_devices": refused,
+            "devices": self._store.devices,
+            "rate_hz": round(len(recent.devices) * 1000 / _RATE_MS, 1),
+            "age_p95_ms": max(0, round(float(np.percentile(ages_ms, 95)))) if len(ages_ms) else None,
+            "refused": self._store.refused_devices,
         }
 
+    def _overview(self, now_ms: int) -> dict[str, object] | None:
+        if not self._store.is_large:
+            self._bands = {}
+            return None
+        self._update_bands(now_ms)
+        seconds = sorted(self._bands)
+        columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(_BANDS)}
+        return {"step_ms": _STEP_MS, "t": seconds, **columns}
+
     def _update_bands(self, now_ms: int) -> None:
-        # A worker that just started, or slept, has no settled seconds yet.
-        settled_ms = max(self._bands, default=0) - _SETTLED_MS
-        with self._store.lock:
-            ring = self._store.rings[SENSOR.name]
-            rows = ring.rows(ring.last_by_append(max(settled_ms, now_ms - _WINDOW_MS) - _SETTLED_MS))
-        seconds = rows.starts_ms - rows.starts_ms % _STEP_MS
-        changing = (seconds > max(settled_ms, now_ms - _WINDOW_MS - _STEP_MS)) & (seconds <= now_ms)
-        order = np.argsort(seconds[changing], kind="stable")
-        found, firsts = np.unique(seconds[changing][order], return_index=True)
-        for second, values in zip(found.tolist(), np.split(rows.values[changing][order], firsts[1:]), strict=True):
-            self._bands[second] = percentiles(values)
-        for second in [second for second in self._bands if second < now_ms - _WINDOW_MS - _STEP_MS]:
-            del self._bands[second]
+        oldest_ms = (now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS
+        settled = [second for second in self._bands if second < now_ms - _SETTLED_MS - _STEP_MS]
+        from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled)])
+        self._bands = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms}
+        recent = self._store.recent(from_ms - _SETTLED_MS)
+        changing = (recent.times_ms >= from_ms) & (recent.times_ms <= now_ms)
+        self._bands |= bands(recent.times_ms[changing], recent.values[changing])
 
 
-def percentiles(values: NDArray[np.float64]) -> list[float]:
-    """Return minimum, 10th percentile, median, 90th percentile and maximum, with 2 decimals."""
-    return [round(value, 2) for value in np.percentile(values, (0, 10, 50, 90, 100)).tolist()]
+def bands(times_ms: Integers, celsius: Floats) -> dict[int, list[float]]:
+    """Return minimum, 10th percentile, median, 90th percentile and maximum by the second's start, in °C."""
+    seconds = times_ms - times_ms % _STEP_MS
+    order = np.argsort(seconds, kind="stable")
+    found, firsts = np.unique(seconds[order], return_index=True)
+    groups = np.split(celsius[order], firsts[1:]) if len(found) else []
+    percents = list(_BANDS.values())
+    return {
+        second: np.percentile(group, percents).round(2).tolist()
+        for second, group in zip(found.tolist(), groups, strict=True)
+    }
+
+
+def _encode(value: object) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))

@@ -1,313 +1,285 @@
-"""The ring buffer: what a worker holds of the four topics, for all its requests.
+"""What a worker holds of the topics, for all its requests.
 
-One writer (the consumer thread) puts batches in, many request threads take deltas out, each under one short lock.
-Rows are numpy columns in the order of arrival; the oldest go first. A cursor is the next Kafka offset of every
-partition, never a place in the ring, so any worker can go on where another one stopped.
+One writer (the consumer thread) puts records in, many request threads take news out, each under one short lock:
+nobody sees half a batch. A cursor is the next Kafka offset of every partition, never a place in the ring, so any
+worker can go on where another one stopped.
 """
 
+import bisect
 import threading
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import orjson
 
-Integers = NDArray[np.int64]
+from dashboard_app.devices import MAX_DEVICES, NO_DEVICE, Names, Newest
+from dashboard_app.ring import Floats, Integers, Offsets, Records, Ring, Statistics
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 
-#: More devices than this are counted and left out: a hostile sender cannot fill the memory with names.
-MAX_DEVICES: Final = 100_000
-_NO_DEVICE: Final = -1
+#: The topics of a cursor, in its order.
+TOPICS: Final = (SENSOR.name, ALERT.name, ALERT_COUNT.name, AVG_TEMP.name)
+#: Up to so many devices, every browser gets every reading.
+ALL_DETAIL_DEVICES: Final = 100
+_RESULT_ROWS: Final = 200_000
+_MAX_DEAD_LETTERS: Final = 100_000
+_MAX_READINGS: Final = 100_000
+_MAX_ALERTS: Final = 20_000
+_COUNTS_KEPT_MS: Final = 60_000  # the page shows the window that ends now
 
-#: The next offset by partition.
-Offsets = Mapping[int, int]
-
-
-class Row(NamedTuple):
-    """One record as the ring holds it: a reading or an alert at `start_ms`, or a window's result."""
-
-    partition: int
-    offset: int
-    append_ms: int
-    device_id: str
-    start_ms: int
-    end_ms: int
-    value: float
+#: The next offset of each partition, by topic.
+Cursor = Mapping[str, Mapping[int, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """How full one topic's ring is; `newest_append_ms` is None before the first record."""
+class Question(NamedTuple):
+    """What a browser wants: all that is new since `cursor` (None: everything), readings of the devices in `detail`."""
 
-    held: int
-    capacity: int
-    dropped: int
-    newest_append_ms: int | None
+    cursor: Cursor | None
+    detail: Sequence[str] | None
+    history: Sequence[str]
 
 
-class Rows(NamedTuple):
-    """Rows taken out: columns of one length, devices as numbers of `Store.names`."""
+class News(NamedTuple):
+    """The answer's parts as lists of JSON arrays in UTF-8; no later write changes them."""
 
-    devices: Integers
-    starts_ms: Integers
-    ends_ms: Integers
-    values: NDArray[np.float64]
-
-
-class Ring:
-    """One topic's rows; not locked, the store does that."""
-
-    def __init__(self, capacity: int) -> None:
-        """Reserve the columns; the system gives the memory when they are written."""
-        self._capacity = capacity
-        self._devices = np.empty(capacity, np.int32)
-        self._partitions = np.empty(capacity, np.int32)
-        self._columns = {name: np.empty(capacity, np.int64) for name in ("offset", "append", "start", "end")}
-        self._values = np.empty(capacity, np.float64)
-        self._first = self._next = 0  # sequence numbers: rows `[first, next)` are held, row n at n % capacity
-        # Before each batch: (sequence number, next offset by partition). Both only grow, so it can be searched.
-        self._checkpoints: list[tuple[int, dict[int, int]]] = []
-        self._offsets: dict[int, int] = {}
-        self._oldest: dict[int, int] = {}  # by partition: every offset from here on is held
-        self._newest_append_ms: int | None = None
-
-    @property
-    def offsets(self) -> dict[int, int]:
-        """The next offset of each partition that the writer has told of."""
-        return dict(self._offsets)
-
-    def begin(self, offsets: Offsets) -> None:
-        """Tell where reading of new partitions begins."""
-        for partition, offset in offsets.items():
-            self._offsets.setdefault(partition, offset)
-            self._oldest.setdefault(partition, offset)
-            for _, known in self._checkpoints:
-                known.setdefault(partition, offset)
-
-    def statistics(self) -> Statistics:
-        """Return how full it is."""
-        return Statistics(
-            held=self._next - self._first,
-            capacity=self._capacity,
-            dropped=self._first,
-            newest_append_ms=self._newest_append_ms,
-        )
-
-    def append(self, rows: Sequence[Row], devices: Sequence[int]) -> None:
-        """Put a batch in; `devices` are the rows' device numbers."""
-        rows, devices = rows[-self._capacity :], devices[-self._capacity :]
-        self._checkpoints.append((self._next, dict(self._offsets)))
-        partitions, offsets, appends_ms, _, starts_ms, ends_ms, values = zip(*rows, strict=True)
-        places = np.arange(self._next, self._next + len(rows)) % self._capacity
-        self._devices[places] = devices
-        self._partitions[places] = partitions
-        for name, column in (("offset", offsets), ("append", appends_ms), ("start", starts_ms), ("end", ends_ms)):
-            self._columns[name][places] = column
-        self._values[places] = values
-        self._offsets.update((row.partition, row.offset + 1) for row in rows)
-        self._next += len(rows)
-        self._newest_append_ms = max(self._newest_append_ms or 0, *appends_ms)
-        self._drop_until(self._next - self._capacity)
-
-    def drop_before(self, append_ms: int) -> None:
-        """Drop the oldest rows that were appended before that time."""
-        held = self._columns["append"][self._places(self._first, self._next)]
-        kept = np.flatnonzero(held >= append_ms)
-        self._drop_until(self._first + int(kept[0]) if len(kept) else self._next)
-
-    def covers(self, cursor: Offsets) -> bool:
-        """Tell whether every row since the cursor is still held."""
-        return all(cursor.get(partition, 0) >= offset for partition, offset in self._oldest.items())
-
-    def since(self, cursor: Offsets | None) -> Integers:
-        """Return the sequence numbers of the rows at or after the cursor (None: all), by arrival."""
-        if cursor is None:
-            return np.arange(self._first, self._next)
-        first = max(self._first, self._start_of(cursor))
-        numbers = np.arange(first, self._next)
-        places = numbers % self._capacity
-        partitions = self._partitions[places]
-        wanted = np.zeros(int(partitions.max(initial=-1)) + 1, np.int64)
-        for partition, offset in cursor.items():
-            if partition < len(wanted):
-                wanted[partition] = offset
-        return numbers[self._columns["offset"][places] >= wanted[partitions]]
-
-    def last_by_append(self, append_ms: int) -> Integers:
-        """Return the sequence numbers of the rows appended since then, looking back batch by batch."""
-        first = self._next
-        for number, _ in reversed(self._checkpoints):
-            first = max(self._first, number)
-            if number <= self._first or self._columns["append"][number % self._capacity] < append_ms:
-                break
-        numbers = np.arange(first, self._next)
-        return numbers[self._columns["append"][numbers % self._capacity] >= append_ms]
-
-    def rows(self, numbers: Integers) -> Rows:
-        """Return copies of the rows with these sequence numbers."""
-        places = numbers % self._capacity
-        return Rows(
-            self._devices[places].astype(np.int64),
-            self._columns["start"][places],
-            self._columns["end"][places],
-            self._values[places],
-        )
-
-    def appends_ms(self, numbers: Integers) -> Integers:
-        """Return the append times of the rows with these sequence numbers."""
-        return self._columns["append"][numbers % self._capacity]
-
-    def devices_held(self, devices: int) -> Integers:
-        """Return the numbers of the devices that have a row, which are below `devices`."""
-        has_row = np.zeros(devices, np.bool_)
-        has_row[self._devices[self._places(self._first, self._next)]] = True
-        return np.flatnonzero(has_row)
-
-    def _places(self, first: int, last: int) -> Integers:
-        return np.arange(first, last) % self._capacity
-
-    def _start_of(self, cursor: Offsets) -> int:
-        """Return a sequence number before which no row is at or after the cursor."""
-        low, high = 0, len(self._checkpoints)
-        while low < high:  # the last checkpoint that is not past the cursor in any partition
-            middle = (low + high) // 2
-            offsets = self._checkpoints[middle][1]
-            if all(offset <= cursor.get(partition, 0) for partition, offset in offsets.items()):
-                low = middle + 1
-            else:
-                high = middle
-        return self._checkpoints[low - 1][0] if low else self._first
-
-    def _drop_until(self, first: int) -> None:
-        if first <= self._first:
-            return
-        dropped = self._places(self._first, first)
-        partitions, offsets = self._partitions[dropped], self._columns["offset"][dropped]
-        for partition in np.unique(partitions).tolist():
-            self._oldest[partition] = int(offsets[partitions == partition].max()) + 1
-        self._first = first
-        done = bisect_left(self._checkpoints, first, key=lambda checkpoint: checkpoint[0]) - 1
-        if done > 0:
-            del self._checkpoints[:done]
+    reset: bool
+    cursor: Cursor
+    skipped: int
+    devices: list[bytes]
+    readings: list[bytes]
+    alerts: list[bytes]
+    counts: list[bytes]
+    averages: list[bytes]
 
 
-class Latest(NamedTuple):
-    """The newest reading of devices, as columns; `previous` is NaN for a device's first reading."""
+class Recent(NamedTuple):
+    """Readings as columns of one length; a device is a number."""
 
     devices: Integers
     times_ms: Integers
-    celsius: NDArray[np.float64]
-    previous: NDArray[np.float64]
+    values: Floats
 
 
 class Store:
-    """The rings by topic, the devices, and each device's newest reading."""
+    """The rings by topic, the devices, the newest reading and average of each."""
 
-    def __init__(self, capacities: Mapping[str, int], readings: str, max_devices: int = MAX_DEVICES) -> None:
-        """Make a ring of each capacity; `readings` names the topic whose rows are devices' readings."""
-        self.lock = threading.Lock()
-        self.rings = {topic: Ring(capacity) for topic, capacity in capacities.items()}
-        self._readings = readings
-        self._max_devices = max_devices
-        self.names: list[str] = []
-        self.refused_devices = 0
-        self._numbers: dict[str, int] = {}
-        self._free: list[int] = []
-        self._times_ms = np.zeros(0, np.int64)
-        self._celsius = np.zeros(0, np.float64)
-        self._previous = np.zeros(0, np.float64)
+    def __init__(self, ring_rows: int, history_ms: int, max_devices: int = MAX_DEVICES) -> None:
+        """Hold `ring_rows` readings at most, of the last `history_ms` by append time."""
+        self._lock = threading.Lock()
+        self._ring_rows, self._history_ms, self._max_devices = ring_rows, history_ms, max_devices
+        self.epoch = ""
+        self._newest_average_ms: int | None = None
+        self._forget_all()
 
-    def append(self, topic: str, rows: Sequence[Row]) -> None:
-        """Put a batch of a topic in, in the order of each partition's offsets."""
-        with self.lock:
-            numbers = [self._number(row.device_id) for row in rows]
-            known = [(row, number) for row, number in zip(rows, numbers, strict=True) if number != _NO_DEVICE]
-            if not known:
+    def begin(self, topic: str, partition: int, offset: int) -> int:
+        """Tell where reading a new partition would begin; return where it begins: a known one goes on."""
+        with self._lock:
+            offsets = self._offsets[topic]
+            if offsets.begin(partition, offset) and topic in self._rings:
+                self._rings[topic].begin(partition, offset)
+            return int(offsets.next[partition])
+
+    def append(self, topic: str, records: Records) -> None:
+        """Put records of a topic in; what was put in before is left out."""
+        if not records.offsets:
+            return
+        with self._lock:
+            fresh = self._offsets[topic].fresh(records)
+            devices = self._names.take(fresh.device_ids)
+            if NO_DEVICE in devices:
+                places = [place for place, device in enumerate(devices) if device != NO_DEVICE]
+                fresh, devices = fresh.only(places), [devices[place] for place in places]
+            if not devices:
                 return
-            self.rings[topic].append(*(list(column) for column in zip(*known, strict=True)))
-            if topic == self._readings:
-                self._note_newest(known)
+            self._note_heard(fresh, devices)
+            if topic == AVG_TEMP.name:
+                for device, place in self._averages.take(fresh, devices):
+                    self._averages.fragments[device] = fresh.fragments[place]
+                self._newest_average_ms = max(self._newest_average_ms or 0, *fresh.appends_ms, 0)
+                return
+            self._rings[topic].append(fresh, devices)
+            if topic == SENSOR.name:
+                self._note_newest(fresh, devices)
 
-    def begin(self, topic: str, offsets: Offsets) -> None:
-        """Tell where reading of a topic's new partitions begins."""
-        with self.lock:
-            self.rings[topic].begin(offsets)
+    def append_dead_letters(self, records: Records) -> None:
+        """Count dead letters; only when they came is held."""
+        with self._lock:
+            came_ms = self._dead_letters
+            came_ms.extend(self._offsets[DEAD_LETTER.name].fresh(records).appends_ms)
+            came_ms.sort()
+            del came_ms[:-_MAX_DEAD_LETTERS]
 
-    def drop_before(self, append_ms: int) -> None:
-        """Drop what is older than that, and forget devices of which nothing is left."""
-        with self.lock:
-            for ring in self.rings.values():
-                ring.drop_before(append_ms)
-            held = set().union(*(ring.devices_held(len(self.names)).tolist() for ring in self.rings.values()))
-            for device_id, number in list(self._numbers.items()):
-                if number not in held:
-                    del self._numbers[device_id]
-                    self._times_ms[number] = 0
-                    self.names[number] = ""
-                    self._free.append(number)
+    def drop_old(self, now_ms: int) -> None:
+        """Drop what is older than the history, and devices of which nothing is left."""
+        before_ms = now_ms - self._history_ms
+        with self._lock:
+            self._rings[SENSOR.name].drop_before(before_ms)
+            self._rings[ALERT.name].drop_before(before_ms)
+            self._rings[ALERT_COUNT.name].drop_before(now_ms - _COUNTS_KEPT_MS)
+            del self._dead_letters[: bisect.bisect_left(self._dead_letters, before_ms)]
+            self._forget_unheard(before_ms)
 
-    def clear(self) -> None:
-        """Forget everything: the topics were made anew."""
-        with self.lock:
-            self.rings = {topic: Ring(ring.statistics().capacity) for topic, ring in self.rings.items()}
-            self.names, self._numbers, self._free = [], {}, []
-            self._times_ms = np.zeros(0, np.int64)
+    def clear(self, epoch: str) -> None:
+        """Forget everything: these are other topics now."""
+        with self._lock:
+            self.epoch = epoch
+            self._forget_all()
+
+    # For readers.
+
+    def news(self, question: Question, now_ms: int) -> News:
+        """Return what is new; the cost follows what is new, not what is held."""
+        with self._lock:
+            cursor = question.cursor
+            if cursor is not None and not self._covers(cursor):
+                cursor = None
+            readings, skipped = self._readings(question, cursor, now_ms)
+            alerts = self._rows(ALERT.name, cursor, now_ms)[-_MAX_ALERTS:]
+            names = self._names.by_number
+            return News(
+                cursor is None,
+                self._following(cursor),
+                skipped,
+                _fragments(self._newest, self._newest.since(self._wanted(SENSOR.name, cursor))),
+                self._rings[SENSOR.name].fragments(readings, names),
+                self._rings[ALERT.name].fragments(alerts, names),
+                self._rings[ALERT_COUNT.name].fragments(self._counts(cursor, now_ms), names),
+                _fragments(self._averages, self._averages_wanted(question, cursor)),
+            )
+
+    def recent(self, append_ms: int) -> Recent:
+        """Return the readings appended since then."""
+        with self._lock:
+            ring = self._rings[SENSOR.name]
+            rows = ring.appended_since(append_ms)
+            return Recent(*(ring.values_of(name, rows) for name in ("device", "time", "value")))
+
+    def newest_append_ms(self) -> dict[str, int | None]:
+        """Return the append time of the newest record of each topic, None before the first."""
+        with self._lock:
+            newest = {topic: ring.statistics().newest_append_ms for topic, ring in self._rings.items()}
+            newest[AVG_TEMP.name] = self._newest_average_ms
+            newest[DEAD_LETTER.name] = self._dead_letters[-1] if self._dead_letters else None
+            return newest
 
     def statistics(self) -> dict[str, Statistics]:
-        """Return how full each ring is."""
-        with self.lock:
-            return {topic: ring.statistics() for topic, ring in self.rings.items()}
+        """Return how full the ring of each topic is."""
+        with self._lock:
+            return {topic: ring.statistics() for topic, ring in self._rings.items()}
 
     @property
     def devices(self) -> int:
         """How many devices are known."""
-        return len(self._numbers)
+        return len(self._names)
 
-    # The rest is for readers that hold the lock.
+    @property
+    def refused_devices(self) -> int:
+        """How many records were left out because their device was one too many."""
+        return self._names.refused
 
-    def numbers(self, device_ids: Iterable[str]) -> list[int]:
-        """Return the numbers of those devices that are known."""
-        return [self._numbers[device_id] for device_id in device_ids if device_id in self._numbers]
+    @property
+    def dead_letters(self) -> int:
+        """How many dead letters came within the history."""
+        return len(self._dead_letters)
 
-    def latest(self, devices: Integers | None) -> Latest:
-        """Return the newest reading of these devices (None: of all that have one)."""
-        if devices is None:
-            devices = np.flatnonzero(self._times_ms[: len(self.names)])
+    @property
+    def is_large(self) -> bool:
+        """Tell whether there are too many devices to send every reading to every browser."""
+        return self.devices > ALL_DETAIL_DEVICES
+
+    # Under the lock.
+
+    def _forget_all(self) -> None:
+        self._offsets = {topic: Offsets() for topic in (*TOPICS, DEAD_LETTER.name)}
+        rows = {
+            SENSOR.name: self._ring_rows,
+            ALERT.name: min(self._ring_rows, _RESULT_ROWS),
+            ALERT_COUNT.name: min(self._ring_rows, _RESULT_ROWS),
+        }
+        self._rings = {topic: Ring(self._offsets[topic], capacity) for topic, capacity in rows.items()}
+        self._names = Names(self._max_devices)
+        self._newest, self._averages = Newest(), Newest()
+        self._heard_ms = np.zeros(0, np.int64)
+        self._newest_average_ms = None
+        self._dead_letters: list[int] = []  # append times, in order
+
+    def _note_heard(self, records: Records, devices: Sequence[int]) -> None:
+        if max(devices) >= len(self._heard_ms):
+            added = 2 * (max(devices) + 1) - len(self._heard_ms)
+            self._heard_ms = np.concatenate((self._heard_ms, np.zeros(added, np.int64)))
+        np.maximum.at(self._heard_ms, devices, records.appends_ms)
+
+    def _note_newest(self, records: Records, devices: Sequence[int]) -> None:
+        newest = self._newest
+        for device, place in newest.take(records, devices):
+            previous = orjson.dumps(float(newest.previous[device]))  # NaN becomes null
+            newest.fragments[device] = b"%b,%b]" % (records.fragments[place][:-1], previous)
+
+    def _forget_unheard(self, before_ms: int) -> None:
+        unheard = np.flatnonzero(self._heard_ms[: len(self._names.by_number)] < before_ms).tolist()
+        unheard = [device for device in unheard if self._names.by_number[device]]
+        if not unheard:
+            return
+        in_use = np.zeros(len(self._names.by_number), bool)
+        for ring in self._rings.values():
+            in_use[ring.held("device")] = True
+        for device in unheard:
+            if not in_use[device]:  # a row in a ring must not become another device's
+                self._names.forget(device)
+                self._newest.forget(device)
+                self._averages.forget(device)
+
+    def _covers(self, cursor: Cursor) -> bool:
+        return all(self._rings[topic].covers(cursor[topic]) for topic in (SENSOR.name, ALERT.name))
+
+    def _wanted(self, topic: str, cursor: Cursor | None) -> Integers | None:
+        return None if cursor is None else self._offsets[topic].wanted(cursor[topic])
+
+    def _following(self, cursor: Cursor | None) -> Cursor:
+        """Return the next cursor; where another worker was ahead of this one, the browser's own offset stands."""
+        following = {topic: self._offsets[topic].as_dict() for topic in TOPICS}
+        for topic, offsets in (cursor or {}).items():
+            for partition, offset in offsets.items():
+                following[topic][partition] = max(offset, following[topic].get(partition, 0))
+        return following
+
+    def _rows(self, topic: str, cursor: Cursor | None, now_ms: int) -> Integers:
+        ring = self._rings[topic]
+        return ring.appended_since(now_ms - self._history_ms) if cursor is None else ring.since(cursor[topic])
+
+    def _readings(self, question: Question, cursor: Cursor | None, now_ms: int) -> tuple[Integers, int]:
+        ring, known = self._rings[SENSOR.name], self._names.known
+        since_ms = now_ms - self._history_ms
+        if question.detail is None:
+            rows = np.zeros(0, np.int64) if self.is_large else self._rows(SENSOR.name, cursor, now_ms)
+        elif cursor is None:
+            rows = ring.rows_of(known(question.detail), since_ms)
         else:
-            devices = devices[self._times_ms[devices] > 0]
-        return Latest(devices, self._times_ms[devices], self._celsius[devices], self._previous[devices])
+            rows = ring.since(cursor[SENSOR.name])
+            rows = rows[np.isin(ring.values_of("device", rows), known(question.detail))]
+        if question.history:
+            rows = np.union1d(rows, ring.rows_of(known(question.history), since_ms))
+        skipped = max(0, len(rows) - _MAX_READINGS)
+        return rows[skipped:], skipped
 
-    def _number(self, device_id: str) -> int:
-        number = self._numbers.get(device_id)
-        if number is not None:
-            return number
-        if len(self._numbers) >= self._max_devices:
-            self.refused_devices += 1
-            return _NO_DEVICE
-        if self._free:
-            number = self._free.pop()
-            self.names[number] = device_id
-        else:
-            number = len(self.names)
-            self.names.append(device_id)
-            if number >= len(self._times_ms):
-                self._grow(max(64, 2 * number))
-        self._numbers[device_id] = number
-        return number
+    def _counts(self, cursor: Cursor | None, now_ms: int) -> Integers:
+        """Return the rows of the counts, of each window the last one."""
+        ring, rows = self._rings[ALERT_COUNT.name], self._rows(ALERT_COUNT.name, cursor, now_ms)
+        devices, starts_ms = ring.values_of("device", rows), ring.values_of("time", rows)
+        order = np.lexsort((starts_ms, devices))
+        devices, starts_ms = devices[order], starts_ms[order]
+        is_last = np.ones(len(order), bool)
+        is_last[:-1] = (devices[1:] != devices[:-1]) | (starts_ms[1:] != starts_ms[:-1])
+        return np.sort(rows[order[is_last]])
 
-    def _grow(self, size: int) -> None:
-        for name in ("_times_ms", "_celsius", "_previous"):
-            old = getattr(self, name)
-            new = np.zeros(size, old.dtype)
-            new[: len(old)] = old
-            setattr(self, name, new)
+    def _averages_wanted(self, question: Question, cursor: Cursor | None) -> Integers:
+        devices = self._averages.since(self._wanted(AVG_TEMP.name, cursor))
+        if not self.is_large:
+            return devices
+        seen = devices[np.isin(devices, self._names.known(question.detail or ()))]
+        came = self._averages.since(None)
+        return np.union1d(seen, came[np.isin(came, self._names.known(question.history))])
 
-    def _note_newest(self, readings: Iterable[tuple[Row, int]]) -> None:
-        times_ms, celsius, previous = self._times_ms, self._celsius, self._previous
-        for row, number in readings:
-            newest_ms = times_ms[number]
-            if row.start_ms >= newest_ms:  # one that comes late is not the newest
-                previous[number] = celsius[number] if newest_ms else np.nan
-                times_ms[number] = row.start_ms
-                celsius[number] = row.value
+
+def _fragments(newest: Newest, devices: Integers) -> list[bytes]:
+    return [newest.fragments[device] for device in devices.tolist()]

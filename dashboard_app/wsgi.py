@@ -1,10 +1,11 @@
-"""The WSGI entry point: `gunicorn -c dashboard_app/gunicorn_conf.py dashboard_app.wsgi:server`.
+"""What a WSGI server loads: `dashboard_app.wsgi:server`.
 
-The one module that works at import: gunicorn imports it in each worker, after the fork.
+The one module that works at import, for that is what WSGI servers ask for; threads start later, in gunicorn's hooks.
 """
 
-from dashboard_app import app
+from dashboard_app.app import create_app
+from dashboard_app.feed import Feed
 from sensorbus.runtime import process
 
-page = app.create(process.start("dashboard"))
-server = page.server
+_settings = process.start("dashboard")
+server = create_app(_settings, Feed(_settings)).server

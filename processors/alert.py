@@ -18,7 +18,7 @@ from sensorbus.contract.units import kelvin_from_celsius
 def build(sensor: StreamingDataFrame, bus: Bus) -> None:
     """Put the job on a dataframe of `sensor`."""
     run = step(bus, SENSOR, parse_reading, [handler(bus)], answers_for_topic=True)
-    write(sensor.apply(run, expand=True, metadata=True), bus.meter.result)
+    write(sensor, run, bus.meter.result, stateful=False)
 
 
 def handler(bus: Bus) -> Handler[Reading]:

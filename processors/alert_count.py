@@ -17,11 +17,10 @@ from processors.outputs import Output, write
 from processors.records import NOTHING, Handler, step
 from processors.windows import (
     RingRules,
-    Window,
     add,
     is_repeat,
     move_time,
-    open_windows,
+    open_counts,
     ring_from_state,
     state_from_ring,
 )
@@ -36,7 +35,7 @@ _log = logging.getLogger(__name__)
 def build(alert: StreamingDataFrame, bus: Bus) -> None:
     """Put the job on a dataframe of `alert`."""
     run = step(bus, ALERT, parse_alert, [handler(bus)], answers_for_topic=True)
-    write(alert.apply(run, expand=True, metadata=True, stateful=True), bus.meter.result)
+    write(alert, run, bus.meter.result, stateful=True)
 
 
 def handler(bus: Bus) -> Handler[Alert]:
@@ -57,11 +56,9 @@ def handler(bus: Bus) -> Handler[Alert]:
             _log.warning("an alert of %s, %s, came after a window of it was closed", device_id, timestamp)
         state.set(STATE_KEY, state_from_ring(ring, rules))
         key = encode_key(device_id)
-        windows = open_windows(ring, rules, event_time_ms)
-        return [Output(counts, key, encode_alert_count(_count(device_id, window))) for window in windows]
+        return [
+            Output(counts, key, encode_alert_count(AlertCount(device_id, *window)))
+            for window in open_counts(ring, rules, event_time_ms)
+        ]
 
     return on_alert
-
-
-def _count(device_id: str, window: Window) -> AlertCount:
-    return AlertCount(device_id, window.start_ms, window.end_ms, window.readings)

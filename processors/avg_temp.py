@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 def build(sensor: StreamingDataFrame, bus: Bus) -> None:
     """Put the job on a dataframe of `sensor`."""
     run = step(bus, SENSOR, parse_reading, [handler(bus)], answers_for_topic=False)
-    write(sensor.apply(run, expand=True, metadata=True, stateful=True), bus.meter.result)
+    write(sensor, run, bus.meter.result, stateful=True)
 
 
 def handler(bus: Bus) -> Handler[Reading]:

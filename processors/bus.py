@@ -1,8 +1,6 @@
-"""What a job's parts share: settings, its topics as Quix knows them, its meter."""
+"""What a job's parts share: settings, names of topics, its meter."""
 
 from dataclasses import dataclass
-
-from quixstreams.models import Topic as QuixTopic
 
 from processors.meter import Meter
 from sensorbus.contract.settings import Settings
@@ -11,10 +9,9 @@ from sensorbus.contract.topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """Handed to every `build`; `topics` has all of `contract.topics.TOPICS` by name without prefix."""
+    """Handed to every `build`."""
 
     settings: Settings
-    topics: dict[str, QuixTopic]
     meter: Meter
 
     @property
@@ -22,9 +19,9 @@ class Bus:
         """Tell whether outputs, state and offsets are committed as one."""
         return exactly_once(self.settings)
 
-    def topic(self, topic: Topic) -> QuixTopic:
-        """Return a topic as Quix writes to it."""
-        return self.topics[topic.name]
+    def topic(self, topic: Topic) -> str:
+        """Return a topic's name on this bus."""
+        return self.settings.topic_name(topic)
 
 
 def exactly_once(settings: Settings) -> bool:

@@ -16,5 +16,5 @@ from sensorbus.contract.topics import SENSOR
 def build(sensor: StreamingDataFrame, alerts: StreamingDataFrame, bus: Bus) -> None:
     """Put the jobs on dataframes of `sensor` and `alert`."""
     run = step(bus, SENSOR, parse_reading, [alert.handler(bus), avg_temp.handler(bus)], answers_for_topic=True)
-    write(sensor.apply(run, expand=True, metadata=True, stateful=True), bus.meter.result)
+    write(sensor, run, bus.meter.result, stateful=True)
     alert_count.build(alerts, bus)

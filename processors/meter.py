@@ -34,8 +34,13 @@ class Meter:
         self._until_delay = 0
         self._append_time_ms = 0
         self._turned_s = time.monotonic()
+        self._answered_s = time.monotonic()
         self._joined = False
         self._published: Counter[tuple[str, str]] = Counter()
+
+    def start(self) -> None:
+        """Begin to measure silence: Kafka has just answered."""
+        self._turned_s = self._answered_s = time.monotonic()
 
     def record(self, topic: str, append_time_ms: int) -> None:
         """Count a record that was read."""
@@ -66,6 +71,8 @@ class Meter:
         """Take librdkafka's statistics of the consumer: heartbeat, membership, lag, commits; then publish."""
         stats = orjson.loads(stats_json)
         self._turned_s = time.monotonic()
+        if any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in stats.get("brokers", {}).values()):
+            self._answered_s = self._turned_s
         self._joined = stats.get("cgrp", {}).get("join_state") == "steady"
         for topic, partition, lag in _lags(stats):
             metrics.JOB_LAG_RECORDS.labels(self.job, topic, partition).set(lag)
@@ -89,6 +96,10 @@ class Meter:
         metrics.JOB_COMMITS.labels(self.job).inc(self._since("commits", "", self._commits))
         if self._append_time_ms:
             metrics.JOB_LAG_SECONDS.labels(self.job).set(max(0, self._clock_ms() - self._append_time_ms) / 1000)
+
+    def silent_s(self) -> float:
+        """Return how long ago the job last knew of a broker that it is connected to; called from any thread."""
+        return time.monotonic() - self._answered_s
 
     def why_not_ready(self) -> dict[str, str]:
         """Return the reasons under their names; called from the thread that serves `/readyz`."""

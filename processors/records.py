@@ -13,7 +13,7 @@ from quixstreams import message_context
 from quixstreams.models import TimestampType
 
 from processors.bus import Bus
-from processors.outputs import Headers, Output
+from processors.outputs import Headers, Output, Step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Alert, Reading, TimeRules, encode_key, has_device_key
 from sensorbus.contract.topics import DEAD_LETTER, Topic
@@ -30,8 +30,6 @@ Message = TypeVar("Message", Reading, Alert)
 Parse = Callable[[bytes | None, int, TimeRules], Message]
 #: What a job does with a message and the state under its key (None where the dataframe has none).
 Handler = Callable[[Message, Any], Sequence[Output]]
-#: The step as Quix calls it: value, key, record time in ms, headers and, if the dataframe has one, the state.
-Step = Callable[..., Sequence[Output]]
 
 
 class Place(NamedTuple):
@@ -75,7 +73,7 @@ def step(
     def run(
         value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None, state: Any = None
     ) -> Sequence[Output]:
-        meter.record(source.name, append_time_ms)
+        meter.record(source, append_time_ms)
         try:
             message = parse(value, append_time_ms, rules)
         except InvalidMessageError as error:

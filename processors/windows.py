@@ -122,15 +122,23 @@ def add(ring: Ring, rules: RingRules, event_time_ms: int, value: float) -> bool:
     return pane_ms + step_ms > closed_to_ms
 
 
-def open_windows(ring: Ring, rules: RingRules, event_time_ms: int) -> list[Window]:
-    """Return the windows around an event time that are not closed, oldest first."""
+def open_counts(ring: Ring, rules: RingRules, event_time_ms: int) -> list[tuple[int, int, int]]:
+    """Return start, end and count of the windows around an event time that are not closed, oldest first."""
     length_ms, step_ms, grace_ms = rules
     pane_ms = _floor(event_time_ms, step_ms)
-    closed_to_ms = _time_ms(ring) - grace_ms
-    first_end_ms = max(pane_ms, _floor(closed_to_ms, step_ms)) + step_ms
-    return [
-        window_at(ring, end_ms - length_ms, end_ms) for end_ms in range(first_end_ms, pane_ms + length_ms + 1, step_ms)
-    ]
+    first_end_ms = max(pane_ms, _floor(_time_ms(ring) - grace_ms, step_ms)) + step_ms
+    starts_ms, counts = ring.starts_ms, ring.counts
+    first = last = count = 0  # the panes [first, last) are in the window; both ends only move on
+    windows = []
+    for end_ms in range(first_end_ms, pane_ms + length_ms + 1, step_ms):
+        while last < len(starts_ms) and starts_ms[last] < end_ms:
+            count += counts[last]
+            last += 1
+        while first < last and starts_ms[first] < end_ms - length_ms:
+            count -= counts[first]
+            first += 1
+        windows.append((end_ms - length_ms, end_ms, count))
+    return windows
 
 
 def window_at(ring: Ring, start_ms: int, end_ms: int) -> Window:

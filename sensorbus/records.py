@@ -18,6 +18,8 @@ from sensorbus.runtime.logs import escape
 # partition and at least one record before it, so this far back there is a record if there is one at all.
 _MARKERS_LOOKED_PAST: Final = 100
 _POLL_S: Final = 0.2
+_NEW_LEADER: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_NEW_LEADER_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,14 @@ def _text(raw: bytes | str | None) -> str:
 
 
 def _watermarks(settings: Settings, consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    try:
-        low, high = consumer.get_watermark_offsets(partition, timeout=kafka.REQUEST_TIMEOUT_S)
-    except KafkaException as error:
-        raise kafka.unavailable(settings, error) from None
-    return low, high
+    """Return the first offset and the one after the last; a new leader may need a moment before it knows itself one."""
+    deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(partition, timeout=kafka.REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _NEW_LEADER or time.monotonic() > deadline_s:
+                raise kafka.unavailable(settings, error) from None
+            time.sleep(_NEW_LEADER_PAUSE_S)
+        else:
+            return low, high

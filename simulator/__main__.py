@@ -1,6 +1,7 @@
 """`python -m simulator`: a fleet of simulated devices, with faults on request."""
 
 import logging
+import time
 from threading import Event
 from typing import Annotated, Any
 
@@ -13,9 +14,14 @@ from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import health, kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from sensorbus.runtime.process import run_part
-from simulator.faults import Rates
+from simulator.encode import Encoder
+from simulator.faults import FaultyNetwork, Rates
 from simulator.fleet import Fleet
-from simulator.publish import Publisher, Schedule, faulty_network, run
+from simulator.publish import Publisher, producer
+from simulator.run import Simulation, run
+from simulator.schedule import Schedule
+
+_NOT_READY_BEHIND_S = 10.0
 
 _log = logging.getLogger("simulator")
 
@@ -24,11 +30,15 @@ def _rate(text: str) -> Any:
     return typer.Option(min=0.0, max=1.0, help=f"Rate from 0 to 1: {text}")
 
 
+def _seconds(shortest: float, longest: float, text: str) -> Any:
+    return typer.Option(min=shortest, max=longest, help=text)
+
+
 def simulate(  # noqa: PLR0913, PLR0917  # the options of a command
     devices: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of devices.")] = 20,
-    period: Annotated[float, typer.Option(min=0.01, max=86_400, help="Seconds between readings of a device.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same temperatures.")] = 0,
-    duration: Annotated[float | None, typer.Option(min=0.001, help="Seconds of event time, then it ends.")] = None,
+    period: Annotated[float, _seconds(0.01, 86_400, "Seconds between readings of a device, to the ms.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same temperatures and faults.")] = 0,
+    duration: Annotated[float | None, _seconds(0.001, 1e9, "Seconds of event time, then it ends.")] = None,
     start: Annotated[
         str | None, typer.Option(help="Event time of the first reading, ISO 8601; the past is sent at full speed.")
     ] = None,
@@ -44,20 +54,19 @@ def simulate(  # noqa: PLR0913, PLR0917  # the options of a command
 
     def main(settings: Settings, stop: Event) -> None:
         start_ms = _start_ms(start, settings)
-        health.serve(settings, dict)
-        if not kafka.retry(lambda: kafka.ensure_topics(settings, "simulator"), stop):
+        publisher = Publisher(producer(settings), settings.topic_name(SENSOR))
+        schedule: list[Schedule] = []  # empty until the topics are there
+        health.serve(settings, lambda: publisher.readiness() | _readiness(schedule))
+        if not _topics_exist(settings, stop):
             return
-        period_ms = round(period * 1000)
-        start_at_ms = wall_clock_ms() if start_ms is None else start_ms
-        fleet = Fleet(devices, period_ms, seed, start_at_ms)
-        # Errors alone are reported: a callback for each reading would cost as much as sending it.
-        producer = kafka.producer(settings, "simulator", **{"delivery.report.only.error": True, "linger.ms": 5})
-        publisher = Publisher(producer, settings.topic_name(SENSOR), fleet.names)
-        end_ms = None if duration is None else start_at_ms + round(duration * 1000)
-        schedule = Schedule(start_at_ms, end_ms, wall_clock_ms)
+        first_ms = wall_clock_ms() if start_ms is None else start_ms
+        fleet = Fleet(devices, round(period * 1000), seed, first_ms)
+        network = FaultyNetwork(rates, seed) if any(rates) else None
+        end_ms = None if duration is None else first_ms + round(duration * 1000)
+        schedule.append(Schedule(first_ms, end_ms, wall_clock_ms, time.process_time))
+        schedule[0].limit_turns(devices / period)
         _log.info("%d devices report every %g s (seed %d)", devices, period, seed)
-        totals = run(fleet, faulty_network(fleet, rates, seed), publisher, schedule, stop)
-        _log.info("%d readings acknowledged, %d failed, %d not delivered", *totals)
+        run(Simulation(fleet, network, Encoder(fleet.names)), publisher, schedule[0], stop)
 
     run_part("simulator", main)
 
@@ -69,6 +78,18 @@ def _start_ms(start: str | None, settings: Settings) -> int | None:
         return event_time_ms_from_iso(start, settings.time_rules.zone)
     except InvalidMessageError as error:
         raise SettingsError(f"--start: {error}") from None
+
+
+def _topics_exist(settings: Settings, stop: Event) -> bool:
+    """Wait for the broker and make the topics; False when stopped first."""
+    return kafka.wait_for_broker(settings, "simulator", stop) and kafka.retry(
+        lambda: kafka.ensure_topics(settings, "simulator"), stop
+    )
+
+
+def _readiness(schedule: list[Schedule]) -> dict[str, str]:
+    behind_s = schedule[0].behind_s if schedule else 0.0
+    return {"schedule": f"{behind_s:.0f} s behind"} if behind_s > _NOT_READY_BEHIND_S else {}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Faults on request: what real devices and networks do to readings.
 
-Each fault is a rate in [0, 1] and is decided by (seed, device, time) alone, so a run can be repeated.
+Each fault is a rate in [0, 1] and is decided by (seed, device, time) alone, so a run can be repeated: the same records
+in the same order, however the time is cut into turns.
 """
 
 import heapq
@@ -8,18 +9,20 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.device import Integers, fractions
-from simulator.fleet import Fleet, Readings
+from simulator.fleet import Readings
 
 _DROPOUT, _DROPOUT_PHASE, _LATE, _LATE_BY, _SWAP, _TWICE, _INVALID, _SKEWED, _SKEWED_BY = range(200, 209)
 _SKEW_MAX_MS: Final = 120_000
-#: Values that no reader can take; `invalid` goes through them in turn.
+#: Values that no reader can take, at least one of each kind of error; `invalid` goes through them in turn.
 INVALID_VALUES: Final = (
     b"",
     b"not json",
     b'{"timestamp":"2026-01-01T00:00:00Z","device_id":"device-0001","temp',
     b"[1,2,3]",
+    b"null",
     b'{"timestamp":"2026-01-01T00:00:00Z","device_id":"device-0001"}',
     b'{"timestamp":"2026-01-01T00:00:00Z","device_id":"","temperature":20.0}',
     b'{"timestamp":"2026-01-01T00:00:00Z","device_id":"device-0001","temperature":NaN}',
@@ -27,7 +30,9 @@ INVALID_VALUES: Final = (
     b'{"timestamp":"2026-01-01T00:00:00Z","device_id":"device-0001","temperature":-400.0}',
     b'{"timestamp":"yesterday","device_id":"device-0001","temperature":20.0}',
     b'{"timestamp":1767225600,"device_id":"device-0001","temperature":20.0}',
+    b'{"timestamp":"9999-12-31T23:59:59Z","device_id":"device-0001","temperature":20.0}',
     b'\xff\xfe{"device_id"',
+    None,
 )
 
 
@@ -43,58 +48,60 @@ class Rates(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is sent: the device's index, its key's and value's ingredients; `invalid` stands for the value if set."""
+    """What is sent for a reading; `invalid` is the index in INVALID_VALUES of the value sent instead."""
 
     device: int
     time_ms: int
     celsius: float
-    invalid: bytes | None = None
+    invalid: int | None = None
 
 
 class FaultyNetwork:
     """Turns readings that are due into records to send, in the order of sending; holds back what is to come late."""
 
-    def __init__(self, fleet: Fleet, rates: Rates, seed: int) -> None:
+    def __init__(self, rates: Rates, seed: int) -> None:
         """Hold nothing yet."""
-        self._fleet, self._rates, self._seed = fleet, rates, seed
-        self._swapped: dict[int, Record] = {}  # by device: sent after the device's next reading
-        self._late: list[tuple[int, int, Record]] = []  # heap by the time of sending
-        self._number = 0
+        self._rates, self._seed = rates, seed
+        self._swapped: dict[int, list[Record]] = {}  # by device: sent after the device's next reading
+        self._late: list[tuple[int, int, list[Record]]] = []  # heap by the time of sending, then by order
+        self._late_count = self._invalid_count = 0
 
     def records(self, readings: Readings, to_ms: int) -> Iterator[Record]:
-        """Yield what is sent up to `to_ms`: these readings with their faults, and late ones of before."""
-        faults = self._decide(readings)
-        for index, (device, time_ms, celsius) in enumerate(zip(*(column.tolist() for column in readings), strict=True)):
-            if faults.silent[index]:
+        """Yield what is sent before `to_ms`: these readings with their faults, and late ones of before."""
+        columns = (*readings, *self._decide(readings))
+        for device, time_ms, celsius, silent, late_ms, swapped, twice, invalid, skew_ms in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            yield from self._due(time_ms)
+            if silent:
                 continue
-            record = Record(device, time_ms + int(faults.skew_ms[index]), celsius)
-            if faults.invalid[index]:
-                self._number += 1
-                record = record._replace(invalid=INVALID_VALUES[self._number % len(INVALID_VALUES)])
-            yield from self._deliver(record, faults, index)
-        while self._late and self._late[0][0] < to_ms:
-            yield heapq.heappop(self._late)[2]
+            record = Record(device, time_ms + skew_ms, celsius, self._next_invalid() if invalid else None)
+            copies = [record, record] if twice else [record]
+            if late_ms:
+                self._late_count += 1
+                heapq.heappush(self._late, (time_ms + late_ms, self._late_count, copies))
+            elif swapped and device not in self._swapped:
+                self._swapped[device] = copies
+            else:
+                yield from copies
+                yield from self._swapped.pop(device, ())
+        yield from self._due(to_ms)
 
     def held_back(self) -> Iterator[Record]:
-        """Yield what is still held back: nothing is lost when the simulator stops."""
+        """Yield what is still held back: nothing is lost when the simulator ends, but it comes early."""
         while self._late:
-            yield heapq.heappop(self._late)[2]
-        yield from self._swapped.values()
+            yield from heapq.heappop(self._late)[2]
+        for copies in self._swapped.values():
+            yield from copies
         self._swapped.clear()
 
-    def _deliver(self, record: Record, faults: "_Faults", index: int) -> Iterator[Record]:
-        swapped = self._swapped.pop(record.device, None)
-        if faults.late_ms[index]:
-            self._number += 1
-            heapq.heappush(self._late, (record.time_ms + int(faults.late_ms[index]), self._number, record))
-        elif faults.swapped[index] and swapped is None:
-            self._swapped[record.device] = record
-        else:
-            yield record
-            if faults.twice[index]:
-                yield record
-        if swapped is not None:
-            yield swapped
+    def _due(self, before_ms: int) -> Iterator[Record]:
+        while self._late and self._late[0][0] < before_ms:
+            yield from heapq.heappop(self._late)[2]
+
+    def _next_invalid(self) -> int:
+        self._invalid_count += 1
+        return self._invalid_count % len(INVALID_VALUES)
 
     def _decide(self, readings: Readings) -> "_Faults":
         devices, times_ms, _ = readings
@@ -112,22 +119,22 @@ class FaultyNetwork:
             skew_ms=np.where(is_skewed, skew_ms, 0),
         )
 
-    def _silent(self, devices: Integers, times_ms: Integers) -> np.typing.NDArray[np.bool_]:
+    def _silent(self, devices: Integers, times_ms: Integers) -> NDArray[np.bool_]:
         """Return who is silent: 15 to 60 s at a time, in all the wanted share of the time."""
         if not self._rates.dropout:
             return np.zeros(len(devices), np.bool_)
         silence_ms = 15_000 + 45_000 * fractions(self._seed, _DROPOUT, devices)
-        slot_ms = silence_ms / self._rates.dropout
+        slot_ms = silence_ms / max(self._rates.dropout, 1e-9)  # rarer is never
         phase_ms = slot_ms * fractions(self._seed, _DROPOUT_PHASE, devices)
         return np.asarray((times_ms + phase_ms) % slot_ms < silence_ms)
 
 
 class _Faults(NamedTuple):
-    """What happens to each reading: arrays of one length."""
+    """What happens to each reading: arrays of one length, in the order in which `records` takes them."""
 
-    silent: np.typing.NDArray[np.bool_]
+    silent: NDArray[np.bool_]
     late_ms: Integers
-    swapped: np.typing.NDArray[np.bool_]
-    twice: np.typing.NDArray[np.bool_]
-    invalid: np.typing.NDArray[np.bool_]
+    swapped: NDArray[np.bool_]
+    twice: NDArray[np.bool_]
+    invalid: NDArray[np.bool_]
     skew_ms: Integers

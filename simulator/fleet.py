@@ -12,6 +12,7 @@ from simulator.device import Floats, Integers, fractions, temperatures_celsius
 
 _PHASE: Final = 100  # the purpose of the phases' hash; device.py uses the small numbers
 _MIN_DIGITS: Final = 4
+_NOBODY: Final = np.empty(0, np.int64)
 
 
 class Readings(NamedTuple):
@@ -45,7 +46,7 @@ class Fleet:
             first, last = np.searchsorted(self._phases_ms, (from_ms - cycle_ms, to_ms - cycle_ms))
             devices.append(self._order[first:last])
             times.append(cycle_ms + self._phases_ms[first:last])
-        if not devices:
-            devices, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        who, when = np.concatenate(devices), np.concatenate(times)
+        who, when = np.concatenate([_NOBODY, *devices]), np.concatenate([_NOBODY, *times])
+        if not len(who):  # most turns of a small fleet
+            return Readings(who, when, np.empty(0))
         return Readings(who, when, temperatures_celsius(self._seed, who, when))

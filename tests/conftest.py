@@ -5,10 +5,12 @@ SENSORBUS_TEST_REQUIRE_ALL=1, where it fails.
 """
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from typing import Final
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
@@ -96,6 +98,18 @@ def chromium() -> Iterator[Browser]:
     _need(browser.why_not())
     with browser.chromium() as opened:
         yield opened
+
+
+def pytest_configure() -> None:
+    """End as on Ctrl-C when told to stop, so that fixtures clean up; let property tests take their time."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hypothesis.settings.register_profile(
+        "sensorbus",
+        hypothesis.settings(),  # on CI, Hypothesis's own profile for it
+        deadline=None,  # on cores that others use too, it fails without cause, and so does the check for slow drawing
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("sensorbus")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

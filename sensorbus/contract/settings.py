@@ -5,7 +5,7 @@ and description here are what docs/settings.md, .env.example and the error messa
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -28,12 +28,29 @@ from sensorbus.contract.topics import Topic
 
 PREFIX: Final = "SENSORBUS_"
 DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
-#: These librdkafka options would carry a private key through memory that others print: files only.
+#: librdkafka options that are refused, each with what to set instead. A private key in memory is printed by others.
 _REFUSED_KAFKA_OPTIONS: Final = {
-    "ssl.key.pem": "SENSORBUS_KAFKA_SSL_KEY_LOCATION",
-    "ssl.keystore.pem": "SENSORBUS_KAFKA_SSL_KEYSTORE_LOCATION",
+    "ssl.key.pem": "give the key as a file with SENSORBUS_KAFKA_SSL_KEY_LOCATION",
+    "ssl.keystore.pem": "give the key as a file with SENSORBUS_KAFKA_SSL_KEYSTORE_LOCATION",
+    "sasl.oauthbearer.assertion.private.key.pem": "give the key as a file with "
+    "SENSORBUS_KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE",
+    "bootstrap.servers": "the address itself belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
+    "metadata.broker.list": "the address belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
 }
-_SECRET_KAFKA_OPTIONS: Final = ("password", "secret", "sasl.oauthbearer.config", "ssl.certificate.pem", "ssl.ca.pem")
+#: Options of librdkafka's own that end in `.file`: their value is a path, not read by us.
+_KAFKA_OPTIONS_OF_FILES: Final = {
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+}
+_SECRET_KAFKA_OPTIONS: Final = (
+    "password",
+    "passphrase",
+    "secret",
+    "sasl.oauthbearer.config",
+    "ssl.certificate.pem",
+    "ssl.ca.pem",
+)
 
 Milliseconds = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -107,7 +124,9 @@ class Settings(BaseModel):
     dashboard_workers: PositiveInt = Field(1, le=64, description="gunicorn worker processes, each with its own ring.")
     dashboard_threads: PositiveInt = Field(16, le=256, description="Request threads of a worker.")
     dashboard_url_prefix: str = Field(
-        "/", pattern=r"^/([a-zA-Z0-9._~-]+/)*$", description="Path of the page behind a reverse proxy; ends in `/`."
+        "/",
+        pattern=r"^/([a-zA-Z0-9_~-][a-zA-Z0-9._~-]*/)*$",
+        description="Path of the page behind a reverse proxy; ends in `/`.",
     )
     dashboard_tick_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
         1_000, description="How often the page asks for news."
@@ -129,7 +148,7 @@ class Settings(BaseModel):
     def _check_bootstrap_servers(cls, value: str | None) -> str | None:
         for address in (value or "").split(",") if value else ():
             host, _, port = address.strip().rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004  # the largest port
+            if not host or not port.isdecimal() or not 0 < int(port) <= 65535:  # noqa: PLR2004  # the largest port
                 raise ValueError(f"{address.strip()!r} is not host:port")
         return value
 
@@ -197,11 +216,11 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, lis
             values[known[name]] = text
         elif name.startswith(f"{PREFIX}KAFKA_"):
             option, value = _kafka_option(name, text)
+            if option in kafka_options:
+                raise SettingsError(f"{name}: {option} is given twice, with and without _FILE")
             kafka_options[option] = SecretStr(value)
         else:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {nearest[0]}?" if nearest else "; docs/settings.md lists the known ones"
-            warnings.append(f"{name} is not a setting and changes nothing{hint}")
+            warnings.append(f"{name} is not a setting and changes nothing; {_hint(name, known)}")
     given = {field: value for field, value in overrides.items() if value is not None}
     try:
         return Settings(**{**values, "kafka_options": kafka_options, **given}), warnings
@@ -209,18 +228,27 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, lis
         raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Return what was probably meant; the prefix, which all share, is no likeness."""
+    fields = [other.removeprefix(PREFIX) for other in known]
+    nearest = difflib.get_close_matches(name.removeprefix(PREFIX), fields, n=1, cutoff=0.6)
+    return f"did you mean {PREFIX}{nearest[0]}?" if nearest else "docs/settings.md lists the known ones"
+
+
 def _kafka_option(name: str, text: str) -> tuple[str, str]:
-    option_name = name.removeprefix(f"{PREFIX}KAFKA_")
-    if option_name.endswith("_FILE"):
-        option_name = option_name.removesuffix("_FILE")
-        try:
-            text = Path(text).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
-    option = option_name.lower().replace("_", ".")
+    option = name.removeprefix(f"{PREFIX}KAFKA_").lower().replace("_", ".")
+    from_file = option.endswith(".file") and option not in _KAFKA_OPTIONS_OF_FILES
+    option = option.removesuffix(".file") if from_file else option
     if option in _REFUSED_KAFKA_OPTIONS:
-        raise SettingsError(f"{name} is refused: give the key as a file with {_REFUSED_KAFKA_OPTIONS[option]}")
-    return option, text
+        raise SettingsError(f"{name} is refused: {_REFUSED_KAFKA_OPTIONS[option]}")
+    return option, _file_text(name, text) if from_file else text
+
+
+def _file_text(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
 
 
 def _explain(problem: Any) -> str:

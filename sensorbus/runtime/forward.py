@@ -57,15 +57,19 @@ class Forwarder:
         except OSError:
             writer.close()
             return
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        except asyncio.CancelledError:
+            pass  # we stop; the connections are closed below
+        finally:
+            far_writer.close()
+            writer.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until one side ends its stream, and end the other's: what comes back meanwhile still arrives."""
     with contextlib.suppress(OSError):  # either side may go away at any time
-        try:
-            while chunk := await reader.read(_CHUNK_BYTES):
-                writer.write(chunk)
-                await writer.drain()
-        finally:
-            writer.close()
+        while chunk := await reader.read(_CHUNK_BYTES):
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Returns the reasons why the part is not ready, each under its name; none: ready.
 Check = Callable[[], dict[str, str]]
 
-_JSON: Final = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
+_JSON: Final = (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"))
 _log = logging.getLogger(__name__)
 
 
@@ -53,17 +53,22 @@ def application(readiness: Check) -> Callable[["WSGIEnvironment", "StartResponse
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
             return cast("Iterable[bytes]", metrics(environ, start_response))
-        if path == "/healthz":
-            start_response("200 OK", _JSON)
-            return [b'{"status":"alive"}']
-        if path == "/readyz":
-            reasons = readiness()
-            start_response("503 Service Unavailable" if reasons else "200 OK", _JSON)
-            return [orjson.dumps({"status": "not ready" if reasons else "ready", "reasons": reasons})]
-        start_response("404 Not Found", _JSON)
-        return [b'{"error":"known paths: /healthz /readyz /metrics"}']
+        status, body = _answer(path, readiness)
+        start_response(status, list(_JSON))  # a new list each time: the server adds Content-Length to it
+        return [orjson.dumps(body)]
 
     return answer
+
+
+def _answer(path: str, readiness: Check) -> tuple[str, dict[str, object]]:
+    if path == "/healthz":
+        return "200 OK", {"status": "alive"}
+    if path == "/readyz":
+        reasons = readiness()
+        if reasons:
+            return "503 Service Unavailable", {"status": "not ready", "reasons": reasons}
+        return "200 OK", {"status": "ready", "reasons": {}}
+    return "404 Not Found", {"error": "known paths: /healthz /readyz /metrics"}
 
 
 class _QuietHandler(WSGIRequestHandler):

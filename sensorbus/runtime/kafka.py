@@ -6,12 +6,13 @@ Every message about the connection names the address and the setting that gives 
 import difflib
 import logging
 import re
+import time
 from collections.abc import Callable
 from threading import Event
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
@@ -19,6 +20,8 @@ from sensorbus.contract.settings import PREFIX, Settings, variable_name
 from sensorbus.contract.topics import TOPICS, Topic
 
 REQUEST_TIMEOUT_S: Final = 5.0
+_LEADERS_TIMEOUT_S: Final = 15.0
+_LEADERS_PAUSE_S: Final = 0.05
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_LAST_S: Final = 5.0
 
@@ -50,6 +53,7 @@ def producer(settings: Settings, part: str, **options: Any) -> Producer:
             **client_options(settings, part),
             **options,
         },
+        settings,
     )
 
 
@@ -66,12 +70,13 @@ def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
             **client_options(settings, part),
             **options,
         },
+        settings,
     )
 
 
 def admin(settings: Settings, part: str) -> AdminClient:
     """Return an admin client."""
-    return _create(AdminClient, {**client_options(settings, part), "logger": _silent_log})
+    return _create(AdminClient, {**client_options(settings, part), "logger": _silent_log}, settings)
 
 
 def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
@@ -138,7 +143,25 @@ def ensure_topics(settings: Settings, part: str, topics: tuple[Topic, ...] = TOP
             code = error.args[0]
             if code.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another part was faster
                 raise TopicError(f"topic {name} cannot be created: {code.str()}") from None
+    _wait_for_leaders(settings, client, set(futures))
     return created
+
+
+def _wait_for_leaders(settings: Settings, client: AdminClient, names: set[str]) -> None:
+    """Wait until brokers know new topics: Kafka answers a little before that, and a first use would fail."""
+    deadline_s = time.monotonic() + _LEADERS_TIMEOUT_S
+    while True:
+        known = cluster_metadata(settings, client).topics
+        missing = sorted(name for name in names if name not in known or not _has_leaders(known[name]))
+        if not missing:
+            return
+        if time.monotonic() > deadline_s:
+            raise TopicError(f"topic {missing[0]} was created, but has no leader after {_LEADERS_TIMEOUT_S:g} s")
+        time.sleep(_LEADERS_PAUSE_S)
+
+
+def _has_leaders(topic: TopicMetadata) -> bool:
+    return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _new_topic(settings: Settings, topic: Topic) -> NewTopic:
@@ -154,25 +177,32 @@ def _new_topic(settings: Settings, topic: Topic) -> NewTopic:
     )
 
 
-def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any]) -> _Client:
+def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any], settings: Settings) -> _Client:
     try:
         return kind({"logger": _rdkafka_log, **options})
     except KafkaException as error:
-        raise SettingsError(_explain_option(error.args[0].str())) from None
+        raise SettingsError(_explain_option(error.args[0].str().strip(), list(settings.kafka_options))) from None
 
 
-def _explain_option(reason: str) -> str:
-    """Return a line that names the variable: librdkafka names its own option, in quotes."""
-    quoted = re.search(r'"([a-z0-9.]+)"', reason)
-    if not quoted:
-        return f"a Kafka option cannot be used: {reason}"
-    option = quoted[1]
-    variable = f"{PREFIX}KAFKA_{option.upper().replace('.', '_')}"
+def _explain_option(reason: str, given: list[str]) -> str:
+    """Return a line that names the variable: librdkafka names its own option, or an alias of it, or none."""
+    named = [option for option in given if re.search(rf"(?<![a-z.]){re.escape(option)}(?![a-z.])", reason)]
+    variables = [f"{PREFIX}KAFKA_{option.upper().replace('.', '_')}" for option in named or given]
+    if not variables:
+        return f"the Kafka client cannot be made: {reason}"
+    hint = _nearest(variables[0]) if "No such configuration property" in reason else ""
+    one_of = "" if len(variables) == 1 else "one of "
+    return f"{one_of}{', '.join(variables)} cannot be used: {reason}{hint}"
+
+
+def _nearest(variable: str) -> str:
     known = [
         variable_name("kafka_bootstrap_servers"),
         f"{PREFIX}KAFKA_SECURITY_PROTOCOL",
+        f"{PREFIX}KAFKA_SASL_MECHANISM",
+        f"{PREFIX}KAFKA_SASL_USERNAME",
         f"{PREFIX}KAFKA_SASL_PASSWORD",
+        f"{PREFIX}KAFKA_SSL_CA_LOCATION",
     ]
-    nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
-    hint = f"; did you mean {nearest[0]}?" if nearest and nearest[0] != variable else ""
-    return f"{variable} ({option}) cannot be used: {reason}{hint}"
+    nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -77,11 +78,11 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         event: dict[str, object] = {
+            **_fields(record),  # first: a field may not stand for ours
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "part": self._part,
             "message": _message(record),
-            **_fields(record),
         }
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)
@@ -91,10 +92,11 @@ class JsonFormatter(logging.Formatter):
 class FoldRepeats(logging.Filter):
     """Lets the same event of a logger through once per interval and says how many were held back."""
 
-    def __init__(self, interval_s: float = FOLD_INTERVAL_S) -> None:
-        """Fold WARNING and above; INFO is rare by design and DEBUG is asked for."""
+    def __init__(self, interval_s: float = FOLD_INTERVAL_S, clock_s: Callable[[], float] = time.monotonic) -> None:
+        """Fold WARNING and above; INFO is rare by design and DEBUG is asked for. `clock_s` never runs back."""
         super().__init__()
         self._interval_s = interval_s
+        self._clock_s = clock_s
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}  # -> (time of the last line, held back since)
 
@@ -103,7 +105,7 @@ class FoldRepeats(logging.Filter):
         if record.levelno < logging.WARNING or not getattr(record, "fold", True):  # `extra={"fold": False}`
             return True
         key = (record.name, str(record.msg))
-        now_s = time.monotonic()
+        now_s = self._clock_s()
         with self._lock:
             last_s, held_back = self._seen.get(key, (-self._interval_s, 0))
             if now_s - last_s < self._interval_s:

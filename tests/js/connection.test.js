@@ -4,12 +4,18 @@ import { load } from "./support/load.js";
 
 const { connection } = load();
 
+/** Let time pass as the page does: with a look four times a second. */
+function pass(one, fromMs, toMs, online = true) {
+  for (let ms = fromMs; ms < toMs; ms += 250) connection.pass(one, ms, online);
+  connection.pass(one, toMs, online);
+}
+
 test("a silent dashboard is called lost within 3 s of its last answer", () => {
   const one = connection.create(1_000, 0);
   connection.good(one, 1_000, 5);
-  connection.pass(one, 3_400, true);
+  pass(one, 1_000, 3_400);
   assert.equal(one.lost, false);
-  connection.pass(one, 3_750, true);
+  pass(one, 3_400, 3_750);
   assert.equal(one.lost, true);
   assert.equal(one.sinceMs, 1_000);
 });
@@ -24,7 +30,7 @@ test("retries come 1, 2, 5, 10, 10 s after one another", () => {
 
 test("an answer after a loss says what was caught up, for a while", () => {
   const one = connection.create(1_000, 0);
-  connection.pass(one, 5_000, true);
+  pass(one, 0, 5_000);
   connection.good(one, 9_000, 37);
   assert.deepEqual([one.lost, one.back], [false, { readings: 37 }]);
   connection.pass(one, 11_000, true);
@@ -34,27 +40,49 @@ test("an answer after a loss says what was caught up, for a while", () => {
   assert.equal(one.back, null);
 });
 
-test("a browser without network is lost after a tick", () => {
+test("a browser without network is lost after a tick, unless the dashboard still answers", () => {
   const one = connection.create(1_000, 0);
-  connection.pass(one, 1_001, false);
+  pass(one, 0, 1_750, false);
   assert.deepEqual([one.lost, one.offline], [true, true]);
+  const local = connection.create(1_000, 0);
+  for (let ms = 0; ms <= 5_000; ms += 1_000) {
+    pass(local, ms, ms + 1_000, false);
+    connection.good(local, ms + 1_000, 1);
+  }
+  assert.deepEqual([local.lost, local.offline], [false, false]);
 });
 
 test("a hidden page asks less often and is not called lost for it", () => {
   const one = connection.create(1_000, 0);
   connection.visibility(one, true, 0);
   assert.equal(connection.intervalMs(one), 10_000);
-  connection.pass(one, 20_000, true);
+  pass(one, 0, 20_000);
   assert.equal(one.lost, false);
   connection.visibility(one, false, 20_000);
-  connection.pass(one, 21_000, true);
+  pass(one, 20_000, 22_000);
   assert.equal(one.lost, false);
-  connection.pass(one, 22_000, true);
+  pass(one, 22_000, 23_000);
   assert.equal(one.lost, true);
 });
 
 test("a slow tick has the patience it needs", () => {
   const one = connection.create(30_000, 0);
-  connection.pass(one, 31_000, true);
+  pass(one, 0, 31_000);
   assert.equal(one.lost, false);
+});
+
+test("time in which the browser itself stood still is hardly held against the dashboard", () => {
+  const one = connection.create(1_000, 0);
+  connection.good(one, 1_000, 1);
+  connection.pass(one, 1_250, true);
+  connection.pass(one, 61_500, true);
+  assert.equal(one.lost, false);
+  pass(one, 61_500, 63_250);
+  assert.equal(one.lost, true);
+});
+
+test("a dashboard that is silent is found by a slow browser too", () => {
+  const one = connection.create(1_000, 0);
+  for (let ms = 0; ms <= 4_500; ms += 1_500) connection.pass(one, ms, true);
+  assert.equal(one.lost, true);
 });

@@ -1,6 +1,6 @@
 """Values that `sensor` and `alert` may meet, and what becomes of each."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 _NOW: Final = "2026-01-31T12:00:00Z"
@@ -15,13 +15,13 @@ class Case(NamedTuple):
     device_id: str = ""
 
 
-def sensor_cases() -> list[Case]:
-    """Return every case for `sensor`."""
+def sensor_cases(now: datetime) -> list[Case]:
+    """Return every case for `sensor`, on a broker where it is `now`."""
     return [
         *_not_objects(),
         *_fields("temperature"),
         *_temperatures("temperature"),
-        *_times(),
+        *_times(now),
         *_devices(),
         *_accepted(),
     ]
@@ -80,8 +80,8 @@ def _temperatures(name: str) -> list[Case]:
     ]
 
 
-def _times() -> list[Case]:
-    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+def _times(now: datetime) -> list[Case]:
+    ahead = (now + timedelta(hours=1)).isoformat()
     wrong = {
         "number": b"1769860800",
         "true": b"true",

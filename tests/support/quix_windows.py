@@ -47,8 +47,8 @@ class QuixWindows:
             windows = frame.hopping_window(length_ms, step_ms, grace_ms, on_late=lambda *_: False)
         frame = windows.mean().final("key") if kind == "mean" else windows.count().current("key")
         self._out: list[tuple[bytes, int, int, float]] = []
-        processing = self._application._processing_context
-        self._stores = processing.state_manager
+        processing: Any = self._application._processing_context
+        self._stores: Any = processing.state_manager
         self._stores.__enter__()
         self._stores.on_partition_assign(stream_id=frame.stream_id, partition=0, committed_offsets={})
         processing.init_checkpoint()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, TopicPartition
 
 from sensorbus import records
 from sensorbus.contract.settings import Settings
@@ -50,10 +50,8 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
     options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
     consumer = kafka.consumer(settings, "test", **options)
     try:
-        starts = []
-        for place in records.partitions(settings, consumer, topic):
-            low, _ = consumer.get_watermark_offsets(place, timeout=kafka.REQUEST_TIMEOUT_S)
-            starts.append(TopicPartition(place.topic, place.partition, low))
+        places = records.partitions(settings, consumer, topic)
+        starts = [TopicPartition(place.topic, place.partition, OFFSET_BEGINNING) for place in places]
         held = list(records.read_to_end(settings, consumer, starts))
     finally:
         consumer.close()

@@ -5,10 +5,12 @@
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
   const HIDDEN_TICK_MS = 10_000;
   const BACK_SHOWN_MS = 5_000;
+  /** No call of `pass` counts for more silence: between two the browser may have slept, or was busy itself. */
+  const MOST_PER_PASS_MS = 1_000;
 
   /** Return a fresh state; times are ms of a clock that never goes back. */
   function create(tickMs, nowMs) {
-    return { tickMs, goodMs: nowMs, everGood: false, lost: false, offline: false, hidden: false, sinceMs: null,
+    return { tickMs, goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, hidden: false, sinceMs: null,
       attempts: 0, nextMs: 0, back: null, backMs: 0 };
   }
 
@@ -18,12 +20,15 @@
       connection.back = { readings };
       connection.backMs = nowMs;
     }
-    Object.assign(connection, { goodMs: nowMs, everGood: true, lost: false, sinceMs: null, attempts: 0 });
+    Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0 });
   }
 
   /** The page was shown or hidden; a page that comes back gets the time to ask before it calls anything lost. */
   function visibility(connection, hidden, nowMs) {
-    if (connection.hidden && !hidden) connection.goodMs = Math.max(connection.goodMs, nowMs - connection.tickMs);
+    if (connection.hidden && !hidden && !connection.lost) {
+      connection.silentMs = 0;
+      connection.passedMs = nowMs;
+    }
     connection.hidden = hidden;
   }
 
@@ -35,12 +40,14 @@
 
   /** Let time pass; return true when it is time to ask anew although the last request is not answered. */
   function pass(connection, nowMs, online) {
-    connection.offline = !online;
-    const silentMs = nowMs - connection.goodMs;
-    if (!connection.lost && (silentMs > patienceMs(connection) || (!online && silentMs > connection.tickMs))) {
+    connection.silentMs += Math.min(nowMs - connection.passedMs, MOST_PER_PASS_MS);
+    connection.passedMs = nowMs;
+    const patience = online ? patienceMs(connection) : Math.min(patienceMs(connection), connection.tickMs + 500);
+    if (!connection.lost && connection.silentMs > patience) {
       Object.assign(connection, { lost: true, sinceMs: connection.goodMs, attempts: 0, back: null });
       connection.nextMs = nowMs + RETRY_MS[0];
     }
+    connection.offline = connection.lost && !online; // a dashboard on this machine answers without a network
     if (connection.back && nowMs - connection.backMs > BACK_SHOWN_MS) connection.back = null;
     if (!connection.lost || nowMs < connection.nextMs) return false;
     connection.attempts += 1;

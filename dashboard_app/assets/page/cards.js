@@ -21,12 +21,13 @@
     const state = dom.make("span", "state");
     parts.icon = dom.icon("OK");
     state.append(parts.icon, part("word", "span"));
-    head.append(bus.chart.swatch(device), dom.make("h3", "name", device.id, { title: device.id }), state);
+    const name = dom.make("h3", "name", device.id, { title: device.id });
+    head.append(bus.chart.swatch(device), name, " ", state); // the spaces are for those who read or copy the text
     const now = dom.make("div", "reading");
     parts.arrow = dom.make("span", "arrow", "", { "aria-hidden": "true" });
     const change = dom.make("span", "change-box");
     change.append(parts.arrow, part("change", "span"), (parts.trend = dom.make("span", "visually-hidden")));
-    now.append(part("temperature", "span"), change);
+    now.append(" ", part("temperature", "span"), " ", change, " ");
     parts.spark = dom.svg("svg", {
       viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, preserveAspectRatio: "none", class: "spark", "aria-hidden": "true",
     });
@@ -40,7 +41,7 @@
       ["alerts", `alerts ${bus.format.range(config.alert_count_length_ms)}`],
     ]) {
       const pair = dom.make("div");
-      pair.append(dom.make("dt", "", label), part(name, "dd"));
+      pair.append(dom.make("dt", "", label), " ", part(name, "dd"), " ");
       list.append(pair);
     }
     card.append(head, now, parts.spark, list, part("age", "div"));

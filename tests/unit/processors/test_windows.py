@@ -20,7 +20,7 @@ from processors.windows import (
     advance,
     is_repeat,
     move_time,
-    open_windows,
+    open_counts,
     ring_from_state,
     state_from_ring,
     window_at,
@@ -77,8 +77,7 @@ class Device:
         move_time(ring, self.rules, event_time_ms)
         add(ring, self.rules, event_time_ms, 0.0)
         self.state = state_from_ring(ring, self.rules)
-        windows = open_windows(ring, self.rules, event_time_ms)
-        return [(window.start_ms, window.end_ms, window.readings) for window in windows]
+        return [*open_counts(ring, self.rules, event_time_ms)]
 
     def restart(self) -> None:
         """Lose everything but the state's JSON."""
@@ -233,3 +232,11 @@ def test_identities_are_bounded() -> None:
     for number in range(MAX_IDENTITIES_PER_PANE + 50):
         is_repeat(ring, rules, 1_200, str(number))
     assert len(ring.identities["1000"]) == MAX_IDENTITIES_PER_PANE
+
+
+@pytest.mark.parametrize(("event_time_ms", "in_time"), [(9_999, False), (10_000, True), (10_001, True)])
+def test_late_begins_where_the_first_window_closed(event_time_ms: int, in_time: bool) -> None:
+    """At time 10,000 the window that ends there is closed, and what lies in it comes late."""
+    rules, ring = RingRules(10_000, 1_000, 0), Ring()
+    advance(ring, rules, 10_000)
+    assert add(ring, rules, event_time_ms, 1.0) is in_time

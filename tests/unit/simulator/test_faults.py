@@ -3,9 +3,11 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sensorbus.contract.errors import InvalidMessageError
-from sensorbus.contract.messages import TimeRules, parse_reading
+from sensorbus.contract.messages import ERROR_KINDS, TimeRules, parse_reading
 from simulator.faults import INVALID_VALUES, FaultyNetwork, Rates, Record
 from simulator.fleet import Fleet
 
@@ -17,11 +19,15 @@ DUE = 20 * 60 * MINUTES
 
 def send(rates: Rates) -> list[Record]:
     """Return what is sent in ten minutes of 20 devices, second by second, and what was held back."""
-    network = FaultyNetwork(FLEET, rates, 0)
+    return send_in_turns(rates, [START_MS + 1000 * second for second in range(60 * MINUTES + 1)])
+
+
+def send_in_turns(rates: Rates, edges_ms: list[int]) -> list[Record]:
+    """Return what is sent when the time is cut at these edges, and what was held back."""
+    network = FaultyNetwork(rates, 0)
     sent: list[Record] = []
-    for second in range(60 * MINUTES):
-        from_ms = START_MS + 1000 * second
-        sent += network.records(FLEET.due(from_ms, from_ms + 1000), from_ms + 1000)
+    for from_ms, to_ms in pairwise(edges_ms):
+        sent += network.records(FLEET.due(from_ms, to_ms), to_ms)
     return sent + list(network.held_back())
 
 
@@ -83,16 +89,45 @@ def test_skew_shifts_whole_devices() -> None:
 
 def test_invalid_replaces_the_value() -> None:
     """A tenth is unreadable, of all kinds in turn."""
-    values = [record.invalid for record in send(Rates(invalid=0.1)) if record.invalid is not None]
-    assert len(values) / DUE == pytest.approx(0.1, abs=0.02)
-    assert set(values) == set(INVALID_VALUES)
+    indices = [record.invalid for record in send(Rates(invalid=0.1)) if record.invalid is not None]
+    assert len(indices) / DUE == pytest.approx(0.1, abs=0.02)
+    assert set(indices[: len(INVALID_VALUES)]) == set(range(len(INVALID_VALUES)))
 
 
-@pytest.mark.parametrize("value", INVALID_VALUES)
-def test_no_reader_takes_an_invalid_value(value: bytes) -> None:
-    """Each of them is refused by the contract."""
-    with pytest.raises(InvalidMessageError):
-        parse_reading(value, START_MS, TimeRules())
+def test_no_reader_takes_an_invalid_value() -> None:
+    """Each of them is refused by the contract, and each kind of error is among them."""
+    kinds = set()
+    for value in INVALID_VALUES:
+        with pytest.raises(InvalidMessageError) as refused:
+            parse_reading(value, START_MS, TimeRules())
+        kinds.add(refused.value.kind)
+    assert kinds == set(ERROR_KINDS)
+
+
+def test_late_is_by_the_true_time_of_a_skewed_device() -> None:
+    """A clock that is off does not change by how much its readings are delayed."""
+    honest, skewed = send(Rates(late=0.1)), send(Rates(late=0.1, skew=1.0))
+    assert [record.device for record in skewed] == [record.device for record in honest]
+    assert [record.celsius for record in skewed] == [record.celsius for record in honest]
+
+
+def test_faults_do_not_hide_each_other() -> None:
+    """A reading that is late or swapped can come twice as well."""
+    sent = send(Rates(late=0.3, out_of_order=0.3, duplicate=1.0))
+    assert len(sent) == 2 * DUE
+    assert len(set(sent)) == DUE
+
+
+rates = st.floats(0.0, 1.0)
+
+
+@settings(max_examples=50)
+@given(st.builds(Rates, rates, rates, rates, rates, rates, rates), st.lists(st.integers(0, 60_000), max_size=20))
+def test_the_order_does_not_depend_on_the_turns(wanted: Rates, cuts: list[int]) -> None:
+    """However the time is cut into turns, the same records are sent in the same order."""
+    end_ms = START_MS + 60_000
+    edges = [START_MS, *sorted(START_MS + cut for cut in cuts), end_ms]
+    assert send_in_turns(wanted, edges) == send_in_turns(wanted, [START_MS, end_ms])
 
 
 def test_a_run_can_be_repeated() -> None:

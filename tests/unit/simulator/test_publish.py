@@ -1,83 +1,79 @@
-"""The turns of the schedule, by a clock that the test moves."""
+"""The publisher at its limits, by a producer that has no broker at all: nothing leaves the process."""
 
-from simulator.publish import Schedule
+from threading import Event
 
-NOW_MS = 1_767_268_800_000
+import pytest
+from confluent_kafka import Producer
+from pydantic import SecretStr
 
+from sensorbus.contract.errors import TopicError
+from sensorbus.contract.settings import Settings
+from simulator.publish import Publisher, Totals, producer
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        """Start at NOW_MS."""
-        self.now_ms = NOW_MS
-
-    def __call__(self) -> int:
-        """Return the time."""
-        return self.now_ms
+QUEUE = 10
 
 
-def test_turns_follow_each_other_without_a_gap() -> None:
-    """Each turn begins where the last one ended, whatever the pauses were."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS, None, clock)
-    turns = []
-    for pause_ms in (25, 3, 900, 0, 40):
-        clock.now_ms += pause_ms
-        turns.append(schedule.turn(0.0))
-    ends = [turn[1] for turn in turns if turn]
-    assert [turn[0] for turn in turns if turn] == [NOW_MS, *ends[:-1]]
-    assert ends[-1] == clock.now_ms
+@pytest.fixture
+def publisher() -> Publisher:
+    """Give a publisher whose queue holds 10 records."""
+    options = {"queue.buffering.max.messages": QUEUE, "message.max.bytes": 1_000, "delivery.report.only.error": True}
+    return Publisher(Producer(options), "sensor")
 
 
-def test_behind_schedule_it_catches_up() -> None:
-    """After 5 s of pause, turns of 1 s bring it back to the present and leave nothing out."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS, None, clock)
-    clock.now_ms += 5_000
-    turns = [schedule.turn(0.0) for _ in range(5)]
-    assert turns == [(NOW_MS + 1000 * n, NOW_MS + 1000 * (n + 1)) for n in range(5)]
+@pytest.fixture
+def stop() -> Event:
+    """Give an event that is not set."""
+    return Event()
 
 
-def test_after_a_suspension_it_goes_on_with_the_present() -> None:
-    """30 s of SIGSTOP are 30 s without readings, not a burst of old ones."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS, None, clock)
-    clock.now_ms += 30_000
-    turn = schedule.turn(0.0)
-    assert turn is not None
-    assert turn[0] == clock.now_ms - 25
+def test_what_is_on_its_way_is_not_acknowledged(publisher: Publisher, stop: Event) -> None:
+    """Seven records wait; none of them counts."""
+    publisher.send([(b"key", b"value")] * 7, stop)
+    assert publisher.acknowledged == 0
+    assert publisher.readiness() == {"kafka": "no reading is acknowledged yet"}
+    assert publisher.finish(within_s=0) == Totals(acknowledged=0, failed=0, undelivered=7)
 
 
-def test_waiting_for_kafka_is_no_suspension() -> None:
-    """When the queue was full for 30 s, the readings of that time are sent."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS, None, clock)
-    clock.now_ms += 30_000
-    assert schedule.turn(30.0) == (NOW_MS, NOW_MS + 1_000)
-    assert schedule.turn(0.0) == (NOW_MS + 1_000, NOW_MS + 2_000)
+def test_stopped_with_a_full_queue_it_says_how_many_are_lost(
+    publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 25 records, 10 wait and 15 found no room; all are said not to be delivered."""
+    stop.set()
+    publisher.send([(b"key", b"value")] * 25, stop)
+    assert publisher.finish(within_s=0) == Totals(acknowledged=0, failed=0, undelivered=25)
+    assert caplog.records[-1].getMessage() == "0 readings acknowledged, 0 failed, 25 not delivered"
+    assert caplog.records[-1].levelname == "WARNING"
 
 
-def test_a_start_in_the_past_is_a_replay() -> None:
-    """An hour ago: second by second at full speed, nothing left out."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS - 3_600_000, None, clock)
-    turns = [schedule.turn(0.0) for _ in range(3_600)]
-    assert turns[0] == (NOW_MS - 3_600_000, NOW_MS - 3_599_000)
-    assert turns[-1] == (NOW_MS - 1_000, NOW_MS)
+def test_a_failure_is_counted_and_said(publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture) -> None:
+    """Records that the client gives up are failed, not acknowledged."""
+    publisher.send([(b"key", b"value")] * 4, stop)
+    publisher._client.purge(in_flight=False)
+    assert publisher.finish(within_s=1) == Totals(acknowledged=0, failed=4, undelivered=0)
+    assert any("sensor did not take a reading" in message for message in caplog.messages)
 
 
-def test_it_ends_at_the_end() -> None:
-    """A duration of 2.5 s ends there and then."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS, NOW_MS + 2_500, clock)
-    clock.now_ms += 9_000
-    turns = [schedule.turn(0.0) for _ in range(4)]
-    assert [turn[1] - turn[0] if turn else None for turn in turns] == [1_000, 1_000, 500, None]
+def test_a_record_that_is_refused_for_good_is_a_plain_error(publisher: Publisher, stop: Event) -> None:
+    """The message names the topic and the reason."""
+    with pytest.raises(TopicError, match=r"topic sensor takes no more readings from this process: .*[Mm]essage size"):
+        publisher.send([(b"key", bytes(2_000))], stop)
 
 
-def test_before_the_start_nothing_is_due() -> None:
-    """A start in the future waits."""
-    clock = Clock()
-    schedule = Schedule(NOW_MS + 5_000, None, clock)
-    assert schedule.turn(0.0) == (NOW_MS + 5_000, NOW_MS + 5_000)
+def test_nothing_sent_is_nothing_lost(publisher: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+    """The totals of an empty run are no warning."""
+    caplog.set_level("INFO")
+    assert publisher.finish(within_s=0) == Totals(0, 0, 0)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_the_users_kafka_options_go_before_ours() -> None:
+    """A queue of three records that the user asked for is full after three."""
+    ours = Settings(kafka_bootstrap_servers="127.0.0.1:1")
+    theirs = ours.model_copy(update={"kafka_options": {"queue.buffering.max.messages": SecretStr("3")}})
+    client = producer(theirs)
+    for _ in range(3):
+        client.produce("sensor", b"value")
+    with pytest.raises(BufferError):
+        client.produce("sensor", b"value")
+    client.purge()
+    client.flush(1)

@@ -39,6 +39,7 @@ from tests.support.bad_input import alert_cases, sensor_cases
 RULES: Final = TimeRules()
 NOON: Final = "2026-01-31T12:00:00Z"
 NOON_MS: Final = 1_769_860_800_000
+SENSOR_CASES: Final = sensor_cases(datetime(2026, 1, 31, 12, tzinfo=UTC))
 GOOD: Final = {"timestamp": NOON, "device_id": "device-1", "temperature": 21.5}
 GOOD_ALERT: Final = {"celsius": 40.0, "fahrenheit": 104.0, "kelvin": 313.15, "device_id": "device-1", "timestamp": NOON}
 
@@ -100,7 +101,7 @@ REFUSED: Final[dict[str, tuple[bytes | None, str]]] = {
     "device with a right-to-left mark": (reading(device_id="a\u200fb"), "device-id"),
     "device with zero width": (reading(device_id="a\u200bb"), "device-id"),
     "device null": (reading(device_id=None), "device-id"),
-} | {case.name: (case.value, case.kind) for case in sensor_cases() if case.kind is not None}
+} | {case.name: (case.value, case.kind) for case in SENSOR_CASES if case.kind is not None}
 
 ACCEPTED: Final = {
     "as documented": (reading(), ("device-1", 21.5)),
@@ -114,7 +115,7 @@ ACCEPTED: Final = {
     "one character": (reading(device_id="x"), ("x", 21.5)),
     "128 characters of two bytes": (reading(device_id="ü" * 128), ("ü" * 128, 21.5)),
     "year 1": (reading(timestamp="0001-01-01T00:00:00Z"), ("device-1", 21.5)),
-} | {case.name: (case.value, (case.device_id, 20.0)) for case in sensor_cases() if case.kind is None}
+} | {case.name: (case.value, (case.device_id, 20.0)) for case in SENSOR_CASES if case.kind is None}
 
 
 @pytest.mark.parametrize(("raw", "kind"), REFUSED.values(), ids=REFUSED)

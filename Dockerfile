@@ -1,0 +1,31 @@
+# One image for every service; docker-compose.yml says which command each one runs.
+# To pin by digest: docker buildx imagetools inspect python:3.13.9-slim-bookworm, then FROM python@sha256:...
+ARG PYTHON=python:3.13.9-slim-bookworm
+
+FROM ${PYTHON} AS build
+RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+WORKDIR /app
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+# The dependencies first: they change less often than our code, and uv.lock holds the hash of each.
+COPY pyproject.toml uv.lock README.md LICENSE ./
+RUN uv sync --frozen --no-dev --no-install-project
+COPY sensorbus sensorbus
+COPY simulator simulator
+COPY processors processors
+COPY dashboard_app dashboard_app
+RUN uv sync --frozen --no-dev --no-editable
+
+FROM ${PYTHON}
+RUN useradd --system --uid 10001 --user-group --no-create-home sensorbus \
+    && install --directory --owner=sensorbus --group=sensorbus --mode=0750 /state
+COPY --from=build /app/.venv /app/.venv
+ENV PATH=/app/.venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SENSORBUS_STATE_DIR=/state
+USER sensorbus
+WORKDIR /app
+VOLUME /state
+# Health checks are docker-compose's: each service has its own port and question.
+HEALTHCHECK NONE
+CMD ["sensorbus", "--help"]

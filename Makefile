@@ -1,0 +1,84 @@
+# Everything a person or CI does with this repository; `make` alone lists it.
+# Needs Python 3.11 to 3.13, make and git; uv is brought into .cache/ when it is missing.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# More arguments for a target's program, e.g. make up ARGS="--devices 100", make test ARGS="-k windows".
+ARGS ?=
+# What `make test` chooses; .ci/run runs the rest apart.
+MARKS ?= not slow
+
+# The Python that is installed, not one that is fetched; an existing .venv keeps its own.
+export UV_PYTHON_DOWNLOADS ?= never
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON := $(shell for python in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
+	$$python -c "$(SUPPORTED)" 2>/dev/null && { command -v $$python; break; }; done)
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .cache/uv/bin/uv)
+ifeq ($(wildcard .venv/bin/python),)
+export UV_PYTHON ?= $(PYTHON)
+endif
+RUN := $(UV) run --frozen
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: tools ## install everything for working on it into .venv
+	@$(UV) sync --frozen
+	@for tool in java mvn chromium node; do command -v $$tool >/dev/null || echo "$$tool is not there: make test skips what needs it"; done
+
+.PHONY: up
+up: tools ## run everything on this machine; the page is at http://localhost:8050
+	@$(RUN) --no-dev sensorbus up $(ARGS)
+
+.PHONY: test
+test: tools js ## run all tests that can run here, and say which could not and why
+	@$(RUN) pytest -m "$(MARKS)" $(ARGS)
+
+.PHONY: js
+js: ## run the tests of the page's scripts
+	@files=$$(compgen -G 'tests/js/*.test.*js' || true); \
+	if [[ -z "$$files" ]]; then :; \
+	elif command -v node >/dev/null; then node --test $$files; \
+	else echo "did not run: tests/js; they need node"; fi
+
+.PHONY: real
+real: tools ## run the tests on a real Kafka, and the slow ones
+	@$(RUN) pytest -m "(real_kafka or slow) and not browser" $(ARGS)
+
+.PHONY: check
+check: tools ## lint, formatting, types
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+
+.PHONY: browser
+browser: tools ## run the tests that drive a real browser
+	@[[ -d tests/js/node_modules ]] || ! command -v npm >/dev/null || npm ci --silent --prefix tests/js
+	@$(RUN) pytest -m browser $(ARGS)
+
+.PHONY: bench
+bench: tools ## run the benchmarks, one after the other
+	@for file in tests/bench/bench_*.py; do module=$${file%.py}; echo "== $$file"; $(RUN) python -m "$${module//\//.}"; done
+
+.PHONY: kafka
+kafka: tools ## bring the Apache Kafka that the tests start (Java and Maven)
+	@$(RUN) python -m tests.support.real_kafka
+
+.PHONY: docs
+docs: tools ## write docs/settings.md and .env.example anew from the table of settings
+	@$(RUN) python -m tests.support.write_settings_docs
+
+.PHONY: clean
+clean: ## remove what the targets above have made
+	@rm -rf .venv .cache .sensorbus .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build tests/artifacts
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: tools
+tools:
+	@[[ -n "$(PYTHON)" ]] || { echo "make: no Python 3.11, 3.12 or 3.13 found on the PATH; install one of them" >&2; exit 1; }
+	@[[ "$(UV)" == uv || -x "$(UV)" ]] || { "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }

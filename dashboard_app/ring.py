@@ -1,0 +1,259 @@
+"""One topic's newest records as numpy columns, the oldest dropped first.
+
+Not locked: the store does that. A row has a sequence number that only grows and stands at that number modulo the
+capacity. Rows are in the order of arrival, so each partition's are in the order of their offsets.
+"""
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+#: So many of the newest rows are kept as the JSON that answers are made of; older ones are encoded when asked for.
+ENCODED_ROWS: Final = 131_072
+# A mark says what had been read before a row: one per so many rows, or per second when fewer come.
+_ROWS_PER_MARK: Final = 4_096
+_MARK_INTERVAL_MS: Final = 1_000
+
+
+def encode(row: Sequence[str | float]) -> bytes:
+    """Return a row as JSON in UTF-8."""
+    return b"%b" % orjson.dumps(row)  # a copy: orjson's own result keeps a kibibyte, ten times as slow to make anew
+
+
+class Records(NamedTuple):
+    """Records of one topic as lists of one length, in Kafka's order per partition; `times_ms` is event time.
+
+    `fragments` are the rows as the answer shows them: JSON arrays in UTF-8.
+    """
+
+    partitions: Sequence[int]
+    offsets: Sequence[int]
+    appends_ms: Sequence[int]
+    device_ids: Sequence[str]
+    times_ms: Sequence[int]
+    values: Sequence[float]
+    fragments: Sequence[bytes]
+
+    def only(self, places: Sequence[int]) -> "Records":
+        """Return the records at these places."""
+        return Records._make([column[place] for place in places] for column in self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How full a ring is; `newest_append_ms` is None before the first record."""
+
+    held: int
+    capacity: int
+    dropped: int
+    newest_append_ms: int | None
+
+
+class Offsets:
+    """The next offset by partition: Kafka's numbers, as an array that grows with the partitions."""
+
+    def __init__(self) -> None:
+        """Know no partition."""
+        self.next = np.zeros(0, np.int64)
+        self._known: set[int] = set()
+
+    def begin(self, partition: int, offset: int) -> bool:
+        """Tell where reading a partition begins; False: it is known already and goes on where it is."""
+        if partition in self._known:
+            return False
+        self._known.add(partition)
+        if partition >= len(self.next):
+            self.next = _grown(self.next, partition + 1)
+        self.next[partition] = offset
+        return True
+
+    def as_dict(self) -> dict[int, int]:
+        """Return the next offset of each known partition."""
+        return {partition: int(self.next[partition]) for partition in sorted(self._known)}
+
+    def fresh(self, records: Records) -> Records:
+        """Return the records that were not seen yet, and count them as seen."""
+        for partition in set(records.partitions) - self._known:
+            self.begin(partition, 0)
+        partitions, offsets = np.asarray(records.partitions, np.int64), np.asarray(records.offsets, np.int64)
+        new = offsets >= self.next[partitions]
+        np.maximum.at(self.next, partitions, offsets + 1)
+        return records if new.all() else records.only(np.flatnonzero(new).tolist())
+
+    def wanted(self, cursor: Mapping[int, int]) -> Integers:
+        """Return a cursor as an array by partition; what it does not name is wanted from the start."""
+        wanted = np.zeros(len(self.next), np.int64)
+        for partition, offset in cursor.items():
+            if partition < len(wanted):
+                wanted[partition] = offset
+        return wanted
+
+
+class Ring:
+    """One topic's rows."""
+
+    def __init__(self, offsets: Offsets, capacity: int, encoded_rows: int = ENCODED_ROWS) -> None:
+        """Reserve the columns (the system gives the memory when they are written); `offsets` are the topic's."""
+        self.offsets = offsets
+        self._capacity = capacity
+        self._columns: dict[str, NDArray[Any]] = {
+            "device": np.empty(capacity, np.int32),
+            "partition": np.empty(capacity, np.int32),
+            "offset": np.empty(capacity, np.int64),
+            "append": np.empty(capacity, np.int64),
+            "time": np.empty(capacity, np.int64),
+            "value": np.empty(capacity, np.float64),
+        }
+        self._encoded = np.empty(min(capacity, encoded_rows), object)
+        self._first = self._next = 0  # rows `[first, next)` are held
+        self._read = np.zeros(0, np.int64)  # by partition: the offset that follows what was put in
+        self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
+        self._newest_append_ms: int | None = None
+        # Marks: (row, offsets read before it, newest append time before it). All three only grow: can be searched.
+        self._marks: list[tuple[int, Integers, int]] = []
+
+    def statistics(self) -> Statistics:
+        """Return how full it is."""
+        held = self._next - self._first
+        return Statistics(
+            held=held, capacity=self._capacity, dropped=self._first, newest_append_ms=self._newest_append_ms
+        )
+
+    def begin(self, partition: int, offset: int) -> None:
+        """Tell where reading a new partition begins: what stands before it is not held."""
+        self._grow(partition + 1)
+        self._read[partition] = self._lost[partition] = offset
+
+    def append(self, records: Records, devices: Sequence[int]) -> None:
+        """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
+        step = min(_ROWS_PER_MARK, len(self._encoded))
+        for first in range(0, len(devices), step):
+            part = slice(first, first + step)
+            self._append(Records._make(column[part] for column in records), devices[part])
+
+    def drop_before(self, append_ms: int) -> None:
+        """Drop the oldest rows that were appended before that time."""
+        # All rows before a mark are at most as new as it says.
+        index = bisect.bisect_left(self._marks, append_ms, key=lambda mark: mark[2])
+        if index:
+            self._drop_until(self._marks[index - 1][0])
+        if self._newest_append_ms is not None and self._newest_append_ms < append_ms:
+            self._drop_until(self._next)
+            return
+        end = next((row for row, _, _ in self._marks if row > self._first), self._next)
+        kept = np.flatnonzero(self.column("append", self._first, end) >= append_ms)
+        self._drop_until(self._first + int(kept[0]) if len(kept) else end)
+
+    def covers(self, cursor: Mapping[int, int]) -> bool:
+        """Tell whether every row since the cursor is still held."""
+        wanted = self.offsets.wanted(cursor)
+        return bool((wanted[: len(self._lost)] >= self._lost).all())
+
+    def since(self, cursor: Mapping[int, int]) -> Integers:
+        """Return the rows at or after the cursor."""
+        wanted = self.offsets.wanted(cursor)
+        if (wanted >= self.offsets.next).all():
+            return np.zeros(0, np.int64)
+        first = max(self._first, self._start_of(wanted))
+        partitions = self.column("partition", first, self._next)
+        offsets = self.column("offset", first, self._next)
+        return first + np.flatnonzero(offsets >= wanted[partitions])
+
+    def appended_since(self, append_ms: int) -> Integers:
+        """Return the rows appended at or after that time, looking back mark by mark."""
+        index = bisect.bisect_left(self._marks, append_ms, key=lambda mark: mark[2])
+        first = max(self._first, self._marks[index - 1][0] if index else self._first)
+        return first + np.flatnonzero(self.column("append", first, self._next) >= append_ms)
+
+    def values_of(self, name: str, rows: Integers) -> NDArray[Any]:
+        """Return a column of these rows."""
+        return self._columns[name][rows % self._capacity]
+
+    def column(self, name: str, first: int, end: int) -> NDArray[Any]:
+        """Return a column of the rows `[first, end)`."""
+        column, start = self._columns[name], first % self._capacity
+        stop = start + end - first
+        if stop <= self._capacity:
+            return column[start:stop]
+        return np.concatenate((column[start:], column[: stop - self._capacity]))
+
+    def held(self, name: str) -> NDArray[Any]:
+        """Return a column of all rows held."""
+        return self.column(name, self._first, self._next)
+
+    def rows_of(self, devices: Integers, since_append_ms: int) -> Integers:
+        """Return the rows held of these devices, appended since then."""
+        held = self.held("device")
+        wanted = np.zeros(int(max(held.max(initial=-1), devices.max(initial=-1))) + 1, bool)
+        wanted[devices] = True
+        rows = self._first + np.flatnonzero(wanted[held])
+        return rows[self.values_of("append", rows) >= since_append_ms]
+
+    def fragments(self, rows: Integers, names: Sequence[str]) -> list[bytes]:
+        """Return the rows as JSON; `names` are the devices' ids by number."""
+        split = int(np.searchsorted(rows, self._next - len(self._encoded)))
+        old = rows[:split]
+        columns = (self.values_of(name, old).tolist() for name in ("device", "time", "value"))
+        found = [encode((names[device], time_ms, value)) for device, time_ms, value in zip(*columns, strict=True)]
+        found.extend(self._encoded[rows[split:] % len(self._encoded)])
+        return found
+
+    def _append(self, records: Records, devices: Sequence[int]) -> None:
+        partitions, offsets, appends_ms = (np.asarray(column) for column in records[:3])
+        self._grow(int(partitions.max()) + 1)
+        end = self._next + len(devices)
+        self._mark(end, int(appends_ms.max()))
+        self._drop_until(end - self._capacity)
+        rows = np.arange(self._next, end)
+        places = rows % self._capacity
+        columns = (devices, partitions, offsets, appends_ms, records.times_ms, records.values)
+        for name, values in zip(self._columns, columns, strict=True):
+            self._columns[name][places] = values
+        self._encoded[rows % len(self._encoded)] = records.fragments
+        np.maximum.at(self._read, partitions, offsets + 1)
+        self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, int(appends_ms.max()))
+
+    def _mark(self, end: int, append_ms: int) -> None:
+        """Mark the row that comes next, unless the last mark is near enough to `[next, end)`."""
+        if self._marks:
+            row, _, marked_ms = self._marks[-1]
+            if end - row <= _ROWS_PER_MARK and append_ms - marked_ms < _MARK_INTERVAL_MS:
+                return
+        self._marks.append((self._next, self._read.copy(), self._newest_append_ms or 0))
+
+    def _grow(self, partitions: int) -> None:
+        if partitions > len(self._lost):
+            self._read, self._lost = _grown(self._read, partitions), _grown(self._lost, partitions)
+
+    def _start_of(self, wanted: Integers) -> int:
+        """Return a row before which none is at or after the cursor."""
+
+        def is_past(mark: tuple[int, Integers, int]) -> bool:
+            return bool((mark[1] > wanted[: len(mark[1])]).any())
+
+        index = bisect.bisect_left(self._marks, True, key=is_past)
+        return self._marks[index - 1][0] if index else self._first
+
+    def _drop_until(self, first: int) -> None:
+        """Drop the rows before this one, and remember how far each partition's reached."""
+        if first <= self._first:
+            return
+        until = min(first, self._next)
+        partitions = self.column("partition", self._first, until)
+        np.maximum.at(self._lost, partitions, self.column("offset", self._first, until) + 1)
+        self._first = until
+        done = bisect.bisect_right(self._marks, until, key=lambda mark: mark[0]) - 1
+        if done > 0:
+            del self._marks[:done]
+
+
+def _grown(array: Integers, size: int) -> Integers:
+    return np.concatenate((array, np.zeros(size - len(array), array.dtype)))

@@ -1,0 +1,62 @@
+"""A second pair of eyes: says what hangs, and ends a process that does not stop.
+
+Daemon threads of their own, because the main thread may hang in a library that waits for Kafka.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+_ENDING_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_CHECK_EVERY_S: Final = 1.0
+_SAY_EVERY_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+def say_while(trouble: Callable[[], str | None], over: str) -> None:
+    """Start a thread that logs what `trouble` returns, every 10 s while it returns something, and `over` afterwards.
+
+    `trouble` is called from that thread about once a second.
+    """
+    threading.Thread(target=_watch, args=(trouble, over), name="watch", daemon=True).start()
+
+
+def _watch(trouble: Callable[[], str | None], over: str) -> None:
+    said_s: float | None = None
+    while True:
+        reason, now_s = trouble(), time.monotonic()
+        if reason is None and said_s is not None:
+            _log.info("%s", over)
+            said_s = None
+        elif reason is not None and (said_s is None or now_s - said_s >= _SAY_EVERY_S):
+            _log.warning("%s", reason, extra={"fold": False})
+            said_s = now_s
+        time.sleep(_CHECK_EVERY_S)
+
+
+def end_after_signal(within_s: float, reason: str) -> None:
+    """End the process with exit code 1 and `reason`, if it still runs that long after SIGTERM or SIGINT.
+
+    Call it in the main thread. Python's own signal handlers wait for the main thread, which may be in a library; the
+    wake-up descriptor does not.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end, args=(ours, theirs, within_s, reason), name="ending", daemon=True).start()
+
+
+def _end(ours: socket.socket, theirs: socket.socket, within_s: float, reason: str) -> None:
+    with ours, theirs:
+        while ours.recv(1)[0] not in _ENDING_SIGNALS:
+            continue
+        time.sleep(within_s)
+        _log.error("not stopped within %g s: %s", within_s, reason)
+        logging.shutdown()
+        os._exit(1)

@@ -1,0 +1,103 @@
+"""The house rules that a machine can read."""
+
+import ast
+import re
+
+import pytest
+
+from tests.support.sources import Module, files, modules
+
+MAX_MODULE_LINES = 350
+MAX_TEST_MODULE_LINES = 450
+MAX_FUNCTION_LINES = 45
+MAX_CLASS_LINES = 250
+MAX_OPENING_CHARACTERS = 120
+REFUSED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+#: Where threads and locks are at home.
+THREADED = (
+    "sensorbus.runtime.",
+    "sensorbus.cli",
+    "dashboard_app.feed",
+    "dashboard_app.store",
+)
+TEXT_SUFFIXES = (".py", ".md", ".toml", ".yml", ".yaml", ".js", ".css", ".xml", ".json", "")
+SHIPPED_AND_TESTS = [*modules(), *modules("tests")]
+
+
+def length(node: ast.AST) -> int:
+    """Return how many lines a function's or class's body spans, decorators and docstring included."""
+    assert isinstance(node, ast.stmt)
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+@pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
+def test_a_module_opens_with_one_short_sentence(module: Module) -> None:
+    """The first line of the docstring says what the file is for and ends with a full stop or a colon."""
+    opening = module.docstring().partition("\n\n")[0].replace("\n", " ")
+    assert opening, "no docstring"
+    assert len(module.docstring().splitlines()[0]) <= MAX_OPENING_CHARACTERS
+    assert opening.endswith(".")
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_an_init_file_holds_its_docstring_only(module: Module) -> None:
+    """What a package has is found by the names of its files."""
+    if module.path.name == "__init__.py":
+        assert [type(node) for node in module.tree.body] == [ast.Expr]
+
+
+@pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
+def test_files_functions_and_classes_stay_readable(module: Module) -> None:
+    """Nothing grows beyond what can be read at once."""
+    long_functions = [node.name for node in module.functions() if length(node) > MAX_FUNCTION_LINES]
+    classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    long_classes = [node.name for node in classes if length(node) > MAX_CLASS_LINES]
+    most_lines = MAX_TEST_MODULE_LINES if module.name.startswith("tests.") else MAX_MODULE_LINES
+    assert (len(module.text.splitlines()) <= most_lines, long_functions, long_classes) == (True, [], [])
+
+
+@pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
+def test_names_say_what_a_thing_is(module: Module) -> None:
+    """No file is called utils, helpers, common or manager."""
+    assert not REFUSED_NAMES.intersection(module.name.split("."))
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_nothing_prints(module: Module) -> None:
+    """Programs log, the command echoes."""
+    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"] == []
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_threads_and_locks_live_where_they_are_looked_for(module: Module) -> None:
+    """Only the runtime, the command, and the page's feed and store make threads or locks; an Event is no thread."""
+    made = {"threading.Thread", "threading.Lock", "threading.RLock", "threading.Condition", "threading.Timer"}
+    used = {ast.unparse(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
+    used |= {f"threading.{name}" for name in used}
+    if not module.name.startswith(THREADED):
+        assert made & used == set()
+
+
+def test_an_ignored_rule_has_its_reason_on_its_line() -> None:
+    """`noqa` and `type: ignore` name their rule and say why."""
+    directive = re.compile(r"#\s*(noqa|type:\s*ignore)(.*)$")
+    wrong = []
+    for module in SHIPPED_AND_TESTS:
+        for number, line in enumerate(module.text.splitlines(), 1):
+            found = directive.search(line)
+            if found and not re.match(r"(: [A-Z]+\d+(, [A-Z]+\d+)*|\[[a-z-]+(, [a-z-]+)*\])  # \S", found[2]):
+                wrong.append(f"{module.name}:{number}")
+    assert wrong == []
+
+
+def test_no_file_names_the_machine_that_it_was_written_on() -> None:
+    """Paths of somebody's machine have no place in a repository."""
+    machine = re.compile(r"(?<![\w.])/(work|root|home|Users|private)/")
+    wrong = [
+        f"{path}:{number}"
+        for path in files(*TEXT_SUFFIXES)
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if machine.search(line) and path.name != "test_style.py"
+    ]
+    assert wrong == []

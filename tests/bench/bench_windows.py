@@ -1,0 +1,161 @@
+"""What a reading costs: our jobs beside Quix's own windows, a plain loop, and Quix doing nothing.
+
+`python -m tests.bench.bench_windows [--readings 100000] [--rounds 3] [--kafka HOST:PORT] [--only TEXT]`
+
+Every run has topics of its own with the same seeded readings of 1000 devices, and a process of its own. CPU is that
+process's, user and system, from the start of the loop to its end. Contenders take turns; the table has medians, and
+ratios to the first of each job. Those that do the same job must give the same windows and values.
+Without an address it runs on the embedded broker, at least once; with one, exactly once.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.messages import Alert, encode_alert, encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings, load
+from sensorbus.contract.topics import SENSOR, Topic
+from sensorbus.runtime import kafka
+from tests.bench.contenders import CONTENDERS, Contender
+from tests.support.parts import environment_of
+from tests.support.topics import Record, produce, read_all
+
+DEVICES: Final = 1_000
+_START_MS: Final = 1_769_860_800_000
+
+
+class Cost(NamedTuple):
+    """One run: its CPU and pace, and what it gave (windows, and the sum of their last values)."""
+
+    cpu_s_per_million: float
+    readings_per_s: float
+    windows: int
+    total: float
+
+
+def main() -> None:
+    """Run the contenders in turn and print the table; exit code 1 when results differ."""
+    parser = argparse.ArgumentParser(description="CPU seconds per million readings.")
+    parser.add_argument("--readings", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kafka", help="address of a real Kafka; the embedded broker without")
+    parser.add_argument("--only", default="", help="contenders with this in their name")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _run_child(arguments.child, arguments.readings)
+        return
+    names = [name for name in CONTENDERS if arguments.only in name]
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    for _ in range(arguments.rounds):
+        for name in names:
+            costs[name].append(_measure(CONTENDERS[name], arguments.readings, arguments.kafka))
+    sys.exit(_report(costs))
+
+
+def _run_child(name: str, readings: int) -> None:
+
+    settings, _ = load(os.environ)
+    before, started_s = _cpu_s(), time.monotonic()
+    CONTENDERS[name].run(settings, readings)
+    sys.stdout.write(json.dumps([_cpu_s() - before, time.monotonic() - started_s]))
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _measure(contender: Contender, readings: int, address: str | None) -> Cost:
+    with tempfile.TemporaryDirectory() as directory, _bus(Path(directory), address) as settings:
+        kafka.ensure_topics(settings, "bench")
+        produce(settings, contender.source, _records(contender.source, readings))
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.bench_windows", f"--child={contender.name}", f"--readings={readings}"],
+            env=environment_of(settings),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        cpu_s, wall_s = json.loads(done.stdout)
+        last = _last_values(settings, contender.result)
+    return Cost(cpu_s * 1e6 / readings, readings / wall_s, len(last), sum(last.values()))
+
+
+@contextmanager
+def _bus(directory: Path, address: str | None) -> Iterator[Settings]:
+    prefix = f"bench{uuid.uuid4().hex[:8]}-"
+    if address:
+        yield Settings(kafka_bootstrap_servers=address, topic_prefix=prefix, state_dir=directory)
+        return
+    with EmbeddedBroker() as broker:
+        yield Settings(
+            kafka_bootstrap_servers=broker.address, embedded_broker=True, topic_prefix=prefix, state_dir=directory
+        )
+
+
+def _records(topic: Topic, readings: int) -> Iterator[Record]:
+    """Yield one reading, or alert, per device and second, in order."""
+    chance = random.Random(1)  # noqa: S311  # a seeded stream, no secret
+    for number in range(readings):
+        second, device = divmod(number, DEVICES)
+        event_time_ms = _START_MS + second * 1_000 + device % 1_000
+        name, timestamp = f"device-{device:04d}", iso_timestamp(event_time_ms)
+        celsius = round(chance.uniform(20, 29.8), 2)
+        if topic is SENSOR:
+            value = encode_reading(name, timestamp, celsius)
+        else:
+            value = encode_alert(Alert(name, timestamp, event_time_ms, celsius, 0.0, 0.0))
+        yield Record(name.encode(), value)
+
+
+def _last_values(settings: Settings, topic: Topic | None) -> dict[tuple[bytes, int], float]:
+    """Return the last value of each key and window; ours and Quix's name it differently."""
+    last: dict[tuple[bytes, int], float] = {}
+    for message in read_all(settings, topic) if topic else ():
+        window = json.loads(message.value())
+        value = next(window[name] for name in ("avg_temp", "alert_count", "value") if name in window)
+        last[message.key(), window["start"]] = value
+    return last
+
+
+def _report(costs: dict[str, list[Cost]]) -> int:
+    table = Table("contender", "CPU s per million", "ratio", "readings/s", "windows")
+    first: dict[str, Cost] = {}
+    differing = []
+    for name, runs in costs.items():
+        cost = runs[0]._replace(
+            cpu_s_per_million=statistics.median(run.cpu_s_per_million for run in runs),
+            readings_per_s=statistics.median(run.readings_per_s for run in runs),
+        )
+        reference = first.setdefault(name.partition(":")[0], cost)
+        ratio = f"{cost.cpu_s_per_million / reference.cpu_s_per_million:.2f}"
+        table.add_row(
+            name, f"{cost.cpu_s_per_million:.1f}", ratio, f"{cost.readings_per_s:,.0f}", f"{cost.windows:,.0f}"
+        )
+        if cost.windows != reference.windows or abs(cost.total - reference.total) > 1e-6 * abs(reference.total):
+            differing.append(name)
+    console = Console()
+    console.print(table)
+    for name in differing:
+        console.print(f"{name} gave other results than the first of its job")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    main()

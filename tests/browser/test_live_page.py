@@ -1,0 +1,310 @@
+"""The page with simulated devices and all jobs: what a person sees and does."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Bus, Visit, keep, wait_js
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("live_bus")
+
+_DEVICES: Final = 12
+_CELSIUS: Final = re.compile("^\N{MINUS SIGN}?\\d+\\.\\d °C$")
+
+
+def _cards(page: Page) -> Locator:
+    return page.get_by_role("article")
+
+
+def _card(page: Page, number: int) -> Locator:
+    return page.get_by_role("article", name=f"device-{number:04d}", exact=True)
+
+
+def _button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def _text(place: Locator) -> str:
+    return place.inner_text()
+
+
+def _plotted(page: Page) -> list[dict[str, object]]:
+    """Return name, unit and number of points of each line, as Plotly holds them."""
+    lines: list[dict[str, object]] = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.map((one) => ({mode: one.mode, points: one.y.length}))"
+    )
+    return lines
+
+
+def _range_ms(page: Page) -> list[float]:
+    """Return the x range that is drawn."""
+    ends: list[float] = page.evaluate(
+        "document.querySelector('.js-plotly-plot').layout.xaxis.range"
+        ".map((end) => typeof end === 'number' ? end : Date.parse(end.replace(' ', 'T') + 'Z'))"
+    )
+    return ends
+
+
+def _wait_drawn(page: Page) -> None:
+    wait_js(page, "document.querySelector('.js-plotly-plot')?.data?.length > 1", "a chart with lines")
+
+
+def test_cards_appear_and_their_values_move(visit: Visit) -> None:
+    """One article per device with state, temperature, average and count; the temperature changes by itself."""
+    page = visit().open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sensorbus")
+    expect(_cards(page)).to_have_count(_DEVICES)
+    card = _card(page, 1)
+    expect(card).to_contain_text(re.compile(r"\bOK\b|\bHIGH\b"))
+    expect(card).to_contain_text("avg 10 s")
+    expect(card).to_contain_text("alerts 5 s")
+    expect(card.locator(".temperature")).to_have_text(_CELSIUS)
+    expect(card.locator(".average")).to_have_text(_CELSIUS, timeout=30_000)
+    before = _text(page.locator("#cards"))
+    wait_until(lambda: _text(page.locator("#cards")) != before, 10, "a value that moves")
+    keep(page, "live-light")
+
+
+def test_the_history_is_there_at_once_after_a_reload(visit: Visit) -> None:
+    """A page that comes later shows what was before it, from Kafka."""
+    visitor = visit()
+    page = visitor.open("?devices=device-0001")
+    wait_js(page, "document.querySelector('.js-plotly-plot')?.data?.[0]?.y.length >= 10", "ten points", 30)
+    held = int(str(_plotted(page)[0]["points"]))
+    page.reload()
+    _wait_drawn(page)
+    assert int(str(_plotted(page)[0]["points"])) >= held
+
+
+def test_the_strip_names_each_link(visit: Visit) -> None:
+    """Browser, dashboard, Kafka and the five topics, none of them broken."""
+    strip = visit().open().get_by_role("status", name="Pipeline")
+    for name in ("Browser", "Dashboard", "Kafka", "sensor", "alert", "alert-count", "avg-temp", "dead-letter"):
+        expect(strip.locator(".link-name", has_text=re.compile(f"^{name}$"))).to_have_count(1)
+    expect(strip.locator("[data-link=broken]")).to_have_count(0)
+
+
+def test_the_filter_narrows_everything(visit: Visit) -> None:
+    """Search, switch off, deselect all, select all: cards, chart and words follow."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    page.get_by_label("Devices").click()
+    page.get_by_role("option", name="device-0002", exact=True).click()
+    expect(_cards(page)).to_have_count(_DEVICES - 1)
+    expect(page.locator("#filter-value")).to_have_text(f"{_DEVICES - 1} of {_DEVICES}")
+    _button(page, "Deselect all").click()
+    expect(_cards(page)).to_have_count(0)
+    expect(page.locator("#notice")).to_have_text("No device is selected. Choose some in the filter.")
+    page.get_by_role("combobox", name="Search by name").fill("0003")
+    _button(page, "Select all").click()
+    expect(_cards(page)).to_have_count(1)
+    assert page.url.endswith("?devices=device-0003")
+    expect(page.locator("#legend")).to_have_text("device-0003")
+    page.get_by_role("combobox", name="Search by name").fill("")
+    _button(page, "Select all").click()
+    expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
+    assert "devices" not in page.url
+
+
+def test_the_unit_reaches_every_number(visit: Visit) -> None:
+    """Cards, fleet row, axis and threshold; the choice survives a visit without a link."""
+    visitor = visit()
+    page = visitor.open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    celsius = float(_text(_card(page, 1).locator(".temperature")).split()[0])
+    _button(page, "Pause").click()
+    _button(page, "Unit").click()
+    expect(_card(page, 1).locator(".temperature")).to_contain_text("°F")
+    fahrenheit = float(_text(_card(page, 1).locator(".temperature")).split()[0])
+    assert abs(fahrenheit - (celsius * 1.8 + 32)) < 5  # a reading may have come between the two looks
+    expect(page.locator("#fleet")).not_to_contain_text("°C")
+    expect(page.locator(".plot")).to_contain_text("alert above 85.73 °F")
+    expect(visitor.open().locator("#unit-value")).to_have_text("°F")
+
+
+def test_pause_holds_the_page_and_resume_catches_up(visit: Visit) -> None:
+    """Nothing moves but what is said to have come; the address says so."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    _button(page, "Pause").click()
+    expect(page.locator("#pause-note")).to_have_text(re.compile(r"paused \d+ s, \d{2,} new readings"), timeout=10_000)
+    held = page.locator(".temperature").all_inner_texts()
+    ends = _range_ms(page)
+    page.wait_for_timeout(2_500)
+    assert page.locator(".temperature").all_inner_texts() == held
+    assert _range_ms(page) == ends
+    assert "paused=1" in page.url
+    _button(page, "Resume").click()
+    expect(page.locator("#pause-note")).to_have_text("")
+    wait_until(lambda: page.locator(".temperature").all_inner_texts() != held, 10, "values that move again")
+    wait_until(lambda: _range_ms(page)[1] > ends[1], 10, "a chart that moves again")
+
+
+def test_a_zoom_survives_ticks_and_a_chip_leads_back(visit: Visit) -> None:
+    """Dragging over the chart keeps the range until the visitor asks for live."""
+    page = visit().open("?devices=device-0001,device-0002")
+    _wait_drawn(page)
+    box = page.locator(".plot").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 300, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 600, box["y"] + 200, steps=5)
+    page.mouse.up()
+    chip = _button(page, "Back to live")
+    expect(chip).to_be_visible()
+    zoomed = _range_ms(page)
+    assert zoomed[1] - zoomed[0] < 60_000
+    page.wait_for_timeout(2_500)
+    assert _range_ms(page) == zoomed
+    chip.click()
+    expect(chip).to_be_hidden()
+    wait_until(lambda: round(_range_ms(page)[1] - _range_ms(page)[0]) == 100_000, 5, "the live range")
+
+
+def test_a_link_shows_the_same_view_in_another_browser(visit: Visit) -> None:
+    """Devices, unit, range and theme travel by the address; the two share nothing else."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    _button(page, "Unit").click()
+    _button(page, "5 min").click()
+    _button(page, "Theme").click()
+    page.get_by_label("Devices").click()
+    page.get_by_role("combobox", name="Search by name").fill("0003")
+    _button(page, "Deselect all").click()
+    other = visit(color_scheme="dark").open(page.url.removeprefix(visit().url))
+    expect(_cards(other)).to_have_count(_DEVICES - 1)
+    expect(other.locator("#unit-value")).to_have_text("°F")
+    expect(other.get_by_role("figure", name="Temperature, last 5 min", exact=True)).to_be_visible()
+    expect(other.locator("html")).to_have_attribute("data-theme", "light")
+    assert other.url == page.url
+    page.go_back()
+    expect(_cards(page)).to_have_count(_DEVICES)
+
+
+def test_two_visitors_do_not_see_each_others_choices(visit: Visit) -> None:
+    """Filter, unit, pause and theme are each visitor's own."""
+    first, second = visit().open(), visit().open()
+    expect(_cards(second)).to_have_count(_DEVICES)
+    first.get_by_label("Devices").click()
+    _button(first, "Deselect all").click()
+    first.keyboard.press("Escape")
+    _button(first, "Unit").click()
+    _button(first, "Pause").click()
+    expect(_cards(first)).to_have_count(0)
+    second.wait_for_timeout(1_500)
+    expect(_cards(second)).to_have_count(_DEVICES)
+    expect(second.locator("#unit-value")).to_have_text("°C")
+    expect(_button(second, "Pause")).to_be_visible()
+
+
+def test_dark_follows_the_system_without_a_flash_and_can_be_chosen(visit: Visit) -> None:
+    """The first paint is dark already; chart and controls follow the choice."""
+    page = visit(color_scheme="dark").open()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(14, 18, 22)"
+    expect(_cards(page)).to_have_count(_DEVICES)
+    keep(page, "live-dark")
+    _button(page, "Theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert page.evaluate(ground) == "rgb(244, 246, 248)"
+    colour = "document.querySelector('.js-plotly-plot')?.layout.font?.color"
+    wait_js(page, f"{colour} === '#4f5d6b'", "a light chart")
+    page.keyboard.press("t")
+    wait_js(page, f"{colour} === '#a3b0bd'", "a dark chart")
+
+
+def test_the_export_is_what_is_seen(visit: Visit, tmp_path: Path) -> None:
+    """RFC 4180, UTC, the unit in the header, a row for each point in view."""
+    page = visit().open("?devices=device-0001,device-0002&unit=K&paused=1")
+    _wait_drawn(page)
+    points = sum(int(str(line["points"])) for line in _plotted(page) if line["mode"] == "lines")
+    with page.expect_download() as download:
+        _button(page, "Export CSV").click()
+    download.value.save_as(tmp_path / "view.csv")
+    with (tmp_path / "view.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert abs(len(rows) - points) <= 2  # a line starts outside the view
+    assert {row["device_id"] for row in rows} == {"device-0001", "device-0002"}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", row["time_utc"]) for row in rows)
+    assert all(200 < float(row["temperature_kelvin"]) < 400 for row in rows)
+
+
+def test_a_phone_shows_everything_without_a_sideways_scroll(visit: Visit) -> None:
+    """360 px are enough, with the filter open too."""
+    page = visit(viewport={"width": 360, "height": 780}, has_touch=True).open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    keep(page, "live-phone")
+    page.get_by_label("Devices").tap()
+    expect(page.get_by_role("option").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    keep(page, "filter-phone")
+
+
+def test_the_whole_page_can_be_used_by_keyboard_alone(visit: Visit) -> None:
+    """Shortcuts, the filter, the help; keys do nothing else while someone types."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    page.keyboard.press("/")
+    expect(page.get_by_role("combobox", name="Search by name")).to_be_focused()
+    page.keyboard.type("device-0004")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(_cards(page)).to_have_count(_DEVICES - 1)
+    page.keyboard.type(" u?t")
+    expect(page.locator("#unit-value")).to_have_text("°C")
+    page.keyboard.press("Escape")
+    expect(page.locator("#filter-panel")).to_be_hidden()
+    expect(page.locator("#filter-button")).to_be_focused()
+    page.keyboard.press("u")
+    expect(page.locator("#unit-value")).to_have_text("°F")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    expect(_button(page, "Resume")).to_be_visible()
+
+
+def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> None:
+    """In the order of reading, each with a visible outline."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(_DEVICES)
+    seen = []
+    for _ in range(18):
+        page.keyboard.press("Tab")
+        name, outline = page.evaluate(
+            "[document.activeElement.id || document.activeElement.className,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        seen.append(name)
+        assert outline != "none", name
+        if name == "sort":
+            break
+    wanted = ["skip", "filter-button", "pause", "unit", "zone", "theme", "export", "help", "range-30", "range-100"]
+    wanted += ["range-300", "range-900", "table", "episodes", "sort"]
+    assert seen == wanted
+
+
+def test_the_chart_can_be_read_as_a_table(visit: Visit) -> None:
+    """Newest, lowest, highest of each device, in the unit; a summary in words describes the figure."""
+    page = visit().open("?devices=device-0001,device-0002")
+    expect(_cards(page)).to_have_count(2)
+    _button(page, "Show as table").click()
+    table = page.locator("#chart-table table")
+    expect(table.locator("tbody tr")).to_have_count(2)
+    expect(table.locator("tbody tr").first).to_contain_text("°C")
+    expect(page.get_by_role("figure")).to_have_accessible_description(re.compile("2 devices in the last 100 s: from"))
+
+
+def test_readings_are_on_the_page_soon(visit: Visit, live_bus: Bus) -> None:
+    """The fleet row says how old the data is: two seconds at most on a machine that does not choke."""
+    page = visit().open()
+    expect(page.locator(".tile-age .tile-value")).to_have_text(re.compile(r"^[0-2]\.\d s old$"))
+    expect(page.locator(".tile-rate .tile-value")).to_have_text(re.compile(r"^(1[0-4]|9\.\d)(\.\d)?/s$"))
+    assert live_bus.dashboard.is_running()

@@ -1,0 +1,96 @@
+"""The page cut off: its dashboard dead or hung, its network gone, Kafka gone; and back again."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Bus, Visit, keep, open_bus, tell
+
+_BACK_WITHIN_MS: Final = 30_000
+_SAID_WITHIN_MS: Final = 8_000  # 3 s by the page's clock, and what a busy machine takes
+_NOTHING: Final = "\N{EN DASH}"
+
+
+@pytest.fixture
+def up_bus(bus: Bus) -> Iterator[Bus]:
+    """Give the bus, and start its dashboard again if the test left it stopped."""
+    yield bus
+    if not bus.dashboard.is_running():
+        bus.dashboard.start()
+    bus.wait_ready()
+
+
+def _signal_group(bus: Bus, number: signal.Signals) -> None:
+    """Signal gunicorn and its workers."""
+    assert bus.dashboard.process is not None
+    os.killpg(bus.dashboard.process.pid, number)
+
+
+def test_a_dashboard_that_dies_is_said_in_3_s_and_caught_up_with_later(visit: Visit, up_bus: Bus) -> None:
+    """Banner with since when, values dimmed, no reload; then what was missed."""
+    visitor = visit()
+    page = visitor.open()
+    tell(up_bus, "survivor", 20)
+    expect(page.get_by_role("article", name="survivor", exact=True)).to_be_visible()
+    up_bus.dashboard.stop()
+    expect(page.get_by_role("alert")).to_contain_text(
+        re.compile("^Connection to the dashboard lost since"), timeout=_SAID_WITHIN_MS
+    )
+    expect(page.locator("html")).to_have_attribute("data-lost", "")
+    expect(page.get_by_role("status", name="Pipeline")).to_contain_text("The dashboard does not answer")
+    expect(page.locator(".alerts").first).to_have_text(_NOTHING)
+    keep(page, "lost")
+    tell(up_bus, "survivor", 21)
+    up_bus.dashboard.start()
+    up_bus.wait_ready()
+    expect(page.locator("#banner")).to_have_text(
+        re.compile(r"^Back, caught up \d+ readings?\.$"), timeout=_BACK_WITHIN_MS
+    )
+    expect(page.get_by_role("alert")).to_have_count(0)
+    visitor.forgive(
+        "ERR_CONNECTION_REFUSED", "the server did not respond", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"
+    )
+
+
+def test_a_dashboard_that_hangs_is_said_and_comes_back(visit: Visit, up_bus: Bus) -> None:
+    """A stopped process holds the request open: the page asks anew instead of waiting for ever."""
+    page = visit().open()
+    tell(up_bus, "waiter", 20)
+    expect(page.get_by_role("article", name="waiter", exact=True)).to_be_visible()
+    _signal_group(up_bus, signal.SIGSTOP)
+    expect(page.get_by_role("alert")).to_contain_text("Connection to the dashboard lost", timeout=_SAID_WITHIN_MS)
+    _signal_group(up_bus, signal.SIGCONT)
+    expect(page.locator("#banner")).to_have_text(re.compile(r"^Back, caught up"), timeout=_BACK_WITHIN_MS)
+
+
+def test_a_browser_without_network_says_so(visit: Visit, up_bus: Bus) -> None:
+    """Its own fault is not called the dashboard's."""
+    visitor = visit()
+    page = visitor.open()
+    tell(up_bus, "quiet", 20)
+    expect(page.get_by_role("article", name="quiet", exact=True)).to_be_visible()
+    visitor.context.set_offline(True)
+    expect(page.get_by_role("alert")).to_contain_text("This browser is offline", timeout=_SAID_WITHIN_MS)
+    visitor.context.set_offline(False)
+    expect(page.locator("#banner")).to_have_text(re.compile(r"^Back, caught up"), timeout=_BACK_WITHIN_MS)
+    visitor.forgive("ERR_INTERNET_DISCONNECTED", "the server did not respond")
+
+
+def test_a_kafka_that_is_gone_is_named_with_its_address(visit: Visit, tmp_path: Path) -> None:
+    """The page stays, says what is broken and since when, and shows no number of now."""
+    with open_bus(tmp_path) as bus:
+        page = visit(bus).open()
+        tell(bus, "orphan", 20)
+        expect(page.get_by_role("article", name="orphan", exact=True)).to_be_visible()
+        bus.broker.__exit__(None, None, None)
+        said = re.compile(f"^Kafka at {re.escape(bus.settings.bootstrap_servers)} cannot be reached since")
+        expect(page.get_by_role("alert")).to_contain_text(said, timeout=_BACK_WITHIN_MS)
+        expect(page.get_by_role("status", name="Pipeline").locator("[data-link=broken]")).to_contain_text("Kafka")
+        expect(page.locator(".alerts").first).to_have_text(_NOTHING)
+        keep(page, "kafka-gone")

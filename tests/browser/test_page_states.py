@@ -1,0 +1,97 @@
+"""The page in each state that is not plainly live: empty, silent, hostile, cut off."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
+
+_NOTHING: Final = "\N{EN DASH}"
+_HOSTILE: Final = (
+    "<img src=x onerror=alert(1)>",
+    '=HYPERLINK("http://evil.example")',
+    "<a href='http://evil.example'>free</a> &amp; &lt;",
+)
+
+
+def _wait_text(page: Page, selector: str, pattern: str, timeout_ms: int = 15_000) -> None:
+    expect(page.locator(selector)).to_have_text(re.compile(pattern), timeout=timeout_ms)
+
+
+def test_an_empty_bus_says_what_it_waits_for_then_shows_the_first_device(visit: Visit, tmp_path: Path) -> None:
+    """Where it looks and since when; the first message makes a card within 2 s, give or take a tick."""
+    with open_bus(tmp_path) as empty:
+        page = visit(empty).open()
+        address = re.escape(empty.settings.bootstrap_servers)
+        _wait_text(page, "#notice", rf"^Waiting for the first reading on `sensor` at {address}, \d+ s$")
+        keep(page, "empty")
+        tell(empty, "first", 21.5)
+        expect(page.get_by_role("article", name="first", exact=True)).to_be_visible()
+        expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_silent_device_turns_stale_then_offline(visit: Visit, bus: Bus) -> None:
+    """After 3 and 10 periods, in words, with its age; its temperature is not taken for live."""
+    page = visit().open("?devices=silent")
+    card = page.get_by_role("article", name="silent", exact=True)
+    tell_until(bus, "silent", 22, card.locator(".word", has_text="OK"))
+    expect(card.locator(".word")).to_have_text("STALE")
+    expect(card.locator(".word")).to_have_text("OFFLINE")
+    expect(card.locator(".age")).to_have_text(re.compile(r"^1\d s ago$"))
+    expect(card.locator(".average")).to_have_text(_NOTHING)
+    expect(page.locator(".tile-mean .tile-value")).to_have_text(_NOTHING)
+
+
+def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> None:
+    """Within the window, a step and the way to the page, though no new message comes."""
+    with bus.run("processors", "all"):
+        page = visit().open("?devices=boiler")
+        count = page.get_by_role("article", name="boiler", exact=True).locator(".alerts")
+        tell_until(bus, "boiler", 35, count.filter(has_text=re.compile("[1-9]")))
+        expect(count).to_have_text("0", timeout=9_000)
+        expect(page.locator("#episodes tbody tr").first).to_contain_text("boiler")
+
+
+def test_hostile_names_are_only_text(visit: Visit, bus: Bus) -> None:
+    """In cards, filter, legend, hover, alerts and title: no link, no picture, no dialog."""
+    visitor = visit()
+    page = visitor.open()
+    opened: list[str] = []
+    page.on("dialog", lambda dialog: opened.append(dialog.message))
+    for name in _HOSTILE:
+        tell(bus, name, 35, (2_000, 1_000, 0))
+    for name in _HOSTILE:
+        expect(page.get_by_role("article", name=name, exact=True)).to_be_visible()
+    page.get_by_label("Devices").click()
+    expect(page.get_by_role("option", name=_HOSTILE[0], exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    box = page.locator(".plot").bounding_box()
+    assert box is not None
+    for step in range(12):
+        page.mouse.move(box["x"] + box["width"] - 60 + step * 4, box["y"] + 60 + step * 12)
+    page.wait_for_timeout(1_200)
+    assert page.locator("img, .plot a, .plot svg a").count() == 0
+    assert page.locator("a").count() == 1  # the skip link
+    assert opened == []
+    keep(page, "hostile")
+
+
+def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bus) -> None:
+    """And shown as soon as it speaks."""
+    page = visit().open("?devices=stranger")
+    _wait_text(page, "#notice", "^Not heard of: stranger. Shown as soon as a reading comes.$")
+    tell(bus, "stranger", 20)
+    expect(page.get_by_role("article", name="stranger", exact=True)).to_be_visible()
+
+
+def test_a_new_device_joins_all_but_not_a_choice(visit: Visit, bus: Bus) -> None:
+    """All is a state of its own."""
+    tell(bus, "early", 20)
+    everything, chosen = visit().open(), visit().open("?devices=early")
+    expect(chosen.get_by_role("article")).to_have_count(1)
+    tell(bus, "joiner", 20)
+    expect(everything.get_by_role("article", name="joiner", exact=True)).to_be_visible()
+    chosen.wait_for_timeout(1_500)
+    expect(chosen.get_by_role("article")).to_have_count(1)

@@ -1,0 +1,135 @@
+"""The page and a Kafka that is away, frozen, or not the same any more: it stays up, says so, and misses nothing."""
+
+import uuid
+from pathlib import Path
+
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import TOPICS
+from sensorbus.runtime import kafka
+from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.real_kafka import RealKafka
+from tests.support.ticks import Ticker
+from tests.support.waiting import wait_until
+
+NOTICED_WITHIN_S = 15
+BACK_WITHIN_S = 20
+
+
+def _bus(broker: RealKafka, folder: Path) -> Settings:
+    """Return a bus of the test's own with topics."""
+    settings = Settings(
+        kafka_bootstrap_servers=broker.address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-", state_dir=folder
+    )
+    kafka.ensure_topics(settings, "test")
+    return settings
+
+
+def _kafka_is(page: Dashboard, browser: Ticker, *, ok: bool) -> None:
+    """Wait until the page says so."""
+    within_s = BACK_WITHIN_S if ok else NOTICED_WITHIN_S
+    wait_until(lambda: browser.tick()["pipeline"]["kafka"]["ok"] == ok, within_s, f"kafka ok {ok}", page.part.log)
+
+
+def _sees(page: Dashboard, browser: Ticker, sent: list[tuple[str, int, float]]) -> None:
+    """Wait until the browser has as many readings, and compare them."""
+    wait_until(
+        lambda: browser.tick() and len(browser.readings) >= len(sent), BACK_WITHIN_S, "the readings", page.part.log
+    )
+    assert sorted(browser.readings) == sorted(sent)
+
+
+def test_a_broker_that_is_away_is_said_and_nothing_is_missing_afterwards(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """The page answers all the while; what was held stays, what comes after comes once, without a reset."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path)
+    sent = send_readings(page.settings, 0, 100)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        _sees(page, browser, sent)
+        own_kafka.kill()
+        _kafka_is(page, browser, ok=False)
+        told = browser.last["pipeline"]["kafka"]
+        assert own_kafka.address in told["error"]
+        assert told["since_ms"] <= browser.last["now"]
+        assert "kafka" in page.ready()[1]
+        own_kafka.start()
+        sent += send_readings(page.settings, 100, 100)
+        _kafka_is(page, browser, ok=True)
+        _sees(page, browser, sent)
+        page.wait_ready(BACK_WITHIN_S)
+        assert browser.resets == 1
+        fresh = page.ticker()
+        _sees(page, fresh, sent)
+        page.part.stop(within_s=5)
+    assert "Traceback" not in page.part.said()
+
+
+def test_a_broker_that_does_not_answer_is_said(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Frozen: its connections stay open. The page stops in time even so."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path)
+    sent = send_readings(page.settings, 0, 10)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        own_kafka.pause()
+        try:
+            _kafka_is(page, browser, ok=False)
+        finally:
+            own_kafka.resume()
+        _kafka_is(page, browser, ok=True)
+        _sees(page, browser, sent)
+        own_kafka.pause()
+        try:
+            page.part.stop(within_s=7)
+        finally:
+            own_kafka.resume()
+
+
+def test_a_page_that_starts_without_a_broker_waits_for_it(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """It says where it looks; one line in 10 s, not one per try."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path)
+    sent = send_readings(page.settings, 0, 10)
+    own_kafka.stop()
+    with page.part:
+        browser = page.ticker()
+        wait_until(lambda: "kafka" in page.ready()[1], NOTICED_WITHIN_S, "the page", page.part.log)
+        assert browser.tick()["pipeline"]["kafka"]["ok"] is False
+        own_kafka.start()
+        page.wait_ready(BACK_WITHIN_S)
+        _sees(page, browser, sent)
+    assert len(page.part.said().splitlines()) < 20
+
+
+def test_topics_that_are_made_anew_begin_anew_on_the_page(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Offsets of the old ones mean nothing: the browser is told to forget, with whichever worker."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path, dashboard_workers=2)
+    send_readings(page.settings, 0, 50)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        wait_until(lambda: browser.tick() and len(browser.readings) == 50, 15, "the old readings", page.part.log)
+        _delete_topics(page.settings)
+        wait_until(lambda: not _has_topics(page.settings), 15, "the topics to be gone")
+        kafka.ensure_topics(page.settings, "test")
+        sent = send_readings(page.settings, 1_000, 20)
+        wait_until(
+            lambda: browser.tick() and sorted(browser.readings) == sorted(sent),
+            BACK_WITHIN_S,
+            "the new readings alone",
+            page.part.log,
+        )
+        for _ in range(10):
+            browser.tick()
+        assert sorted(browser.readings) == sorted(sent)
+
+
+def _delete_topics(settings: Settings) -> None:
+    names = [settings.topic_name(topic) for topic in TOPICS]
+    client = kafka.admin(settings, "test")  # it must outlive its futures
+    for future in client.delete_topics(names).values():
+        future.result()
+
+
+def _has_topics(settings: Settings) -> bool:
+    found = kafka.cluster_metadata(settings, kafka.admin(settings, "test")).topics
+    return any(settings.topic_name(topic) in found for topic in TOPICS)

@@ -1,0 +1,262 @@
+"""Faults of the jobs and the broker, each judged by the verifier.
+
+A feeder writes readings all the while; when the faults are over, what stands in the topics must be what the input
+leads to: nothing missing, nothing wrong and, exactly once, nothing twice.
+"""
+
+import shutil
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+import pytest
+from confluent_kafka import KafkaException
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.runtime import kafka
+from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.real_kafka import RealKafka
+from tests.support.topics import Record, produce, read_all, values
+from tests.support.verifier import Expected, differences, expected_from_readings
+from tests.support.waiting import wait_until
+
+DEVICES = 20
+BATCH_S = 0.1
+
+
+class Feeder:
+    """Writes readings of 20 devices, ten times faster than they would come, until it is left."""
+
+    def __init__(self, settings: Settings, bad_share: int = 0) -> None:
+        """With `bad_share` n, every n-th record cannot be read."""
+        self._settings, self._bad_share = settings, bad_share
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._stop.set()
+        self._thread.join()
+
+    def _feed(self) -> None:
+        moment_ms = int((datetime.now(UTC) - timedelta(minutes=30)).timestamp() * 1_000)
+        for second in range(100_000):
+            produce(self._settings, SENSOR, list(_readings(moment_ms + second * 1_000, second, self._bad_share)))
+            self.sent += DEVICES
+            if self._stop.wait(BATCH_S):
+                return
+
+
+def _readings(moment_ms: int, second: int, bad_share: int) -> Iterator[Record]:
+    for number in range(DEVICES):
+        device_id = f"device-{number}"
+        late_ms = 1_500 if (second + number) % 13 == 0 else 0  # disorder
+        celsius = 29.85 + ((second * 7 + number * 3) % 11 - 6) / 100
+        value = encode_reading(device_id, iso_timestamp(moment_ms - late_ms + number), celsius)
+        if bad_share and (second * DEVICES + number) % bad_share == 0:
+            value = value[: second % len(value)]
+        yield Record(device_id.encode(), value)
+
+
+def verdict(settings: Settings, *, once: bool) -> tuple[list[str], Expected]:
+    """Return what is wrong in the topics, and what should stand there."""
+    good = [value for value in values(settings, SENSOR) if _is_json(value)]
+    expected = expected_from_readings(good)
+    alerts, counts, means = (values(settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP))
+    return differences(expected, alerts, counts, means, once=once), expected
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(value), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def dead_letters_are_the_bad_records(settings: Settings) -> bool:
+    """Tell whether the bytes in `dead-letter` are the unreadable ones of `sensor`, each once."""
+    bad = Counter(value for value in values(settings, SENSOR) if not _is_json(value))
+    return bad == Counter(values(settings, DEAD_LETTER))
+
+
+@pytest.fixture
+def real_settings(real_kafka_address: str, tmp_path: Path) -> Settings:
+    """Give a bus on the shared real Kafka, with empty topics."""
+    return _settings_on(real_kafka_address, tmp_path)
+
+
+def _settings_on(address: str, tmp_path: Path, instance_id: str | None = None) -> Settings:
+    settings = Settings(
+        kafka_bootstrap_servers=address,
+        topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
+        state_dir=tmp_path / "state",
+        instance_id=instance_id,
+    )
+    kafka.ensure_topics(settings, "test")
+    wait_until(lambda: _means_seen(settings) is not None, 20, "the new topics to have leaders")
+    return settings
+
+
+def _means_seen(settings: Settings) -> int | None:
+    """Return how many means are visible, None while a broker or a topic is new."""
+    try:
+        return len(read_all(settings, AVG_TEMP))
+    except KafkaException:
+        return None
+
+
+def wait_for_news(settings: Settings, jobs: Jobs) -> float:
+    """Return the seconds until new means are visible."""
+    before = _means_seen(settings) or 0
+    return wait_until(lambda: (_means_seen(settings) or 0) > before, 40, "new means", jobs.log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instance_id", ["one", None], ids=["stable-id", "dynamic"])
+def test_kills_lose_nothing_and_repeat_nothing(
+    instance_id: str | None, real_settings: Settings, tmp_path: Path
+) -> None:
+    """Kill -9 of each job in turn, exactly once: every result is there once and right, bad input included."""
+    settings = real_settings.model_copy(update={"instance_id": instance_id})
+    run_with_kills(settings, tmp_path / "log", THREE_JOBS)
+    wrong, expected = verdict(settings, once=True)
+    assert wrong == []
+    assert dead_letters_are_the_bad_records(settings)
+    assert len(expected.alerts) > 50
+
+
+@pytest.mark.slow
+def test_kills_at_least_once_repeat_only_equal_results(fresh_settings: Settings, tmp_path: Path) -> None:
+    """At least once, nothing is lost, a repeated mean equals the first, and an alert counts once in every window."""
+    settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})
+    run_with_kills(settings, tmp_path / "log", ("alert", "avg-temp", "alert-count"))
+    wrong, expected = verdict(settings, once=False)
+    assert wrong == []
+    assert len(expected.alerts) > 50
+
+
+def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> None:
+    """Feed the three jobs, kill -9 these in turn and start them again, and wait until all is read."""
+    with Jobs(settings, log) as jobs:
+        with Feeder(settings, bad_share=17):
+            jobs.start(*THREE_JOBS)
+            wait_for_news(settings, jobs)
+            for name in victims:
+                jobs.kill(name)
+                jobs.start(name)
+                wait_for_news(settings, jobs)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+
+
+@pytest.mark.slow
+def test_lost_and_broken_state_is_rebuilt(real_settings: Settings, tmp_path: Path) -> None:
+    """With its state directory gone, or full of noise, a job takes it from the changelog and goes on exactly."""
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        with Feeder(real_settings):
+            jobs.start(*THREE_JOBS)
+            wait_for_news(real_settings, jobs)
+            jobs.kill("avg-temp")
+            shutil.rmtree(real_settings.state_dir / "avg-temp")
+            jobs.start("avg-temp")
+            wait_for_news(real_settings, jobs)
+            jobs.kill("alert-count")
+            spoil(real_settings.state_dir / "alert-count")
+            jobs.start("alert-count")
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+    wrong, _ = verdict(real_settings, once=True)
+    assert wrong == []
+
+
+def spoil(directory: Path) -> None:
+    """Overwrite every data file with noise."""
+    files = [path for path in directory.rglob("*") if path.is_file() and path.suffix in (".log", ".sst", "")]
+    assert files
+    for path in files:
+        path.write_bytes(b"\xde\xad" * 500)
+
+
+@pytest.mark.slow
+def test_a_broker_outage_is_survived_in_place(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """The broker killed for 20 s: jobs with a stable id wait, say so, and go on; all is exact."""
+    settings = _settings_on(own_kafka.address, tmp_path, instance_id="one")
+    with Jobs(settings, tmp_path / "log") as jobs:
+        jobs.start(*THREE_JOBS)
+        with Feeder(settings):
+            wait_for_news(settings, jobs)
+        processes = [jobs.running[name].process for name in THREE_JOBS]
+        own_kafka.kill()
+        time.sleep(20)
+        own_kafka.start()
+        with Feeder(settings):
+            wait_for_news(settings, jobs)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        assert [jobs.running[name].process for name in THREE_JOBS] == processes
+        assert all(jobs.running[name].is_running() for name in THREE_JOBS)
+        said = jobs.running["alert"].said()
+        jobs.stop(*THREE_JOBS)
+    wrong, _ = verdict(settings, once=True)
+    assert wrong == []
+    assert f"no Kafka broker at {own_kafka.address} (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 60
+
+
+@pytest.mark.slow
+def test_a_twin_ends_the_older_one_with_one_line(real_settings: Settings, tmp_path: Path) -> None:
+    """Two processes under one instance id: the older ends by itself and says why; the results are exact."""
+    settings = real_settings.model_copy(update={"instance_id": "one"})
+    with Jobs(settings, tmp_path / "log") as jobs, Jobs(settings, tmp_path / "twin.log") as twins:
+        twin_settings = settings.model_copy(update={"state_dir": tmp_path / "twin-state"})
+        twins.settings = twin_settings
+        with Feeder(settings):
+            jobs.start(*THREE_JOBS)
+            wait_for_news(settings, jobs)
+            twins.start("avg-temp")
+            jobs.running["avg-temp"].wait(1, within_s=30)
+            wait_for_news(settings, twins)
+        jobs.running.pop("avg-temp")
+        jobs.settle("alert", "alert-count")
+        twins.settle("avg-temp")
+        twins.stop("avg-temp")
+        jobs.stop("alert", "alert-count")
+    said = (tmp_path / "log").read_text()
+    assert "another process took this one's place" in said
+    assert "SENSORBUS_INSTANCE_ID=one must be unique" in said
+    assert "Traceback" not in said
+    wrong, _ = verdict(settings, once=True)
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Path) -> None:
+    """100,000 unreadable records in a row: each in `dead-letter` once, hardly a line of log, the next one is read."""
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        jobs.start(*THREE_JOBS)
+        produce(real_settings, SENSOR, (Record(b"noise", b"%d" % number) for number in range(100_000)))
+        with Feeder(real_settings):
+            wait_for_news(real_settings, jobs)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+    assert Counter(values(real_settings, DEAD_LETTER)) == Counter(b"%d" % number for number in range(100_000))
+    assert (tmp_path / "log").stat().st_size < 10_000
+    wrong, _ = verdict(real_settings, once=True)
+    assert wrong == []

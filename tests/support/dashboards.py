@@ -1,0 +1,71 @@
+"""Dashboards as they are deployed: gunicorn as a child process, on a port of its own."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
+from tests.support.parts import Part, part
+from tests.support.real_kafka import free_ports
+from tests.support.ticks import Ticker, get
+from tests.support.topics import Record, produce
+from tests.support.waiting import wait_until
+
+_READY_WITHIN_S: Final = 30.0
+#: An event time that all tests may start from; the rings go by append time.
+START_MS: Final = 1_769_860_800_000
+
+
+@dataclass
+class Dashboard:
+    """A dashboard that is not started yet; `with dashboard.part:` runs it."""
+
+    settings: Settings
+    part: Part
+
+    @property
+    def url(self) -> str:
+        """Return the page's address."""
+        return f"{self.root}{self.settings.dashboard_url_prefix}"
+
+    @property
+    def root(self) -> str:
+        """Return where the probes are, whatever the page's prefix is."""
+        return f"http://127.0.0.1:{self.settings.dashboard_port}"
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        """Return what /readyz says: the status, and the reasons by name."""
+        status, text = get(f"{self.root}/readyz")
+        return status, json.loads(text)["reasons"] if status else {}
+
+    def wait_ready(self, within_s: float = _READY_WITHIN_S) -> float:
+        """Wait until it is ready; return the seconds that took."""
+        return wait_until(lambda: self.ready()[0] == 200, within_s, "the dashboard to be ready", self.part.log)
+
+    def ticker(self) -> Ticker:
+        """Return a browser that has not asked yet."""
+        return Ticker(self.url)
+
+    def worker_pids(self) -> list[int]:
+        """Return the worker processes of the running dashboard."""
+        assert self.part.process is not None
+        pid = self.part.process.pid
+        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def dashboard(settings: Settings, folder: Path, **changes: object) -> Dashboard:
+    """Return a dashboard of a bus on a free port; `changes` are more settings."""
+    own = settings.model_copy(update={"dashboard_port": free_ports()[0], **changes})
+    return Dashboard(own, part(own, folder / "dashboard.log", "dashboard_app"))
+
+
+def send_readings(settings: Settings, first: int, count: int, devices: int = 5) -> list[tuple[str, int, float]]:
+    """Write readings number `first` to `first + count` and return them as a tick shows them."""
+    numbers = range(first, first + count)
+    sent = [(f"device-{number % devices}", START_MS + number, 20.0 + number % 100 / 10) for number in numbers]
+    values = ((device, encode_reading(device, iso_timestamp(time_ms), celsius)) for device, time_ms, celsius in sent)
+    produce(settings, SENSOR, (Record(device.encode(), value) for device, value in values))
+    return sent

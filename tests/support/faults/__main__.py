@@ -1,0 +1,87 @@
+"""`make faults SEED=7 MINUTES=10`: a seeded plan of faults against a real Kafka, and the verdict on it as a table."""
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.support.faults import plan as plans
+from tests.support.faults.driver import Driver, bus_settings
+from tests.support.faults.plan import JOBS, SIMULATOR, Plan
+from tests.support.faults.verdict import Verdict, judge
+from tests.support.faults.witness import Witness
+from tests.support.real_kafka import RealKafka
+
+_UP_WITHIN_S: Final = 60.0
+
+
+def main() -> int:
+    """Run the plan as often as asked; exit code 1 when a verdict is not clean."""
+    arguments = _arguments()
+    logging.getLogger("rdkafka").setLevel(logging.CRITICAL)  # its clients say at length that the broker is away
+    seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed  # noqa: S311  # a plan, not a secret
+    clean = 0
+    for repeat in range(arguments.repeat):
+        home = Path(tempfile.mkdtemp(prefix="sensorbus-faults-"))
+        plan = _plan(arguments.plan, seed + repeat, arguments.minutes)
+        _say(f"plan {arguments.plan}, seed {plan.seed}, {plan.duration_s:.0f} s, {len(plan.faults)} faults; {home}")
+        with RealKafka(home / "kafka") as broker:
+            verdict = run(plan, broker, home, stable=arguments.stable, guarantee=arguments.guarantee)
+        clean += not verdict.problems
+        _say("verdict: " + ("WRONG" if verdict.problems else "every promise kept"))
+    _say(f"{clean} of {arguments.repeat} runs without a wrong record")
+    return 0 if clean == arguments.repeat else 1
+
+
+def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: str) -> Verdict:
+    """Run a plan on a bus of its own, say what happened, and return the verdict."""
+    settings = bus_settings(broker.address, f"faults-{plan.seed}-{time.time_ns()}-", processing_guarantee=guarantee)
+    witness = Witness(settings, plan.seed)
+    with Driver(settings, broker, home, witness, stable=stable) as driver:
+        witness.begin()
+        driver.start(SIMULATOR, *JOBS)
+        driver.recover("start", within_s=_UP_WITHIN_S)
+        driver.run(plan)
+        driver.finish()
+    for fault in plan.faults:
+        _say(str(fault))
+    for each in driver.recoveries:
+        seconds = "overtaken by the end" if each.seconds is None else f"{each.seconds:5.1f} s"
+        _say(f"{seconds} until {each.job} was seen after: {each.fault.strip()}")
+    for ended in driver.exits:
+        _say(f"{ended.name} ended with exit code {ended.code}")
+    verdict = judge(settings, witness)
+    _say(str(verdict))
+    return verdict
+
+
+def _plan(name: str, seed: int, minutes: float) -> Plan:
+    if name == "mix":
+        return plans.mix(seed, minutes * 60)
+    return plans.hardest(seed) if name == "hardest" else plans.outage(minutes * 60)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="faults", description=__doc__)
+    parser.add_argument("--plan", choices=("mix", "hardest", "outage"), default="mix")
+    parser.add_argument("--seed", type=int, help="the plan's and the readings'; one is drawn when it is not given")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="length of a mix; of the broker's absence in an outage"
+    )
+    parser.add_argument("--repeat", type=int, default=1, help="how many runs, each with the next seed")
+    parser.add_argument("--dynamic", dest="stable", action="store_false", help="members without an instance id")
+    parser.add_argument("--guarantee", choices=("exactly-once", "at-least-once"), default="exactly-once")
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

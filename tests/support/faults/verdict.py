@@ -1,0 +1,221 @@
+"""The verdict on a bus after faults: what stands in the topics against what must stand there.
+
+Two judges that share nothing with the jobs: `sensorbus verify` recomputes the results from `sensor`, and the witness
+knows of each of its records whether Kafka acknowledged it and what must become of it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from confluent_kafka import Message
+
+from sensorbus import verify
+from sensorbus.contract import messages
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
+from tests.support.faults.witness import FOREIGN, GOOD, LABEL_HEADER, NUMBER_HEADER, Witness
+from tests.support.topics import read_all
+
+_REKEYED_HEADER: Final = "rekeyed.from"
+_SHOWN: Final = 5
+_COLUMNS: Final = ("expected", "found", "missing", "wrong", "repeated", "late")
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    name: str
+    expected: int
+    found: int
+    missing: int = 0
+    wrong: int = 0
+    repeated: int = 0
+    late: int = 0
+
+    def __str__(self) -> str:
+        """Return the numbers in columns."""
+        numbers = (self.expected, self.found, self.missing, self.wrong, self.repeated, self.late)
+        return f"{self.name:<16}" + "".join(f"{number:>10,}" for number in numbers)
+
+
+@dataclass
+class Verdict:
+    """The table, and what is wrong, in words; nothing: every promise was kept."""
+
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return the table and the problems."""
+        head = f"{'':<16}" + "".join(f"{name:>10}" for name in _COLUMNS)
+        return "\n".join([head, *map(str, self.rows), *self.problems])
+
+
+Topics = dict[Topic, list[Message]]
+
+
+def judge(settings: Settings, witness: Witness) -> Verdict:
+    """Read every topic whole and compare; a repeat is wrong unless the guarantee is at least once."""
+    held = {topic: read_all(settings, topic) for topic in TOPICS}
+    once = settings.processing_guarantee == "exactly-once"
+    verdict = Verdict()
+    _judge_witness(verdict, held, witness)
+    _judge_partitions(verdict, settings, held)
+    _judge_dead_letters(verdict, settings, held, once=once)
+    _judge_results(verdict, settings, held, once=once)
+    _judge_last_counts(verdict, settings, held, once=once)
+    if once:
+        _judge_order(verdict, settings, held)
+    return verdict
+
+
+def _judge_witness(verdict: Verdict, held: Topics, witness: Witness) -> None:
+    """Compare `sensor` with what the witness wrote: what was acknowledged is there once, byte by byte."""
+    seen: Counter[int] = Counter()
+    row = Row("acknowledged", len(witness.acknowledged), 0)
+    for message in held[SENSOR]:
+        headers = dict(message.headers() or ())
+        if NUMBER_HEADER in headers and _REKEYED_HEADER not in headers:
+            number = int(headers[NUMBER_HEADER])
+            seen[number] += 1
+            row.wrong += message.value() != witness.written[number].value
+    row.found, row.missing = len(seen), len(witness.acknowledged - seen.keys())
+    row.repeated = seen.total() - len(seen)
+    _add(verdict, row, may_repeat=False)
+    verdict.problems += [f"refused by Kafka: {line}" for line in witness.refused[:_SHOWN]]
+
+
+def _judge_partitions(verdict: Verdict, settings: Settings, held: Topics) -> None:
+    """Account for each partition of `sensor`: in = ok + sent again + dead letters."""
+    dead: defaultdict[int, set[int]] = defaultdict(set)
+    for message in held[DEAD_LETTER]:
+        headers = dict(message.headers() or ())
+        if headers["source.topic"].decode() == settings.topic_name(SENSOR):
+            dead[int(headers["source.partition"])].add(int(headers["source.offset"]))
+    copied = {dict(m.headers() or ()).get(_REKEYED_HEADER, b"").decode() for m in held[SENSOR]}
+    partitions: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for message in held[SENSOR]:
+        partition, offset = message.partition(), message.offset()
+        fate = _fate(message, settings)
+        is_there = {
+            "ok": True,  # its results are compared below
+            "dead-letter": offset in dead[partition],
+            "sent again": f"{message.topic()}[{partition}]@{offset}" in copied,
+        }
+        partitions[partition][fate if is_there[fate] else f"{fate} missing"] += 1
+    for partition, fates in sorted(partitions.items()):
+        found = fates["ok"] + fates["dead-letter"] + fates["sent again"]
+        row = Row(f"sensor[{partition}]", fates.total(), found, missing=fates.total() - found)
+        row.wrong = len(dead[partition]) - fates["dead-letter"]
+        _add(verdict, row, may_repeat=False)
+
+
+def _fate(message: Message, settings: Settings) -> str:
+    """Return what must become of a record of `sensor`: by the witness's label, or else by the contract."""
+    headers = dict(message.headers() or ())
+    if _REKEYED_HEADER in headers:
+        return "ok"
+    label = (headers.get(LABEL_HEADER) or b"").decode()
+    if not label:
+        try:
+            messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
+        except InvalidMessageError:
+            return "dead-letter"
+        return "ok"
+    return {GOOD: "ok", FOREIGN: "sent again"}.get(label, "dead-letter")
+
+
+def _judge_dead_letters(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
+    """Look into each dead letter: the bytes and key of its source, its kind, once."""
+    sources = {(m.partition(), m.offset()): m for m in held[SENSOR]}
+    seen: Counter[tuple[int, int]] = Counter()
+    row = Row("dead-letter", sum(_fate(m, settings) == "dead-letter" for m in held[SENSOR]), 0)
+    for message in held[DEAD_LETTER]:
+        headers = dict(message.headers() or ())
+        place = (int(headers["source.partition"]), int(headers["source.offset"]))
+        source = sources.get(place)
+        seen[place] += 1
+        label = headers.get(LABEL_HEADER)
+        row.wrong += (
+            source is None
+            or (source.value(), source.key()) != (message.value(), message.key())
+            or (label is not None and label != headers["error.kind"])
+        )
+    row.found, row.missing = len(seen), row.expected - len(seen)
+    row.repeated = seen.total() - len(seen)
+    _add(verdict, row, may_repeat=not once)
+
+
+def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
+    """Compare alerts, counts and averages with those that `sensorbus verify` recomputes."""
+    expected = verify.expect(settings, held[SENSOR], 0)
+    if not once:  # then job alert-count takes two equal alerts for one
+        single = verify.expect(settings, _first_of_each(held[SENSOR], settings), 0)
+        expected.counts = single.counts
+    newest_ms = max((message.timestamp()[1] for topic in held.values() for message in topic), default=0)
+    for found in verify.compare(settings, expected, held, 0, newest_ms):
+        if found.kind != DEAD_LETTER.name:
+            row = Row(found.kind, found.expected, found.found, found.missing, found.different, 0, found.late)
+            row.repeated = found.duplicated
+            _add(verdict, row, may_repeat=not once)
+
+
+def _judge_last_counts(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
+    """Compare the last count of each window, which is the one that readers keep."""
+    readings = held[SENSOR] if once else _first_of_each(held[SENSOR], settings)
+    wanted = verify.expect(settings, readings, 0).counts
+    last: dict[tuple[str, int], int] = {}
+    for message in held[ALERT_COUNT]:
+        count = messages.parse_alert_count(message.value())
+        last[count.device_id, count.start_ms] = count.alert_count
+    row = Row("last counts", len(wanted), len(last), missing=len(wanted.keys() - last.keys()))
+    row.wrong = sum(wanted.get(window) != number for window, number in last.items())
+    _add(verdict, row, may_repeat=False)
+
+
+def _judge_order(verdict: Verdict, settings: Settings, held: Topics) -> None:
+    """Compare the order of each device's alerts with that of its readings, and of its averages with time's."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for message in held[SENSOR]:
+        if _fate(message, settings) == "ok":
+            reading = messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
+            if messages.is_alert(reading, settings.alert_threshold_kelvin):
+                wanted[reading.device_id].append(reading.timestamp)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for message in held[ALERT]:
+        alert = messages.parse_alert(message.value(), message.timestamp()[1], settings.time_rules)
+        found[alert.device_id].append(alert.timestamp)
+    starts: defaultdict[str, list[int]] = defaultdict(list)
+    for message in held[AVG_TEMP]:
+        mean = messages.parse_avg_temp(message.value())
+        starts[mean.device_id].append(mean.start_ms)
+    row = Row("devices in order", len(wanted), len(found))
+    row.wrong = sum(found[device] != stamps for device, stamps in wanted.items())
+    row.wrong += sum(sorted(of_device) != of_device for of_device in starts.values())
+    _add(verdict, row, may_repeat=False)
+
+
+def _first_of_each(readings: Sequence[Message], settings: Settings) -> list[Message]:
+    """Return the readings without those that repeat a device and a timestamp."""
+    seen: set[tuple[str, str]] = set()
+    first = []
+    for message in readings:
+        try:
+            reading = messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
+        except InvalidMessageError:
+            continue
+        identity = (reading.device_id, reading.timestamp)
+        if messages.has_device_key(message.key(), reading.device_id) and identity not in seen:
+            seen.add(identity)
+            first.append(message)
+    return first
+
+
+def _add(verdict: Verdict, row: Row, *, may_repeat: bool) -> None:
+    verdict.rows.append(row)
+    if row.missing or row.wrong or (row.repeated and not may_repeat):
+        verdict.problems.append(f"{row.name}: {row.missing} missing, {row.wrong} wrong, {row.repeated} repeated")

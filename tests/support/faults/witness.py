@@ -1,0 +1,164 @@
+"""Writes readings that it can account for: each record has a number, and a label of what must become of it.
+
+It keeps which numbers Kafka acknowledged. Single-threaded: `step` writes what is due. The readings come five seconds of
+event time to the second, so that windows close often; they are disordered, late, doubled, under foreign keys, of clocks
+that are wrong, and some cannot be read, all of it decided by the seed.
+"""
+
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError, Message
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
+from sensorbus.runtime import kafka
+from sensorbus.runtime.clock import wall_clock_ms
+from tests.support.bad_input import Case, sensor_cases
+
+NUMBER_HEADER: Final = "witness.number"
+LABEL_HEADER: Final = "witness.label"
+#: The labels: a reading, one that is sent again under its own key; any other is the kind of its dead letter.
+GOOD, FOREIGN = "good", "foreign"
+
+_ROUND_S: Final = 0.2
+_EVENT_TIME_PER_ROUND_MS: Final = 1_000
+_BEGINS_AGO_MS: Final = 3 * 3_600_000
+_FLUSH_S: Final = 90.0
+_LARGEST_BYTES: Final = 10_000  # the larger bad values have a test of their own
+_OPTIONS: Final = {"message.timeout.ms": 0, "linger.ms": 5}
+
+
+class Written(NamedTuple):
+    """A record that was handed to the client."""
+
+    label: str
+    value: bytes | None
+
+
+class Habits(NamedTuple):
+    """Shares of the records, from 0 to 1."""
+
+    bad: float = 0.05
+    foreign: float = 0.01
+    late: float = 0.03
+    disordered: float = 0.10
+    doubled: float = 0.01
+
+
+class Witness:
+    """The devices `witness-1`..n and a few with wrong clocks."""
+
+    def __init__(self, settings: Settings, seed: int, devices: int = 20, habits: Habits = Habits()) -> None:  # noqa: B008  # frozen
+        """Write nothing yet; event time begins 3 h ago."""
+        self._topic = settings.topic_name(SENSOR)
+        self._client = kafka.producer(settings, "witness", **_OPTIONS)
+        self._chance = random.Random(seed)  # noqa: S311  # readings, not secrets
+        self._devices, self._habits = devices, habits
+        self._begin_ms = wall_clock_ms() - _BEGINS_AGO_MS
+        now = datetime.fromtimestamp(wall_clock_ms() / 1_000, UTC)
+        self._bad = [case for case in sensor_cases(now) if case.kind and len(case.value or b"") < _LARGEST_BYTES]
+        self._numbers = itertools.count()
+        self._rounds = 0
+        self._next_s: float | None = None
+        self.written: dict[int, Written] = {}
+        self.acknowledged: set[int] = set()
+        self.refused: list[str] = []
+
+    def step(self) -> None:
+        """Write what is due since the last step, and take acknowledgements; never waits."""
+        now_s = time.monotonic()
+        while self._next_s is not None and now_s >= self._next_s:
+            self._next_s += _ROUND_S
+            self.round()
+        self._client.poll(0)
+
+    def begin(self) -> None:
+        """Write from now on, five seconds of event time to the second."""
+        self._next_s = time.monotonic()
+
+    def rest(self) -> None:
+        """Write nothing until it begins again; event time stands still."""
+        self._next_s = None
+
+    def round(self) -> None:
+        """Write one second of all devices."""
+        time_ms = self._begin_ms + self._rounds * _EVENT_TIME_PER_ROUND_MS
+        for device in range(1, self._devices + 1):
+            self._report(device, time_ms + device)
+        for name, clock_ms in self._wrong_clocks(time_ms):
+            self.reading(name, clock_ms, self._celsius(1))
+        self._rounds += 1
+
+    def reading(self, device_id: str, event_time_ms: int, celsius: float, label: str | None = None) -> None:
+        """Write one reading; without a label it is good, or too far ahead of the clock."""
+        ahead = event_time_ms > wall_clock_ms() + 301_000
+        label = label or ("clock-ahead" if ahead else GOOD)
+        self.write(device_id.encode(), encode_reading(device_id, iso_timestamp(event_time_ms), celsius), label)
+
+    def bad(self, count: int) -> None:
+        """Write as many records that cannot be read, of every kind in turn."""
+        for case in itertools.islice(itertools.cycle(self._bad), count):
+            self._write_bad(case, b"nobody")
+
+    def write(self, key: bytes | None, value: bytes | None, label: str) -> None:
+        """Write one record with its number and label; waits while the client's queue is full."""
+        number = next(self._numbers)
+        headers = [(NUMBER_HEADER, str(number).encode()), (LABEL_HEADER, label.encode())]
+        self.written[number] = Written(label, value)
+
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            if error is None:
+                self.acknowledged.add(number)
+            else:
+                self.refused.append(f"{number}: {error.str()}")
+
+        while True:
+            try:
+                self._client.produce(self._topic, value, key, headers=headers, on_delivery=on_delivery)
+            except BufferError:
+                self._client.poll(0.1)
+            else:
+                return
+
+    def finish(self) -> None:
+        """Wait until Kafka has everything."""
+        assert self._client.flush(_FLUSH_S) == 0, "the witness could not write all its records"
+
+    def _report(self, device: int, time_ms: int) -> None:
+        chance, habits = self._chance.random, self._habits
+        device_id = f"witness-{device}"
+        if chance() < habits.bad:
+            self._write_bad(self._chance.choice(self._bad), device_id.encode())
+            return
+        if chance() < habits.late:
+            time_ms -= 15_000
+        elif chance() < habits.disordered:
+            time_ms -= 1_500
+        value = encode_reading(device_id, iso_timestamp(time_ms), self._celsius(device))
+        if chance() < habits.foreign:
+            self.write(self._chance.choice((None, b"", b"other", b"\xff")), value, FOREIGN)
+            return
+        for _ in range(2 if chance() < habits.doubled else 1):
+            self.write(device_id.encode(), value, GOOD)
+
+    def _write_bad(self, case: Case, key: bytes) -> None:
+        assert case.kind is not None, case.name
+        self.write(key, case.value, case.kind)
+
+    def _celsius(self, device: int) -> float:
+        """Return a temperature around the threshold of 29.85 °C, above it about four times in eleven."""
+        return round(29.85 + ((self._rounds * 7 + device * 3) % 11 - 6) / 100, 2)
+
+    def _wrong_clocks(self, time_ms: int) -> Iterator[tuple[str, int]]:
+        """Yield devices whose clocks are behind, and two whose clocks jump for a reading: to 2100 and to 1970."""
+        jumps = self._rounds % 10 == 7
+        yield "witness-an-hour-behind", time_ms - 3_600_000
+        yield "witness-3-s-behind", time_ms - 3_000
+        yield "witness-in-2100", 4_102_444_800_000 if jumps else time_ms
+        yield "witness-in-1970", time_ms // 1_000 if jumps else time_ms

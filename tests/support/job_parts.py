@@ -1,0 +1,75 @@
+"""What a job's step needs, without Kafka: topics, a meter, a state, a place in a topic."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from quixstreams.context import copy_context, set_message_context
+from quixstreams.models import MessageContext
+
+from processors.bus import Bus
+from processors.meter import Meter
+from processors.outputs import Output
+from sensorbus.contract.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class JsonState:
+    """Quix's `State` as far as the jobs use it: what is set comes back through JSON."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.held: dict[str, bytes] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, decoded anew."""
+        return orjson.loads(self.held[key]) if key in self.held else default
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep the value encoded."""
+        self.held[key] = orjson.dumps(value)
+
+
+class CountingMeter(Meter):
+    """A meter whose numbers can be asked for by name."""
+
+    def __init__(self) -> None:
+        """Start from zero."""
+        super().__init__("test", clock_ms=lambda: 0)
+        self.seen: list[str] = []
+
+    def dead_letter(self, kind: str) -> None:
+        """Note it."""
+        self.seen.append(f"dead-letter {kind}")
+
+    def late(self) -> None:
+        """Note it."""
+        self.seen.append("late")
+
+    def rekeyed(self) -> None:
+        """Note it."""
+        self.seen.append("rekeyed")
+
+
+def bus_of(settings: Settings | None = None) -> Bus:
+    """Return a bus that is on no broker."""
+    return Bus(settings or Settings(), CountingMeter())
+
+
+def seen(bus: Bus) -> list[str]:
+    """Return what the bus's meter was told besides records and results."""
+    assert isinstance(bus.meter, CountingMeter)
+    return bus.meter.seen
+
+
+def at(topic: str, partition: int, offset: int, action: Callable[[], Result]) -> Result:
+    """Do something as if Quix were at that record."""
+    context = copy_context()
+    context.run(set_message_context, MessageContext(topic, partition, offset, 0))
+    return context.run(action)
+
+
+def plain(outputs: Sequence[Output]) -> list[tuple[str, bytes | None, Any]]:
+    """Return topic, key and decoded value of each output."""
+    return [(output.topic, output.key, orjson.loads(output.value or b"null")) for output in outputs]

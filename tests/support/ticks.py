@@ -1,0 +1,68 @@
+"""A browser without a screen: asks a dashboard for ticks and keeps what it was told."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dashboard_app import ids
+
+_TIMEOUT_S: Final = 10.0
+
+
+class Ticker:
+    """Asks over a new connection each time, so that any worker may answer."""
+
+    def __init__(self, url: str) -> None:
+        """Ask nothing yet; `url` ends in a slash."""
+        self.url = url
+        self.cursor: Any = None
+        self.resets = 0
+        self.readings: list[tuple[str, int, float]] = []
+        self.devices: dict[str, list[Any]] = {}
+        self.last: dict[str, Any] = {}
+
+    def tick(self, detail: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
+        """Ask for what is new and keep it as the page does; raises `HTTPError` when refused."""
+        asked = {"cursor": self.cursor, "detail": detail, "history": list(history)}
+        answer = json.loads(self._post(tick_body(asked))["response"][ids.DELTA]["data"])
+        self.cursor = answer["cursor"]
+        if answer["reset"]:
+            self.resets += 1
+            self.readings, self.devices = [], {}
+        self.readings.extend((device, time_ms, celsius) for device, time_ms, celsius in answer["readings"])
+        self.devices |= {device: rest for device, *rest in answer["devices"]}
+        self.last = answer
+        return self.last
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(  # noqa: S310  # our own dashboard
+            f"{self.url}_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # the same
+            return json.load(answer)
+
+
+def tick_body(asked: object) -> dict[str, Any]:
+    """Return the body that Dash's renderer sends for a tick."""
+    return {
+        "output": f"{ids.DELTA}.data",
+        "outputs": {"id": ids.DELTA, "property": "data"},
+        "inputs": [{"id": ids.TICK, "property": "n_intervals", "value": 1}],
+        "changedPropIds": [f"{ids.TICK}.n_intervals"],
+        "parsedChangedPropsIds": [ids.TICK],
+        "state": [{"id": ids.CURSOR, "property": "data", "value": asked}],
+    }
+
+
+def get(url: str) -> tuple[int, str]:
+    """Return status and text; status 0 when nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # our own dashboard
+            return int(answer.status), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)

@@ -1,0 +1,141 @@
+"""The question in whatever a browser sent, and the answer of docs/tick.md."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard_app.delta import cursor_in, cursor_text, delta, question_in
+from dashboard_app.overview import Overview
+from dashboard_app.ring import Records
+from dashboard_app.store import TOPICS, Question, Store
+from sensorbus.contract.topics import SENSOR
+
+NOW_MS = 1_769_860_800_000
+EPOCH = "epoch"
+CURSOR = {topic: {0: 5, 3: 2**60} for topic in TOPICS}
+PIPELINE = {"kafka": {"ok": True}}
+
+
+def started(*names: str) -> Store:
+    """Return a store that holds a reading of each device."""
+    store = Store(1_000, 900_000)
+    store.clear(EPOCH)
+    for topic in TOPICS:
+        store.begin(topic, 0, 0)
+    count = len(names)
+    times_ms, fragments = [NOW_MS] * count, [orjson.dumps((name, NOW_MS, 20.5)) for name in names]
+    store.append(
+        SENSOR.name,
+        Records([0] * count, list(range(count)), times_ms, list(names), times_ms, [20.5] * count, fragments),
+    )
+    return store
+
+
+def answer(store: Store, body: object) -> dict[str, Any]:
+    """Return the decoded answer to a browser's body."""
+    question = question_in(body, store.epoch)
+    decoded: dict[str, Any] = json.loads(delta(store, question, Overview(store), PIPELINE, NOW_MS))
+    return decoded
+
+
+def test_the_answer_has_the_fields_that_the_page_reads() -> None:
+    """In docs/tick.md's words."""
+    found = answer(started("a"), {"cursor": None, "detail": None, "history": []})
+    assert found == {
+        "v": 1,
+        "now": NOW_MS,
+        "cursor": found["cursor"],
+        "reset": True,
+        "skipped": 0,
+        "devices": [["a", NOW_MS, 20.5, None]],
+        "readings": [["a", NOW_MS, 20.5]],
+        "alerts": [],
+        "counts": [],
+        "averages": [],
+        "fleet": {"devices": 0, "rate_hz": 0.0, "age_p95_ms": None},
+        "overview": None,
+        "pipeline": PIPELINE,
+    }
+    following = answer(started("a"), {"cursor": found["cursor"]})
+    assert (following["reset"], following["readings"], following["devices"]) == (False, [], [])
+
+
+def test_a_hostile_name_stays_text_in_the_json() -> None:
+    """It is escaped as JSON and nothing else; the browser writes it as text."""
+    name = '</script><img src=x onerror="alert(1)">\\ ' + "\N{GRINNING FACE}"
+    assert answer(started(name), None)["devices"] == [[name, NOW_MS, 20.5, None]]
+
+
+def test_a_cursor_survives_its_way_through_the_browser() -> None:
+    """Offsets of all four topics by partition."""
+    assert cursor_in(cursor_text(CURSOR, EPOCH), EPOCH) == CURSOR
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        7,
+        "",
+        "null",
+        "[]",
+        '["epoch",[]]',
+        '["epoch",[[],[],[]]]',
+        '["epoch",[[],[],[],[],[]]]',
+        '["epoch",[[[0,-1]],[],[],[]]]',
+        '["epoch",[[[0,1.5]],[],[],[]]]',
+        '["epoch",[[[0,true]],[],[],[]]]',
+        '["epoch",[[[0,9223372036854775808]],[],[],[]]]',
+        '["epoch",[[[0,1,2]],[],[],[]]]',
+        '["epoch",[7,[],[],[]]]',
+        '["epoch",{"sensor":1}]',
+        "[" * 50_000,
+        cursor_text(CURSOR, "another cluster"),
+        " " * 200_000 + cursor_text(CURSOR, EPOCH),
+    ],
+)
+def test_an_unreadable_or_foreign_cursor_asks_for_everything(text: object) -> None:
+    """As null does: with `reset`."""
+    assert cursor_in(text, EPOCH) is None
+    assert answer(started("a"), {"cursor": text})["reset"]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+)
+_CURSORS = st.lists(st.lists(st.lists(st.integers(-1, 2**64), max_size=3), max_size=3), max_size=5).map(
+    lambda topics: json.dumps([EPOCH, topics])
+)
+
+
+@given(
+    _JSON
+    | st.fixed_dictionaries(
+        {}, optional={"cursor": _JSON | _CURSORS, "detail": _JSON | st.lists(_JSON), "history": _JSON | st.lists(_JSON)}
+    )
+)
+def test_any_json_is_answered(body: object) -> None:
+    """Never an exception, whatever a browser, or somebody who is none, sends."""
+    assert answer(started("a", "b"), body)["v"] == 1
+
+
+def test_a_question_names_a_bounded_number_of_devices() -> None:
+    """200 in view, 50 that came into view; what is no text is no name."""
+    names = [str(number) for number in range(1_000)]
+    question = question_in({"detail": [7, None, *names], "history": names}, EPOCH)
+    assert question.detail is not None
+    assert (len(question.detail), len(question.history)) == (198, 50)
+    assert question_in({"detail": "ab", "history": "ab"}, EPOCH) == Question(None, None, [])
+
+
+def test_an_answer_is_capped_and_says_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that lags must not ask for more and more; the newest of each device comes all the same."""
+    monkeypatch.setattr("dashboard_app.store._MAX_READINGS", 3)
+    found = answer(started("a", "b", "c", "d", "e"), None)
+    assert [row[0] for row in found["readings"]] == ["c", "d", "e"]
+    assert (found["skipped"], [row[0] for row in found["devices"]]) == (2, ["a", "b", "c", "d", "e"])

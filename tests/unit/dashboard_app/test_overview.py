@@ -1,0 +1,123 @@
+"""The fleet as a whole, computed once a second for all browsers."""
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from dashboard_app.overview import Overview, bands
+from dashboard_app.ring import Records
+from dashboard_app.store import ALL_DETAIL_DEVICES, Store
+from sensorbus.contract.topics import SENSOR
+
+NOW_MS = 1_769_860_800_000
+
+
+def fleet(overview: Overview) -> Any:
+    """Return the answer's field `fleet`."""
+    return orjson.loads(orjson.dumps(overview.newest.fleet))
+
+
+def overview_of(overview: Overview) -> Any:
+    """Return the answer's field `overview`."""
+    return orjson.loads(orjson.dumps(overview.newest.bands))
+
+
+class Bus:
+    """A store with its overview, filled second by second."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.store = Store(100_000, 900_000)
+        self.overview = Overview(self.store)
+        self._next = 0
+
+    def second(self, at_ms: int, celsius: list[float], late_ms: int = 0) -> None:
+        """Put a reading of each device in, `late_ms` after it was taken."""
+        count = len(celsius)
+        ids = [f"d{number}" for number in range(count)]
+        offsets = list(range(self._next, self._next + count))
+        self._next += count
+        times_ms, fragments = [at_ms - late_ms] * count, [b"[1]"] * count
+        self.store.append(
+            SENSOR.name, Records([0] * count, offsets, [at_ms] * count, ids, times_ms, celsius, fragments)
+        )
+
+
+def test_a_fleet_that_sends_nothing_has_no_age() -> None:
+    """The page says that it waits."""
+    bus = Bus()
+    bus.overview.update(NOW_MS)
+    assert fleet(bus.overview) == {"devices": 0, "rate_hz": 0.0, "age_p95_ms": None, "refused": 0}
+    assert overview_of(bus.overview) is None
+
+
+def test_the_fleet_has_a_size_a_rate_and_an_age() -> None:
+    """Readings of the last 5 s per second; of each device the newest reading's age."""
+    bus = Bus()
+    for second in range(10):
+        bus.second(NOW_MS - 9_000 + 1_000 * second, [20.0, 21.0], late_ms=400)
+    bus.overview.update(NOW_MS)
+    assert fleet(bus.overview) == {"devices": 2, "rate_hz": 2.4, "age_p95_ms": 400, "refused": 0}
+
+
+def test_it_is_computed_at_most_once_a_second() -> None:
+    """Also when the clock was set back."""
+    bus = Bus()
+    bus.overview.update(NOW_MS)
+    bus.second(NOW_MS, [20.0])
+    bus.overview.update(NOW_MS + 999)
+    assert fleet(bus.overview)["devices"] == 0
+    bus.overview.update(NOW_MS + 1_000)
+    assert fleet(bus.overview)["devices"] == 1
+    bus.overview.update(NOW_MS - 3_600_000)
+    assert fleet(bus.overview)["devices"] == 1
+
+
+def test_a_large_fleet_is_drawn_as_bands_per_second_of_event_time() -> None:
+    """Minimum, 10 %, median, 90 % and maximum of all devices; the seconds stay when new ones come."""
+    bus, celsius = Bus(), [float(number) for number in range(ALL_DETAIL_DEVICES + 1)]
+    for second in range(3):
+        bus.second(NOW_MS + 1_000 * second, celsius)
+        bus.overview.update(NOW_MS + 1_000 * second)
+    found = overview_of(bus.overview)
+    assert (found["step_ms"], found["t"]) == (1_000, [NOW_MS, NOW_MS + 1_000, NOW_MS + 2_000])
+    assert [found[name] for name in ("min", "p10", "median", "p90", "max")] == [
+        [0.0] * 3, [10.0] * 3, [50.0] * 3, [90.0] * 3, [100.0] * 3
+    ]  # fmt: skip
+
+
+def test_the_bands_are_those_of_all_readings_computed_at_once() -> None:
+    """Second by second with late readings, or in one go: the same."""
+    bus, whole = Bus(), Bus()
+    rng = np.random.default_rng(7)
+    for second in range(120):
+        celsius = rng.normal(20, 5, ALL_DETAIL_DEVICES + 1).round(2).tolist()
+        at_ms, late_ms = NOW_MS + 1_000 * second, int(rng.integers(0, 4_000))
+        for one in (bus, whole):
+            one.second(at_ms, celsius, late_ms)
+        bus.overview.update(at_ms)
+    whole.overview.update(NOW_MS + 119_000)
+    assert overview_of(bus.overview) == overview_of(whole.overview)
+    assert len(overview_of(bus.overview)["t"]) <= 101
+
+
+def test_a_clear_begins_anew() -> None:
+    """The topics are other ones: nothing of the old bands stays."""
+    bus = Bus()
+    bus.second(NOW_MS, [20.0] * (ALL_DETAIL_DEVICES + 1))
+    bus.overview.update(NOW_MS)
+    bus.store.clear("anew")
+    bus.overview.clear()
+    bus.overview.update(NOW_MS)
+    assert (overview_of(bus.overview), fleet(bus.overview)["devices"]) == (None, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_bands_agree_with_numpy(count: int) -> None:
+    """One second's percentiles, with two decimals."""
+    values = np.random.default_rng(count).normal(20, 5, count)
+    found = bands(np.full(count, NOW_MS + 7), values)
+    expected = {NOW_MS: np.percentile(values, [0, 10, 50, 90, 100]).round(2).tolist()} if count else {}
+    assert expected == found

@@ -1,0 +1,147 @@
+"""What the reader makes of messages and of librdkafka's words, without a Kafka."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from dashboard_app.overview import Overview
+from dashboard_app.plan import Place, Plan
+from dashboard_app.reader import Reader
+from dashboard_app.store import TOPICS, Question, Store
+from sensorbus.contract import messages
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import DEAD_LETTER, SENSOR
+
+NOW_MS = 1_769_860_800_000
+
+
+@dataclass
+class Received:
+    """A message, or an event that stands in one, as confluent-kafka hands it over."""
+
+    at: int
+    raw: bytes | None = b""
+    on: str = "p-sensor"
+    of: KafkaError | None = None
+    append_ms: int = NOW_MS
+
+    def error(self) -> KafkaError | None:
+        """Return the event."""
+        return self.of
+
+    def topic(self) -> str:
+        """Return the topic with its prefix."""
+        return self.on
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return 0
+
+    def offset(self) -> int:
+        """Return the offset."""
+        return self.at
+
+    def key(self) -> bytes:
+        """Return the key."""
+        return b"a"
+
+    def value(self) -> bytes | None:
+        """Return the value."""
+        return self.raw
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return kind and time."""
+        return (2, self.append_ms)
+
+
+def made() -> tuple[Reader, Store]:
+    """Return a reader of empty topics with a prefix, and its store."""
+    settings = Settings(topic_prefix="p-")
+    store = Store(1_000, settings.dashboard_history_ms)
+    reader = Reader(settings, store, Overview(store), lambda: NOW_MS)
+    reader._plan = Plan(epoch="e", places=frozenset({Place(SENSOR.name, 0)}), missing=())
+    for topic in TOPICS:
+        store.begin(topic, 0, 0)
+    return reader, store
+
+
+def reading(celsius: float) -> bytes:
+    """Return a reading's value."""
+    return messages.encode_reading("a", messages.iso_timestamp(NOW_MS), celsius)
+
+
+def take(reader: Reader, *received: Any) -> None:
+    """Give the reader a batch."""
+    reader._take(list(received))
+
+
+def test_a_batch_goes_to_its_topics_and_what_cannot_be_read_is_passed() -> None:
+    """The next offset follows the last record, readable or not."""
+    reader, store = made()
+    take(reader, Received(0, reading(20.0)), Received(1, b"{"), Received(0, b"x", "p-dead-letter"), Received(2, None))
+    news = store.news(Question(None, None, ()), NOW_MS)
+    assert (news.readings, store.dead_letters) == ([b'["a",%d,20.0]' % NOW_MS], 1)
+    assert reader._next == {Place(SENSOR.name, 0): 3, Place(DEAD_LETTER.name, 0): 1}
+
+
+def test_the_end_of_a_partition_means_that_it_is_read() -> None:
+    """Also when nothing stands in it."""
+    reader, _ = made()
+    take(reader, Received(5, of=KafkaError(KafkaError._PARTITION_EOF)))
+    assert reader.health.kafka_ok
+    assert reader._next == {Place(SENSOR.name, 0): 5}
+    reader._measure(None)  # what was read to its end is not asked about
+    assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
+
+
+class Ends:
+    """Stands for the consumer's knowledge of how far a partition goes."""
+
+    def get_watermark_offsets(self, _partition: object, *, cached: bool) -> tuple[int, int]:
+        """Return the lowest offset and the end."""
+        assert cached
+        return 0, 100
+
+
+def test_a_history_that_is_being_read_says_how_far_it_is_behind() -> None:
+    """Old records do not count as read to the end."""
+    reader, _ = made()
+    take(reader, Received(9, reading(20.0), append_ms=NOW_MS - 60_000))
+    reader._measure(Ends())
+    assert (reader.health.is_caught_up, reader.health.behind) == (False, 90)
+    take(reader, Received(99, reading(20.0), append_ms=NOW_MS - 10))
+    reader._measure(Ends())
+    assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
+
+
+def test_an_outage_keeps_the_time_at_which_it_began_and_ends_with_a_record() -> None:
+    """Librdkafka says it again and again; the page says since when."""
+    reader, _ = made()
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    first = reader.health
+    reader._now_ms = lambda: NOW_MS + 60_000
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert (first.kafka_ok, first.since_ms, reader.health.since_ms) == (False, NOW_MS, NOW_MS)
+    assert "localhost:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in (first.error or "")
+    take(reader, Received(0, reading(20.0)))
+    assert (reader.health.kafka_ok, reader.health.since_ms, reader.health.error) == (True, None, None)
+
+
+def test_an_error_of_one_partition_is_looked_after_and_a_fatal_one_starts_anew() -> None:
+    """A topic may be gone for a moment; a client that is broken for good is made again."""
+    reader, _ = made()
+    take(reader, Received(0, of=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)))
+    assert not reader.health.kafka_ok
+    fatal = KafkaError(KafkaError._FATAL, "broken", True)  # fatal, in confluent-kafka's order
+    with pytest.raises(KafkaException):
+        take(reader, Received(0, of=fatal))
+
+
+def test_a_single_connection_that_fails_is_no_outage() -> None:
+    """Others may be up."""
+    reader, _ = made()
+    take(reader, Received(0, reading(20.0)))
+    reader._on_error(KafkaError(KafkaError._TRANSPORT))
+    assert reader.health.kafka_ok

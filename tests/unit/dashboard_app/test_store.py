@@ -1,0 +1,266 @@
+"""The store: what a browser gets from it, from one or from many, while it is written to."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard_app.ring import Records
+from dashboard_app.store import ALL_DETAIL_DEVICES, TOPICS, Cursor, News, Question, Store
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
+
+NOW_MS = 1_769_860_800_000
+HISTORY_MS = 900_000
+PARTITIONS = 4
+EVERYTHING = Question(None, None, ())
+
+
+def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:
+    """Return rows `[device, time_ms, ..., value]` as records of one partition, one after the other."""
+    count = len(rows)
+    return Records(
+        [partition] * count,
+        list(range(first_offset, first_offset + count)),
+        [append_ms] * count,
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[-1] for row in rows],
+        [orjson.dumps(row) for row in rows],
+    )
+
+
+def started(ring_rows: int = 10_000, **options: int) -> Store:
+    """Return a store that reads empty topics from their start."""
+    store = Store(ring_rows, HISTORY_MS, **options)
+    store.clear("epoch")
+    for topic in TOPICS:
+        for partition in range(PARTITIONS):
+            store.begin(topic, partition, 0)
+    return store
+
+
+def decoded(fragments: Sequence[bytes]) -> list[Any]:
+    """Return the arrays in fragments."""
+    return [orjson.loads(fragment) for fragment in fragments]
+
+
+def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> News:
+    """Return what is new for a browser."""
+    return store.news(Question(cursor, detail, history), NOW_MS)
+
+
+def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> None:
+    """A browser keeps what it has."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", NOW_MS - 2, 20.5], ["a", NOW_MS - 1, 21.0]]))
+    first = ask(store)
+    store.append(SENSOR.name, records(1, 0, [["b", NOW_MS, 22.0]]))
+    second = ask(store, first.cursor)
+    assert (first.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5], ["a", NOW_MS - 1, 21.0]])
+    assert decoded(first.devices) == [["a", NOW_MS - 1, 21.0, 20.5]]
+    assert (second.reset, decoded(second.readings)) == (False, [["b", NOW_MS, 22.0]])
+    assert decoded(second.devices) == [["b", NOW_MS, 22.0, None]]
+    assert ask(store, second.cursor)[3:] == ([], [], [], [], [])
+
+
+def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_alone() -> None:
+    """A count of the same window replaces; of the averages the newest is shown."""
+    store = started()
+    store.append(ALERT.name, records(0, 0, [["a", 1, 40.0], ["a", 2, 41.0]]))
+    store.append(ALERT_COUNT.name, records(0, 0, [["a", 0, 5_000, 1], ["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]))
+    store.append(
+        AVG_TEMP.name, records(0, 0, [["a", 0, 10_000, 20.0], ["b", 0, 10_000, 5.0], ["a", 1_000, 11_000, 21.0]])
+    )
+    news = ask(store)
+    assert decoded(news.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
+    assert decoded(news.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
+    assert sorted(decoded(news.averages)) == [["a", 1_000, 11_000, 21.0], ["b", 0, 10_000, 5.0]]
+    store.append(AVG_TEMP.name, records(0, 3, [["b", 1_000, 11_000, 6.0]]))
+    assert decoded(ask(store, news.cursor).averages) == [["b", 1_000, 11_000, 6.0]]
+
+
+def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_into_view() -> None:
+    """What is not drawn costs nothing."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["b", 1, 21.0], ["c", 1, 22.0]]))
+    cursor = ask(store, None, ["a"]).cursor
+    store.append(SENSOR.name, records(0, 3, [["a", 2, 20.0], ["b", 2, 21.0], ["c", 2, 22.0]]))
+    assert decoded(ask(store, cursor, ["a", "nobody"]).readings) == [["a", 2, 20.0]]
+    assert decoded(ask(store, cursor, ["a", "b"], "b").readings) == [["b", 1, 21.0], ["a", 2, 20.0], ["b", 2, 21.0]]
+    assert decoded(ask(store, cursor, []).readings) == []
+    assert len(ask(store, cursor, []).devices) == 3
+
+
+def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
+    """Each browser of a large fleet gets the newest of each device and what it draws."""
+    store = started()
+    many = [[f"d{number}", 1, 20.0] for number in range(ALL_DETAIL_DEVICES + 1)]
+    store.append(SENSOR.name, records(0, 0, many))
+    assert store.is_large
+    assert ask(store).readings == []
+    assert decoded(ask(store, None, ["d7"]).readings) == [["d7", 1, 20.0]]
+    assert len(ask(store).devices) == len(many)
+
+
+def test_a_cursor_older_than_the_ring_gets_everything_anew() -> None:
+    """What was dropped cannot be told; the page forgets and begins again."""
+    store = started(ring_rows=5)
+    cursor = ask(store).cursor
+    store.append(SENSOR.name, records(0, 0, [["a", number, 20.0] for number in range(6)]))
+    news = ask(store, cursor)
+    assert news.reset
+    assert [row[1] for row in decoded(news.readings)] == [1, 2, 3, 4, 5]
+
+
+def test_a_cursor_ahead_of_this_worker_waits_and_never_goes_back() -> None:
+    """Another worker was faster: what the browser has must not come twice."""
+    fast, slow = started(), started()
+    batch = records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]])
+    fast.append(SENSOR.name, batch)
+    cursor = ask(fast).cursor
+    assert (ask(slow, cursor).reset, ask(slow, cursor).readings, ask(slow, cursor).cursor) == (False, [], cursor)
+    slow.append(SENSOR.name, batch)
+    assert ask(slow, cursor).readings == []
+
+
+_LOG = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.sampled_from("abc")), max_size=40)
+#: (worker, partition, how many more records of it the worker reads), then (worker) is asked.
+_STEPS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, PARTITIONS - 1), st.integers(0, 9)), max_size=40)
+
+
+@given(_LOG, _STEPS)
+def test_a_browser_between_two_workers_sees_every_reading_once(
+    log: list[tuple[int, str]], steps: list[tuple[int, int, int]]
+) -> None:
+    """The workers read the partitions in different orders and at different speeds."""
+    partitions: dict[int, list[list[Any]]] = {partition: [] for partition in range(PARTITIONS)}
+    for number, (partition, device) in enumerate(log):
+        partitions[partition].append([f"{device}{partition}", NOW_MS + number, float(number)])
+    workers, read = (started(), started()), ([0] * PARTITIONS, [0] * PARTITIONS)
+    seen: list[Any] = []
+    cursor: Cursor | None = None
+
+    def step(worker: int, partition: int, count: int) -> None:
+        nonlocal cursor
+        first = read[worker][partition]
+        batch = partitions[partition][first : first + count]
+        read[worker][partition] += len(batch)
+        workers[worker].append(SENSOR.name, records(partition, first, batch))
+        news = ask(workers[worker], cursor)
+        assert news.reset == (cursor is None)
+        seen.extend(decoded(news.readings))
+        cursor = news.cursor
+
+    for one in steps:
+        step(*one)
+    for worker in (0, 1):
+        for partition in range(PARTITIONS):
+            step(worker, partition, 100)
+    assert sorted(seen) == sorted(row for rows in partitions.values() for row in rows)
+
+
+def test_a_record_read_again_after_a_fault_is_shown_once() -> None:
+    """A consumer that is made anew goes on at the store's offsets, and repeats are left out all the same."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
+    assert store.begin(SENSOR.name, 0, 0) == 2
+    store.append(SENSOR.name, records(0, 1, [["a", 2, 21.0], ["a", 3, 22.0]]))
+    assert [row[1] for row in decoded(ask(store).readings)] == [1, 2, 3]
+
+
+def test_new_topics_under_old_names_begin_anew() -> None:
+    """Offsets of topics that were deleted mean nothing in their successors."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]]))
+    store.clear("another epoch")
+    news = ask(store)
+    assert (store.epoch, news.reset, news.readings, news.devices, store.devices) == ("another epoch", True, [], [], 0)
+
+
+def test_what_is_older_than_the_history_goes_and_a_silent_device_is_forgotten() -> None:
+    """Memory follows the devices that are there; a number is not reused while a row of its device is held."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["old", 1, 20.0]], NOW_MS - HISTORY_MS - 1))
+    store.append(AVG_TEMP.name, records(0, 0, [["old", 0, 10_000, 20.0]], NOW_MS - HISTORY_MS - 1))
+    store.append(SENSOR.name, records(0, 1, [["new", 2, 21.0]]))
+    store.drop_old(NOW_MS)
+    news = ask(store)
+    assert (store.devices, decoded(news.devices), news.averages) == (1, [["new", 2, 21.0, None]], [])
+    store.append(SENSOR.name, records(0, 2, [["third", 3, 22.0]]))
+    assert sorted(decoded(ask(store).devices)) == [["new", 2, 21.0, None], ["third", 3, 22.0, None]]
+
+
+def test_a_hostile_sender_with_a_new_name_in_every_record_is_bounded() -> None:
+    """Devices beyond the bound are left out and counted; their records are not asked for again."""
+    store = started(max_devices=3)
+    store.append(SENSOR.name, records(0, 0, [[f"d{number}", 1, 20.0] for number in range(5)]))
+    news = ask(store)
+    assert (store.devices, store.refused_devices, len(news.devices), len(news.readings)) == (3, 2, 3, 3)
+    assert news.cursor[SENSOR.name][0] == 5
+
+
+def test_dead_letters_are_counted_within_the_history() -> None:
+    """The strip says how many and how long ago."""
+    store = started()
+    store.append_dead_letters(records(0, 0, [["", 0, 0.0]], NOW_MS - HISTORY_MS - 1))
+    store.append_dead_letters(records(0, 1, [["", 0, 0.0]] * 2, NOW_MS - 5))
+    store.append_dead_letters(records(0, 2, [["", 0, 0.0]], NOW_MS - 5))
+    assert store.dead_letters == 3
+    store.drop_old(NOW_MS)
+    assert (store.dead_letters, store.newest_append_ms()["dead-letter"]) == (2, NOW_MS - 5)
+
+
+@pytest.mark.parametrize("ring_rows", [50_000, 700])
+def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_rows: int) -> None:
+    """With a ring that holds all and with one that laps its readers, who then begin anew."""
+    store, rows, batch = started(ring_rows), 20_000, 50
+    stop = threading.Event()
+    wrong: list[str] = []
+
+    def read() -> None:
+        cursor: Cursor | None = None
+        numbers: list[int] = []
+        is_last = False
+        while not is_last:
+            is_last = stop.is_set()
+            news = ask(store, cursor)
+            numbers = [] if news.reset else numbers
+            numbers.extend(_numbers(news, wrong))
+            cursor = news.cursor
+        if numbers != list(range(numbers[0], rows)):
+            wrong.append(f"{len(numbers)} numbers from {numbers[0]} to {numbers[-1]}")
+
+    readers = [threading.Thread(target=read) for _ in range(32)]
+    for reader in readers:
+        reader.start()
+    for first in range(0, rows, batch):
+        numbers = range(first, first + batch)
+        store.append(SENSOR.name, records(0, first, [[f"d{n % 7}", NOW_MS + n, float(n)] for n in numbers]))
+    stop.set()
+    for reader in readers:
+        reader.join(60)
+    assert wrong == []
+
+
+def _numbers(news: News, wrong: list[str]) -> list[int]:
+    """Return the numbers of the readings; a row whose columns do not belong together is wrong."""
+    found = []
+    for device, time_ms, value in decoded(news.readings):
+        found.append(int(value))
+        if (device, time_ms) != (f"d{int(value) % 7}", NOW_MS + int(value)):
+            wrong.append(f"{device} {time_ms} {value}")
+    return found
+
+
+def test_statistics_say_how_full_each_ring_is() -> None:
+    """Held, capacity, dropped and the newest append time."""
+    store = started(ring_rows=3)
+    store.append(SENSOR.name, records(0, 0, [["a", number, 20.0] for number in range(5)]))
+    sensor = store.statistics()[SENSOR.name]
+    assert (sensor.held, sensor.capacity, sensor.dropped, sensor.newest_append_ms) == (3, 3, 2, NOW_MS)
+    ages: Mapping[str, int | None] = store.newest_append_ms()
+    assert (ages[SENSOR.name], ages[ALERT.name]) == (NOW_MS, None)

@@ -1,0 +1,68 @@
+"""Tests of job `avg-temp`: which means it tells, and when."""
+
+from typing import Any
+
+from processors.avg_temp import handler
+from processors.outputs import Output
+from sensorbus.contract.messages import Reading
+from sensorbus.contract.settings import Settings
+from tests.support.job_parts import JsonState, bus_of, plain, seen
+
+START_MS = 1_769_860_800_000
+
+
+def feed(job: Any, state: JsonState, *readings: tuple[float, float]) -> list[Output]:
+    """Return the outputs of readings, each at so many seconds and so many °C."""
+    outputs: list[Output] = []
+    for second, celsius in readings:
+        outputs += job(Reading("oven", f"t+{second}", START_MS + round(second * 1_000), celsius), state)
+    return outputs
+
+
+def test_a_closed_window_gives_its_mean() -> None:
+    """The reading that passes a window's end gives the window's mean, without that reading."""
+    #   0       4       8   10
+    #   20      23      29  |      [0, 10): 24
+    job, state = handler(bus_of(Settings(avg_temp_step_ms=10_000))), JsonState()
+    assert feed(job, state, (0, 20.0), (4, 23.0), (8, 29.0)) == []
+    assert plain(feed(job, state, (10, 90.0))) == [
+        ("avg-temp", b"oven", {"device_id": "oven", "start": START_MS, "end": START_MS + 10_000, "avg_temp": 24.0})
+    ]
+
+
+def test_each_second_closes_one_window() -> None:
+    """At one reading per second, every further reading closes one window that slides by a second."""
+    job, state = handler(bus_of()), JsonState()
+    outputs = feed(job, state, *((second, float(second)) for second in range(15)))
+    starts = [(value["start"] - START_MS) // 1_000 for _, _, value in plain(outputs)]
+    assert starts == list(range(-9, 5))
+
+
+def test_nothing_is_told_twice_after_a_gap() -> None:
+    """Each window comes once, whatever the gaps."""
+    job, state = handler(bus_of()), JsonState()
+    outputs = feed(job, state, (0, 1.0), (3, 1.0), (200, 1.0), (200.5, 1.0), (260, 1.0))
+    starts = [value["start"] for _, _, value in plain(outputs)]
+    assert len(starts) == len(set(starts)) == 13 + 10
+
+
+def test_a_late_reading_is_counted_and_changes_no_closed_window() -> None:
+    """What comes after its window was closed is metered; its open windows take it."""
+    bus = bus_of()
+    job, state = handler(bus), JsonState()
+    feed(job, state, (0, 20.0), (11, 20.0), (5, 80.0))
+    assert seen(bus) == ["late"]
+    means = {
+        (value["start"] - START_MS) // 1_000: value["avg_temp"] for _, _, value in plain(feed(job, state, (30, 1.0)))
+    }
+    assert means[2] == 50.0
+    assert 0 not in means
+
+
+def test_grace_waits_for_the_late() -> None:
+    """With a grace of 3 s, a reading 2 s late is in its window."""
+    bus = bus_of(Settings(avg_temp_grace_ms=3_000, avg_temp_step_ms=10_000))
+    job, state = handler(bus), JsonState()
+    outputs = feed(job, state, (0, 20.0), (12, 99.0), (9, 40.0), (13, 99.0))
+    assert [value["avg_temp"] for _, _, value in plain(outputs)] == [30.0]
+    assert seen(bus) == []

@@ -1,0 +1,168 @@
+"""Tests of the first step of every job: it never raises, and nothing gets lost in it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quixstreams.models import TimestampType
+
+from processors.outputs import Headers, Output
+from processors.records import DEAD_LETTER_HEADERS, Place, append_time_ms, dead_letter_headers, step
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.messages import Reading, encode_reading, parse_reading
+from sensorbus.contract.topics import SENSOR
+from tests.support.bad_input import Case, sensor_cases
+from tests.support.job_parts import at, bus_of, seen
+
+NOW_MS = 1_800_000_000_000
+GOOD = encode_reading("oven", "2026-01-31T12:00:00Z", 20.0)
+
+
+class Job:
+    """A step that notes the readings that it is given."""
+
+    def __init__(self, *, answers_for_topic: bool = True) -> None:
+        """Put it on `sensor`."""
+        self.bus = bus_of()
+        self.readings: list[Reading] = []
+        self._run = step(self.bus, SENSOR, parse_reading, [self._note], answers_for_topic=answers_for_topic)
+
+    def _note(self, reading: Reading, _state: object) -> Sequence[Output]:
+        self.readings.append(reading)
+        return ()
+
+    def take(self, value: bytes | None, key: bytes | None = b"oven", headers: Headers | None = None) -> list[Output]:
+        """Return the outputs of one record, which stands at `sensor[3]@42`."""
+        return list(at("sensor", 3, 42, lambda: self._run(value, key, NOW_MS, headers)))
+
+
+def test_a_good_reading_reaches_the_job() -> None:
+    """Nothing is written but what the job itself returns."""
+    job = Job()
+    assert job.take(GOOD) == []
+    assert job.readings == [Reading("oven", "2026-01-31T12:00:00Z", 1_769_860_800_000, 20.0)]
+    assert seen(job.bus) == []
+
+
+def test_each_handler_gets_the_reading_in_turn() -> None:
+    """Several jobs share one parse."""
+    bus, order = bus_of(), []
+
+    def note(name: str, reading: Reading) -> Sequence[Output]:
+        order.append((name, reading.device_id))
+        return [Output(bus.topic(SENSOR), None, name.encode())]
+
+    run = step(
+        bus,
+        SENSOR,
+        parse_reading,
+        [lambda reading, _: note("a", reading), lambda reading, _: note("b", reading)],
+        answers_for_topic=True,
+    )
+    assert [output.value for output in run(GOOD, b"oven", NOW_MS, None)] == [b"a", b"b"]
+    assert order == [("a", "oven"), ("b", "oven")]
+
+
+@pytest.mark.parametrize("case", sensor_cases(datetime.fromtimestamp(NOW_MS / 1_000, UTC)), ids=lambda case: case.name)
+def test_every_case_is_read_or_refused(case: Case) -> None:
+    """A refused value goes out whole with its kind; an accepted one reaches the job."""
+    job = Job()
+    outputs = job.take(case.value, case.device_id.encode() or b"any")
+    if case.kind is None:
+        assert outputs == []
+        assert [reading.device_id for reading in job.readings] == [case.device_id]
+    else:
+        assert [(out.topic, out.key, out.value) for out in outputs] == [("dead-letter", b"any", case.value)]
+        assert dict(outputs[0].headers)["error.kind"] == case.kind.encode()
+        assert seen(job.bus) == [f"dead-letter {case.kind}"]
+
+
+@given(
+    value=st.one_of(
+        st.binary(max_size=200), st.recursive(st.none() | st.floats() | st.text(), st.lists).map(orjson.dumps)
+    )
+)
+def test_no_value_raises(value: bytes) -> None:
+    """Whatever the bytes, there is one dead letter or one reading."""
+    job = Job()
+    assert len(job.take(value)) + len(job.readings) == 1
+
+
+def test_a_dead_letter_says_where_it_comes_from() -> None:
+    """Its headers are the record's own, then ours."""
+    (letter,) = Job().take(b"[]", None, [("trace", b"\xff"), ("none", None)])
+    assert letter.key is None
+    assert list(letter.headers) == [
+        ("trace", b"\xff"),
+        ("none", None),
+        ("source.topic", b"sensor"),
+        ("source.partition", b"3"),
+        ("source.offset", b"42"),
+        ("error.kind", b"not-an-object"),
+        ("error.message", b"the value is a JSON array, not an object"),
+    ]
+
+
+def test_a_dead_letter_that_was_sent_back_gets_new_headers() -> None:
+    """What we said about it before is not kept beside what we say now."""
+    error = InvalidMessageError("json", "°")
+    first = dead_letter_headers([], Place("sensor", 0, 1), error)
+    again = dead_letter_headers([("a", b"1"), *first], Place("sensor", 2, 9), error)
+    assert [name for name, _ in again] == ["a", *DEAD_LETTER_HEADERS]
+    assert dict(again)["source.offset"] == b"9"
+    assert dict(again)["error.message"] == "°".encode()
+
+
+def test_only_the_job_that_answers_for_the_topic_writes_dead_letters() -> None:
+    """The others count them."""
+    job = Job(answers_for_topic=False)
+    assert job.take(b"[]") == []
+    assert seen(job.bus) == ["dead-letter not-an-object"]
+
+
+@pytest.mark.parametrize("key", [None, b"", b"other", b"\xff\xfe", b"oven "])
+def test_a_reading_under_a_foreign_key_is_sent_again_under_its_own(key: bytes | None) -> None:
+    """The copy has the same bytes and says where the original stands; the job waits for it."""
+    job = Job()
+    (copy,) = job.take(GOOD, key, [("trace", b"1")])
+    assert (copy.topic, copy.key, copy.value) == ("sensor", b"oven", GOOD)
+    assert list(copy.headers) == [("trace", b"1"), ("rekeyed.from", b"sensor[3]@42")]
+    assert job.readings == []
+    assert seen(job.bus) == ["rekeyed"]
+    assert job.take(copy.value, copy.key, copy.headers) == []
+    assert len(job.readings) == 1
+
+
+def test_the_other_jobs_pass_over_a_foreign_key() -> None:
+    """Only one job sends the copy."""
+    job = Job(answers_for_topic=False)
+    assert job.take(GOOD, None) == []
+    assert job.readings == []
+    assert seen(job.bus) == []
+
+
+def test_a_key_is_compared_in_utf8() -> None:
+    """An id beyond ASCII is its own key."""
+    job = Job()
+    assert job.take(encode_reading("温", "2026-01-31T12:00:00Z", 20.0), "温".encode()) == []
+    assert len(job.readings) == 1
+
+
+def test_the_brokers_time_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LogAppendTime is the broker's own, even ahead of our clock."""
+    monkeypatch.setattr("processors.records.wall_clock_ms", lambda: NOW_MS)
+    assert append_time_ms(None, None, NOW_MS + 5_000, TimestampType.TIMESTAMP_LOG_APPEND_TIME) == NOW_MS + 5_000
+
+
+@pytest.mark.parametrize(
+    ("said_ms", "believed_ms"), [(NOW_MS - 5_000, NOW_MS - 5_000), (NOW_MS + 5_000, NOW_MS), (-1, NOW_MS), (0, NOW_MS)]
+)
+def test_a_producers_time_is_not_believed_ahead(
+    said_ms: int, believed_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a topic of CreateTime a record's time is the producer's word, or none."""
+    monkeypatch.setattr("processors.records.wall_clock_ms", lambda: NOW_MS)
+    assert append_time_ms(None, None, said_ms, TimestampType.TIMESTAMP_CREATE_TIME) == believed_ms

@@ -1,0 +1,75 @@
+"""/healthz, /readyz and /metrics as a WSGI application, without a socket."""
+
+from typing import Any
+
+import orjson
+import pytest
+from prometheus_client import REGISTRY
+
+from sensorbus.contract.settings import Settings
+from sensorbus.runtime import health
+
+
+def ask(path: str, reasons: dict[str, str] | None = None) -> tuple[str, dict[str, str], bytes]:
+    """Return status, headers and body of an answer."""
+    started: list[Any] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": ""}
+    body = health.application(lambda: reasons or {})(environ, lambda *start: started.extend(start))  # type: ignore[arg-type]  # no writer
+    status, headers = started
+    return status, dict(headers), b"".join(body)
+
+
+def test_a_process_that_answers_is_alive_even_when_it_is_not_ready() -> None:
+    """`/healthz` asks nothing: it is what a restart is decided by."""
+    status, headers, body = ask("/healthz", {"kafka": "away"})
+    assert (status, orjson.loads(body)) == ("200 OK", {"status": "alive"})
+    assert headers["Content-Type"] == "application/json"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_ready_is_200() -> None:
+    """No reason against it is ready."""
+    status, _, body = ask("/readyz")
+    assert (status, orjson.loads(body)) == ("200 OK", {"status": "ready", "reasons": {}})
+
+
+def test_not_ready_is_503_with_the_reasons() -> None:
+    """Each reason stands under its name."""
+    status, _, body = ask("/readyz", {"kafka": "no partitions yet"})
+    assert status == "503 Service Unavailable"
+    assert orjson.loads(body) == {"status": "not ready", "reasons": {"kafka": "no partitions yet"}}
+
+
+def test_readiness_is_asked_anew_each_time() -> None:
+    """What was wrong and is right again is ready again."""
+    reasons = {"kafka": "away"}
+    application = health.application(lambda: dict(reasons))
+    statuses: list[str] = []
+    application({"PATH_INFO": "/readyz"}, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
+    reasons.clear()
+    application({"PATH_INFO": "/readyz"}, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
+    assert [status[:3] for status in statuses] == ["503", "200"]
+
+
+def test_metrics_are_prometheus_text() -> None:
+    """Every metric of ours is in it."""
+    status, headers, body = ask("/metrics")
+    assert status == "200 OK"
+    assert headers["Content-Type"].startswith("text/plain")
+    for family in REGISTRY.collect():
+        if family.name.startswith("sensorbus_"):
+            assert f"# TYPE {family.name}".encode() in body
+
+
+@pytest.mark.parametrize("path", ["/", "/readyz/", "/metrics/x", "/../etc/passwd", ""])
+def test_another_path_is_404_and_says_the_known_ones(path: str) -> None:
+    """The answer repeats nothing of the question."""
+    status, _, body = ask(path)
+    assert status == "404 Not Found"
+    assert orjson.loads(body) == {"error": "known paths: /healthz /readyz /metrics"}
+
+
+def test_port_0_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a port nothing listens."""
+    monkeypatch.setattr(health, "make_server", lambda *_arguments, **_options: pytest.fail("it listens"))
+    health.serve(Settings(ops_port=0), dict)

@@ -1,0 +1,174 @@
+"""Kafka clients: their options, what is said of wrong ones, and waiting, without a broker."""
+
+from threading import Event
+from typing import Any, Final
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
+from sensorbus.contract.settings import Settings, load
+from sensorbus.contract.topics import DEAD_LETTER, SENSOR, TOPICS
+from sensorbus.runtime import kafka
+
+MARKER: Final = "marker-hunter2"
+
+
+class Waits(Event):
+    """An event that writes down how long it was waited for, and is set after so many waits."""
+
+    def __init__(self, until: int = 1_000) -> None:
+        """Be set at the wait of that number."""
+        super().__init__()
+        self.waits_s: list[float] = []
+        self._until = until
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for nothing."""
+        self.waits_s.append(timeout or 0.0)
+        if len(self.waits_s) >= self._until:
+            self.set()
+        return self.is_set()
+
+
+def with_options(**variables: str) -> Settings:
+    """Return settings with Kafka options; names without `SENSORBUS_KAFKA_`."""
+    settings, _ = load({f"SENSORBUS_KAFKA_{name}": text for name, text in variables.items()})
+    return settings
+
+
+def refusal(settings: Settings) -> str:
+    """Return the line with which a client's options are refused; the same one for all three kinds."""
+    lines = []
+    for make in (kafka.producer, kafka.consumer, kafka.admin):
+        with pytest.raises(SettingsError) as caught:
+            make(settings, "test")
+        lines.append(str(caught.value).replace("consumer", "producer").replace("admin client", "producer"))
+    assert len(set(lines)) == 1
+    assert lines[0].isprintable()
+    return lines[0]
+
+
+def test_a_client_has_address_and_name_and_what_is_passed_through() -> None:
+    """What the user sets wins over ours; a secret arrives as it is."""
+    options = kafka.client_options(with_options(SASL_PASSWORD=MARKER, CLIENT_ID="mine"), "alert")
+    assert options["bootstrap.servers"] == "localhost:9092"
+    assert options["client.id"] == "mine"
+    assert options["sasl.password"] == MARKER
+    assert kafka.client_options(Settings(), "alert")["client.id"] == "sensorbus-alert"
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"LINGER_M": "5"}, "SENSORBUS_KAFKA_LINGER_M cannot be used: No such configuration property"),
+        ({"SECURITY_PROTOCOL": "TLS"}, 'SENSORBUS_KAFKA_SECURITY_PROTOCOL cannot be used: Invalid value "TLS"'),
+        ({"LINGER_MS": "soon"}, "SENSORBUS_KAFKA_LINGER_MS cannot be used: Invalid value"),  # an alias in librdkafka
+        ({"LINGER_MS": "99999999999"}, "SENSORBUS_KAFKA_LINGER_MS cannot be used: Configuration property"),
+        ({"COMPRESSION_TYPE": "zap"}, 'SENSORBUS_KAFKA_COMPRESSION_TYPE cannot be used: Invalid value "zap"'),
+        ({"LOG_CONNECTION_CLOSE": "perhaps"}, "SENSORBUS_KAFKA_LOG_CONNECTION_CLOSE cannot be used: Expected bool"),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/nowhere"},
+            "SENSORBUS_KAFKA_SSL_CA_LOCATION cannot be used: Failed to create producer: ssl.ca.location failed",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "FOO"},
+            "one of SENSORBUS_KAFKA_SECURITY_PROTOCOL, SENSORBUS_KAFKA_SASL_MECHANISM cannot be used: Failed",
+        ),
+        ({"OPTIONS": "x"}, "SENSORBUS_KAFKA_OPTIONS cannot be used: No such configuration property"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_refused_with_its_variable(variables: dict[str, str], line: str) -> None:
+    """One line that begins with the variable that was set, whatever librdkafka calls it."""
+    assert refusal(with_options(**variables)).startswith(line)
+
+
+def test_a_misspelled_option_is_refused_with_the_nearest() -> None:
+    """The address is an option of librdkafka too, so its slip of the pen ends here."""
+    assert refusal(with_options(BOOTSTRAP_SERVER="a:1")).endswith("; did you mean SENSORBUS_KAFKA_BOOTSTRAP_SERVERS?")
+    assert refusal(with_options(SECURTY_PROTOCOL="SSL")).endswith("; did you mean SENSORBUS_KAFKA_SECURITY_PROTOCOL?")
+
+
+def test_a_refusal_shows_no_secret() -> None:
+    """Passwords beside the wrong option stay hidden, and so does a key's password that does not fit."""
+    secrets = {"SASL_PASSWORD": MARKER, "SSL_KEY_PASSWORD": MARKER}
+    assert MARKER not in refusal(with_options(LINGER_M="5", **secrets))
+    assert MARKER not in refusal(with_options(SECURITY_PROTOCOL="SSL", SSL_KEY_LOCATION="/nowhere", **secrets))
+    assert MARKER not in refusal(with_options(SASL_JAAS_CONFIG=f'password="{MARKER}"'))
+
+
+def test_without_options_of_the_user_the_fault_is_ours_and_said_so() -> None:
+    """No variable is blamed that nobody set."""
+    with pytest.raises(SettingsError, match="the Kafka client cannot be made: No such configuration property"):
+        kafka.producer(Settings(), "test", **{"no.such": 1})
+
+
+def test_a_broker_that_does_not_answer_is_one_line() -> None:
+    """Address, the variable that gives it, and the client's reason."""
+    error = KafkaException(KafkaError(KafkaError._TRANSPORT, "connection refused"))
+    line = str(kafka.unavailable(Settings(kafka_bootstrap_servers="a:1,b:2"), error))
+    assert line == "no Kafka broker at a:1,b:2 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS): connection refused"
+
+
+def test_waiting_backs_off_to_5_s_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """0.5, 1, 2, 4, 5, 5 s, with a warning each (the log folds them) and a line when it is over."""
+    answers: list[Exception | None] = [BrokerUnavailableError("no Kafka broker at a:1")] * 6 + [None]
+    stop = Waits()
+
+    def ask() -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    with caplog.at_level("INFO"):
+        assert kafka.retry(ask, stop) is True
+    assert stop.waits_s == [0.5, 1, 2, 4, 5, 5]
+    assert [line.getMessage() for line in caplog.records] == [
+        *["no Kafka broker at a:1; trying again"] * 6,
+        "Kafka answers at last",
+    ]
+
+
+def test_waiting_says_nothing_when_the_broker_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    """The usual start is silent and waits for nothing."""
+    stop = Waits()
+    with caplog.at_level("DEBUG"):
+        assert kafka.retry(lambda: None, stop) is True
+    assert (stop.waits_s, caplog.records) == ([], [])
+
+
+def test_waiting_ends_when_the_process_is_told_to_stop() -> None:
+    """False: the caller leaves without the broker."""
+
+    def fail() -> None:
+        raise BrokerUnavailableError("away")
+
+    stop = Waits(until=3)
+    assert kafka.retry(fail, stop) is False
+    assert len(stop.waits_s) == 3
+    assert kafka.retry(lambda: pytest.fail("asked after the stop"), stop) is False
+
+
+def test_waiting_is_for_a_missing_broker_only() -> None:
+    """Another error is not repeated."""
+
+    def fail() -> None:
+        raise SettingsError("wrong")
+
+    with pytest.raises(SettingsError):
+        kafka.retry(fail, Waits())
+
+
+def test_a_new_topic_stamps_records_when_they_arrive() -> None:
+    """Prefix, partitions, replicas, retention and limit come from the settings and the table."""
+    settings = Settings(topic_prefix="p-", topic_partitions=16, topic_replication_factor=3, topic_retention_ms=5)
+    made = {topic.name: kafka._new_topic(settings, topic) for topic in TOPICS}
+    sensor: Any = made[SENSOR.name]
+    assert (sensor.topic, sensor.num_partitions, sensor.replication_factor) == ("p-sensor", 16, 3)
+    assert sensor.config == {
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": "5",
+        "max.message.bytes": str(SENSOR.max_message_bytes),
+    }
+    assert made[DEAD_LETTER.name].config["retention.ms"] == "604800000"

@@ -1,0 +1,157 @@
+"""The life of a process: settings, logs, signals, exit codes."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
+from sensorbus.contract.settings import PREFIX, Settings
+from sensorbus.runtime import logs, process
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """Put back the handlers that a test replaced."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the tests themselves are told by variables: a part would warn of them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _pytest_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the log to pytest, which collects what is said."""
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
+
+
+def run(main: Any, **overrides: object) -> object:
+    """Return the exit code of a part."""
+    with pytest.raises(SystemExit) as caught:
+        process.run_part("alert", main, **overrides)
+    return caught.value.code
+
+
+def test_a_part_that_returns_exits_with_0() -> None:
+    """It was given the settings and an event that is not set."""
+    given: list[Any] = []
+    assert run(lambda settings, stop: given.extend([settings, stop]), dashboard_port=9000) == 0
+    assert given[0] == Settings(dashboard_port=9000)
+    assert isinstance(given[1], Event)
+    assert not given[1].is_set()
+
+
+@pytest.mark.parametrize(("error", "code"), [(BrokerUnavailableError("no broker"), 1), (SettingsError("no such"), 2)])
+def test_an_error_of_ours_is_one_line_and_its_exit_code(
+    error: Exception, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No traceback: the line says what is wrong."""
+
+    def fail(_settings: Settings, _stop: Event) -> None:
+        raise error
+
+    assert run(fail) == code
+    assert [(line.levelname, line.getMessage(), line.exc_info) for line in caplog.records] == [
+        ("ERROR", str(error), None)
+    ]
+
+
+def test_a_wrong_setting_ends_the_part_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exit code 2 and the variable's name."""
+    monkeypatch.setenv("SENSORBUS_TOPIC_PARTITIONS", "many")
+    assert run(lambda *_: pytest.fail("it began")) == 2
+    assert "SENSORBUS_TOPIC_PARTITIONS='many' cannot be used" in caplog.text
+
+
+def test_another_error_is_a_bug_and_shows_itself() -> None:
+    """What is not of our family is not swallowed."""
+
+    def fail(_settings: Settings, _stop: Event) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        process.run_part("alert", fail)
+
+
+def test_an_unknown_variable_is_said_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning, with the nearest known name."""
+    monkeypatch.setenv("SENSORBUS_LOGLEVEL", "INFO")
+    assert process.start("alert").log_level == "INFO"
+    assert [line.getMessage() for line in caplog.records] == [
+        "SENSORBUS_LOGLEVEL is not a setting and changes nothing; did you mean SENSORBUS_LOG_LEVEL?"
+    ]
+
+
+def test_settings_in_the_environment_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what the command line says wins."""
+    monkeypatch.setenv("SENSORBUS_DASHBOARD_PORT", "9000")
+    assert process.start("alert").dashboard_port == 9000
+    assert process.start("alert", dashboard_port=9001).dashboard_port == 9001
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_sets_the_event(number: signal.Signals) -> None:
+    """Nothing is interrupted: the loop sees it and ends in its own time."""
+    stop = process.stop_on_signals()
+    assert not stop.is_set()
+    os.kill(os.getpid(), number)
+    assert stop.wait(5)
+
+
+def test_a_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default handler is put back and gets the signal."""
+    stop = process.stop_on_signals()
+    handler = signal.getsignal(signal.SIGTERM)
+    assert callable(handler)
+    handler(signal.SIGTERM, None)
+    assert stop.is_set()
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    handler(signal.SIGTERM, None)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("supervisor", [None, "1234567"])
+def test_a_part_without_a_supervisor_lives_on_its_own(monkeypatch: pytest.MonkeyPatch, supervisor: str | None) -> None:
+    """Started by hand, or with the variable of another process, it asks Linux for nothing."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_: pytest.fail("it asks"))
+    if supervisor is not None:
+        monkeypatch.setenv(process.SUPERVISOR_PID_VARIABLE, supervisor)
+    process.die_with_supervisor()
+
+
+def test_a_part_that_loses_its_supervisor_while_it_asks_stops_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor may die between the question who it is and the request to be told."""
+    parents = iter([4711, 1])
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setenv(process.SUPERVISOR_PID_VARIABLE, "4711")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: type("C", (), {"prctl": staticmethod(lambda *_: 0)}))
+    process.die_with_supervisor()
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_the_log_of_this_test_file_is_pytests() -> None:
+    """Guards the fixtures above: a part that configured logging would have taken pytest's handler away."""
+    process.start("alert")
+    assert logging.getLogger().handlers
