@@ -59,7 +59,8 @@ class Dashboard:
 def dashboard(settings: Settings, folder: Path, **changes: object) -> Dashboard:
     """Return a dashboard of a bus on a free port; `changes` are more settings."""
     own = settings.model_copy(update={"dashboard_port": free_ports()[0], **changes})
-    return Dashboard(own, part(own, folder / "dashboard.log", "dashboard_app"))
+    # A killed gunicorn leaves the folder of its metrics behind: here, and not among the system's.
+    return Dashboard(own, part(own, folder / "dashboard.log", "dashboard_app", TMPDIR=str(folder)))
 
 
 def send_readings(settings: Settings, first: int, count: int, devices: int = 5) -> list[tuple[str, int, float]]:
