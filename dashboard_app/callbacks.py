@@ -3,12 +3,12 @@
 Filter, unit, theme, pause and zoom are the browser's own (clientside.py) and cost the server nothing.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from dash import Dash, Input, Output, State
 
 from dashboard_app import ids
-from dashboard_app.delta import delta, question_in
+from dashboard_app.delta import delta, epoch_in, no_news, question_in
 from dashboard_app.feed import Feed
 from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import TICK_SECONDS
@@ -29,9 +29,13 @@ def register(app: Dash, feed: Feed, now_ms: ClockMs) -> None:
         # A browser that waits for an answer asks nothing more: a slow answer must not pile up others behind it.
         running=[(Output(ids.TICK, "disabled"), True, False)],
     )
-    def tick(_intervals: int | None, body: object) -> str:
+    def tick(_intervals: int | None, body: Any) -> str:
         with TICK_SECONDS.time():
             feed.start()  # gunicorn's hook has done it; under another server the first tick does
             now = now_ms()
-            question = question_in(body, feed.store.epoch)
-            return delta(feed.store, question, feed.overview, feed.pipeline(now), now).decode()
+            epoch, pipeline = feed.store.epoch, feed.pipeline(now)
+            other = epoch_in(body, epoch)
+            if other is not None and not feed.can_judge(other):
+                # Another worker may have seen new topics first: ours may be the old ones, which must not come back.
+                return no_news(body["cursor"], feed.overview, pipeline, now).decode()
+            return delta(feed.store, question_in(body, epoch), feed.overview, pipeline, now).decode()

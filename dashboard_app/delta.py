@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from dashboard_app.overview import Overview
-from dashboard_app.store import TOPICS, Cursor, Question, Store
+from dashboard_app.store import TOPICS, Cursor, News, Question, Store
 
 #: The answer's format; a page of another one loads itself anew.
 VERSION: Final = 1
@@ -53,16 +53,38 @@ def cursor_in(text: object, epoch: str) -> Cursor | None:
     return cursor if told_epoch == epoch else None
 
 
+def epoch_in(body: object, epoch: str) -> str | None:
+    """Return the epoch of a readable cursor that is not of `epoch`; None when there is no such cursor."""
+    text = body.get("cursor") if isinstance(body, dict) else None
+    if not isinstance(text, str) or len(text) > _MAX_CURSOR_CHARACTERS:
+        return None
+    try:
+        told = orjson.loads(text)[0]
+    except (ValueError, TypeError, LookupError):
+        return None
+    is_other = isinstance(told, str) and told != epoch and cursor_in(text, told) is not None
+    return told if is_other else None
+
+
 def delta(store: Store, question: Question, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
     """Return the answer: JSON in UTF-8."""
     epoch = store.epoch
     news = store.news(question, now_ms)
+    return _answer(news, cursor_text(news.cursor, epoch), overview, pipeline, now_ms)
+
+
+def no_news(cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
+    """Return an answer that says nothing yet and leaves the browser its cursor."""
+    return _answer(News(False, {}, 0, [], [], [], [], []), cursor, overview, pipeline, now_ms)
+
+
+def _answer(news: News, cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
     fleet, bands = overview.newest
     return orjson.dumps(
         {
             "v": VERSION,
             "now": now_ms,
-            "cursor": cursor_text(news.cursor, epoch),
+            "cursor": cursor,
             "reset": news.reset,
             "skipped": news.skipped,
             "devices": _array(news.devices),

@@ -7,6 +7,7 @@ worker ends itself so that gunicorn replaces it.
 import logging
 import os
 import threading
+import time
 from typing import Any, Final
 
 from dashboard_app.overview import Overview
@@ -24,6 +25,9 @@ _CLOSED_WITHIN_S: Final = 2.0
 _WATCH_EVERY_S: Final = 1.0
 _SLOW_AFTER: Final = 10  # looks of the watch without a poll in between
 _HANGS_AFTER: Final = 60
+_JUDGED_AFTER_S: Final = 5.0
+_JUDGED_AGAIN_AFTER_S: Final = 60.0
+_MOST_EPOCHS: Final = 100  # whatever browsers make up
 _STEADY_POLLS: Final = 100  # so many after a failure mean that it is over; about 4 s when it is quiet
 
 _log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class Feed:
         self._thread: threading.Thread | None = None
         self._failure: tuple[str, int] | None = None  # what, and the number of polls by then
         self._looks_without_poll = 0
+        self._heard_s: dict[str, float] = {}  # when epochs of other workers were heard of, the oldest first
 
     def start(self) -> None:
         """Start the thread, once; from any thread of the process that serves."""
@@ -91,6 +96,24 @@ class Feed:
         elif not health.is_caught_up:
             reasons["history"] = f"reading the history, {health.behind} records behind"
         return reasons
+
+    def can_judge(self, epoch: str) -> bool:
+        """Tell whether this worker has looked at Kafka since it first heard of an epoch that is not its own.
+
+        Asks the reader to look. A worker that cannot look, for Kafka is away, judges after a while all the same.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            heard_s = self._heard_s.get(epoch, -_JUDGED_AGAIN_AFTER_S)
+            if now_s - heard_s >= _JUDGED_AGAIN_AFTER_S:
+                self._heard_s.pop(epoch, None)
+                self._heard_s[epoch] = heard_s = now_s
+                if len(self._heard_s) > _MOST_EPOCHS:
+                    del self._heard_s[next(iter(self._heard_s))]
+        if self._reader.looked_s > heard_s or now_s - heard_s > _JUDGED_AFTER_S:
+            return True
+        self._reader.look_soon()
+        return False
 
     def _run(self) -> None:
         pause_s = _BACKOFF_FIRST_S

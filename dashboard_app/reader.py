@@ -4,6 +4,7 @@ For the consumer thread; other threads read `health`, which is replaced, never c
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +80,13 @@ class Reader:
         self._topics = {settings.topic_name(topic): topic.name for topic in TOPICS}
         self.health = Health()
         self.polls = 0
+        self.looked_s = -math.inf  # when Kafka was last asked successfully what there is, by the monotonic clock
+        self._is_doubted = False
         self._begin()
+
+    def look_soon(self) -> None:
+        """Ask Kafka what there is before the next look is due; from any thread."""
+        self._is_doubted = True
 
     def run(self, stop: Event) -> None:
         """Read until `stop` is set; raises what it cannot live with."""
@@ -94,15 +101,16 @@ class Reader:
 
     def _begin(self) -> None:
         self._plan: Plan | None = None
-        self._look_at_s = self._tidy_at_s = self._came_s = 0.0
+        self._tidy_at_s = self._came_s = 0.0
+        self._asked_s = -math.inf  # when Kafka was last asked what there is
+        self._is_settled = False  # it answered, and all topics are there
         self._next: dict[Place, int] = {}
         self._live_s: dict[Place, float] = {}  # when a place was last read to its end, or near it
         self._lag_s: dict[Place, float] = {}  # since when a place has been behind
 
     def _step(self, consumer: Consumer, admin: AdminClient) -> None:
         now_s = time.monotonic()
-        quiet = now_s - self._came_s > _LOOK_WHEN_QUIET_S
-        if now_s >= self._look_at_s or (quiet and now_s >= self._look_at_s - _LOOK_EVERY_S + _LOOK_WHEN_QUIET_S):
+        if self._is_look_due(now_s):
             self._look(consumer, admin)
         self._take(consumer.consume(_BATCH, _POLL_S))
         self.polls += 1
@@ -110,20 +118,27 @@ class Reader:
             self._tidy(consumer)
             self._tidy_at_s = now_s + (_TIDY_EVERY_S if self.health.is_caught_up else _TIDY_UNTIL_READY_S)
 
+    def _is_look_due(self, now_s: float) -> bool:
+        if self._is_doubted or not self._is_settled:
+            wait_s = _LOOK_AGAIN_S
+        else:
+            wait_s = _LOOK_WHEN_QUIET_S if now_s - self._came_s > _LOOK_WHEN_QUIET_S else _LOOK_EVERY_S
+        return now_s - self._asked_s >= wait_s
+
     def _look(self, consumer: Consumer, admin: AdminClient) -> None:
         """See what there is to read and read it; an outage is told and tried again."""
+        self._asked_s, self._is_doubted, self._is_settled = time.monotonic(), False, False
         try:
             plan = look(self._settings, consumer, admin)
             if plan != self._plan:
                 self._adopt(plan, consumer, admin)
         except BrokerUnavailableError as error:
             self._down(str(error))
-            self._look_at_s = time.monotonic() + _LOOK_AGAIN_S
             return
+        self.looked_s, self._is_settled = self._asked_s, not plan.missing
         self._up()
         if plan.missing:
             _log.warning("waiting for topics: %s (`sensorbus topics create` makes them)", ", ".join(plan.missing))
-        self._look_at_s = time.monotonic() + (_LOOK_AGAIN_S if plan.missing else _LOOK_EVERY_S)
 
     def _adopt(self, plan: Plan, consumer: Consumer, admin: AdminClient) -> None:
         if plan.epoch != self._store.epoch:
@@ -175,7 +190,7 @@ class Reader:
         if error.fatal():
             raise KafkaException(error)
         _log.warning("reading %s: %s", message.topic(), error.str())
-        self._look_at_s = min(self._look_at_s, time.monotonic() + _LOOK_AGAIN_S)
+        self.look_soon()
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:
         self._next[place] = next_offset

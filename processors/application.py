@@ -14,6 +14,7 @@ from quixstreams import Application
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.exceptions import QuixException
 from quixstreams.models import TopicAdmin, TopicManager
+from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 
 from processors import alert, alert_count, avg_temp, embedded, everything
 from processors.bus import Bus, exactly_once
@@ -23,6 +24,7 @@ from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, To
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
 from sensorbus.runtime import health, kafka, watch
+from sensorbus.runtime.topic_changes import TopicChanges
 
 Build = Callable[..., None]
 #: Each job: the topics that it reads, and what puts it on their dataframes, in that order.
@@ -47,6 +49,7 @@ _DYNAMIC_TRANSACTION_TIMEOUT_MS: Final = 10_000
 _HEARTBEAT_INTERVAL_MS: Final = 1_500
 _SILENT_AFTER_S: Final = 10.0
 _STOP_WITHIN_S: Final = 6.0  # the supervisor kills after 8
+_LOOK_AT_TOPICS_EVERY_S: Final = 5.0
 _FENCED: Final = (
     KafkaError._FENCED,  # noqa: SLF001  # librdkafka's own codes have no public name
     KafkaError.FENCED_INSTANCE_ID,
@@ -74,6 +77,8 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     _log.info("reads %s", ", ".join(settings.topic_name(topic) for topic in JOBS[job][0]))
     watch.say_while(lambda: _silence(settings, meter), "Kafka answers again")
     watch.end_after_signal(_STOP_WITHIN_S, "Kafka does not answer; ended without a last commit, nothing is lost")
+    if not settings.embedded_broker:
+        watch.end_when(TopicChanges(settings, job, JOBS[job][0]).reason, _LOOK_AT_TOPICS_EVERY_S)
     if not stop.is_set():
         _run(application[0], settings)
     meter.publish()
@@ -97,6 +102,8 @@ def build_application(job: str, settings: Settings, meter: Meter) -> Application
         build(*(_dataframe(application, settings, topic) for topic in inputs), Bus(settings, meter))
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
+    except (TopicNotFoundError, CreateTopicTimeout) as error:  # a changelog that Kafka has made and does not show yet
+        raise BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} is not ready: {error}") from None
     except QuixException as error:
         raise TopicError(f"job {job} cannot use its topics: {error}; docs/streams.md says what to do") from None
     return application
@@ -160,6 +167,7 @@ def producer_options(job: str, settings: Settings) -> dict[str, Any]:
         "compression.type": "lz4",
         "linger.ms": 5,
         "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+        "allow.auto.create.topics": False,  # a deleted topic came back with one partition and the broker's defaults
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }
     if exactly_once(settings):
@@ -185,6 +193,13 @@ def _run(application: Application, settings: Settings) -> None:
         application.run()
     except (KafkaException, QuixException) as error:
         raise _explain(error, settings) from error
+    except Exception as error:
+        if type(error) is not Exception or "IO error" not in str(error):  # RocksDB's errors have no class of their own
+            raise
+        raise SensorbusError(
+            f"the job's state in {settings.state_dir} ({variable_name('state_dir')}) cannot be written: {error}; "
+            "nothing is lost, start it again when the cause is gone"
+        ) from None
 
 
 def _explain(error: BaseException, settings: Settings) -> SensorbusError:

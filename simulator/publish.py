@@ -5,6 +5,7 @@ that lasts (`message.timeout.ms=0`), with a bounded queue. What is not acknowled
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterable
 from threading import Event
@@ -17,7 +18,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
 from sensorbus.runtime.metrics import SIMULATOR_FAILED, SIMULATOR_PRODUCED
 
-FLUSH_S: Final = 6.0  # less than the supervisor waits before it kills, so that what is lost gets said
+_END_WITHIN_S: Final = 6.0  # less than the supervisor waits before it kills, so that what is lost gets said
 _POLL_S: Final = 0.1
 _STUCK_POLL_S: Final = 1.0  # a poll that took longer was suspended, not waiting
 _SAY_SILENT_S: Final = 5.0
@@ -48,9 +49,13 @@ def producer(settings: Settings) -> Producer:
 class Publisher:
     """Sends records to one topic and knows what became of them."""
 
-    def __init__(self, client: Producer, topic: str) -> None:
-        """Take a producer that reports failures only (`delivery.report.only.error`)."""
+    def __init__(self, client: Producer, topic: str, end_within_s: float = _END_WITHIN_S) -> None:
+        """Take a producer that reports failures only (`delivery.report.only.error`).
+
+        `end_within_s` is how long Kafka may take to accept the rest, once stopped.
+        """
         self._client, self._topic = client, topic
+        self._end_within_s, self._ends_at_s = end_within_s, math.inf
         self._taken = self._failed = self._not_taken = self._counted = 0
         self._last_progress_s = time.monotonic()
 
@@ -62,8 +67,8 @@ class Publisher:
     def send(self, records: Iterable[tuple[bytes, bytes | None]], stop: Event) -> float:
         """Send (key, value) pairs; return the seconds that a full queue made us wait.
 
-        When stopped while the queue is full, the rest counts as not delivered. Raises `TopicError` when the client
-        refuses a record for good.
+        Once stopped, what finds no room in time counts as not delivered. Raises `TopicError` when the client refuses a
+        record for good.
         """
         produce, topic, on_failure = self._client.produce, self._topic, self._on_failure
         waited_s = 0.0
@@ -79,9 +84,21 @@ class Publisher:
         self._count()
         return waited_s
 
-    def finish(self, within_s: float = FLUSH_S) -> Totals:
-        """Wait for what is on its way, so long at most; log and return the totals."""
-        waiting = self._client.flush(within_s)
+    def send_rest(self, records: Iterable[tuple[bytes, bytes | None]], stop: Event) -> None:
+        """Send what is left at the end; once stopped, only as long as the end may take, and count the others."""
+        for record in records:
+            if self._may_go_on(stop):
+                self.send((record,), stop)
+            else:
+                self._not_taken += 1
+
+    def finish(self, stop: Event) -> Totals:
+        """Wait for what is on its way, once stopped only as long as the end may take; log and return the totals."""
+        self._client.poll(0)
+        while len(self._client) and self._may_go_on(stop):
+            self._client.poll(_POLL_S)
+            self._count()
+        waiting = len(self._client)
         self._count()
         totals = Totals(self.acknowledged, self._failed, waiting + self._not_taken)
         level = logging.WARNING if totals.failed or totals.undelivered else logging.INFO
@@ -99,7 +116,7 @@ class Publisher:
 
     def _send_when_possible(self, key: bytes, value: bytes | None, stop: Event) -> float:
         waited_s = 0.0
-        while not stop.is_set():
+        while self._may_go_on(stop):
             started_s = time.monotonic()
             self._client.poll(_POLL_S)
             waited_s += min(time.monotonic() - started_s, _STUCK_POLL_S)
@@ -115,6 +132,14 @@ class Publisher:
                 return waited_s
         self._not_taken += 1
         return waited_s
+
+    def _may_go_on(self, stop: Event) -> bool:
+        """Tell whether there is time left; it is limited from when `stop` is seen to be set."""
+        if not stop.is_set():
+            return True
+        now_s = time.monotonic()
+        self._ends_at_s = min(self._ends_at_s, now_s + self._end_within_s)
+        return now_s < self._ends_at_s
 
     def _count(self) -> None:
         """Bring the metric up to date, and say when Kafka is silent."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from threading import Event
 from typing import NamedTuple
 
+from sensorbus.contract.errors import SensorbusError
 from simulator.encode import Encoder
 from simulator.faults import INVALID_VALUES, FaultyNetwork
 from simulator.fleet import Fleet
@@ -30,9 +31,12 @@ def run(simulation: Simulation, publisher: Publisher, schedule: Schedule, stop: 
             waited_s = publisher.send(_due(simulation, from_ms, to_ms), stop)
             if to_ms - from_ms < schedule.longest_turn_ms:  # up with the clock
                 stop.wait(TURN_MS / 1000)
-        publisher.send(_held_back(simulation), stop)
+        publisher.send_rest(_held_back(simulation), stop)
+    except SensorbusError:
+        stop.set()  # what waits for a topic that takes no more must not keep us
+        raise
     finally:
-        totals = publisher.finish()
+        totals = publisher.finish(stop)
     return totals
 
 

@@ -50,6 +50,7 @@ def producer(settings: Settings, part: str, **options: Any) -> Producer:
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+            "allow.auto.create.topics": False,  # a deleted topic came back with one partition and the broker's defaults
             **client_options(settings, part),
             **options,
         },

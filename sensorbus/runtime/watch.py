@@ -40,6 +40,22 @@ def _watch(trouble: Callable[[], str | None], over: str) -> None:
         time.sleep(_CHECK_EVERY_S)
 
 
+def end_when(reason: Callable[[], str | None], every_s: float) -> None:
+    """Start a thread that ends the process with exit code 1 and what `reason` returns, once it returns something.
+
+    `reason` is called from that thread every so many seconds. The process ends as by kill -9, which must be safe.
+    """
+    threading.Thread(target=_end_when, args=(reason, every_s), name="end-when", daemon=True).start()
+
+
+def _end_when(reason: Callable[[], str | None], every_s: float) -> None:
+    while (said := reason()) is None:
+        time.sleep(every_s)
+    _log.error("%s", said)
+    logging.shutdown()
+    os._exit(1)
+
+
 def end_after_signal(within_s: float, reason: str) -> None:
     """End the process with exit code 1 and `reason`, if it still runs that long after SIGTERM or SIGINT.
 

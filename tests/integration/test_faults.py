@@ -1,47 +1,25 @@
 """What goes wrong around simulator and jobs, each time with the verdict on every record; docs/faults.md is the table.
 
-`tests/support/faults` runs the bus: a witness writes readings of every kind, bad ones included, and knows which Kafka
-acknowledged. `make faults` runs the longer plans. Machines are shared: a test allows twice the time that is promised.
+`tests/support/faults` runs the bus: a witness writes readings of every kind, bad ones and wrong clocks included, and
+knows which of them Kafka acknowledged. `make faults` runs the longer plans.
 """
 
 import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.faults.driver import Driver, bus_settings
-from tests.support.faults.plan import JOBS, SIMULATOR, Kind, hardest, mix
+from tests.support.faults.bus import AFTER_A_KILL_S, AFTER_A_REBALANCE_S, AFTER_AN_OUTAGE_S, PATIENCE, assert_exact, bus
+from tests.support.faults.driver import Driver
+from tests.support.faults.plan import JOBS, SECOND, SIMULATOR, Kind, hardest, mix
 from tests.support.faults.verdict import judge
-from tests.support.faults.witness import Witness
 from tests.support.real_kafka import RealKafka
 
-PATIENCE = 2.0
-AFTER_A_KILL_S = 10.0
-AFTER_A_REBALANCE_S = 20.0
-AFTER_AN_OUTAGE_S = 15.0
 STOPS_WITHIN_S = 10.0
-STARTS_WITHIN_S = 90.0
-
-
-@pytest.fixture
-def seed() -> int:
-    """Give a seed that comes from the one that pytest prints at its start."""
-    return random.randrange(1_000_000)  # noqa: S311  # a plan, not a secret
-
-
-def bus(broker: RealKafka, home: Path, *, stable: bool, seed: int = 1, **settings: object) -> Driver:
-    """Return a bus of the test's own, its witness at work once the driver is entered and steps."""
-    own = bus_settings(broker.address, f"{home.name[-60:]}-", **settings)
-    witness = Witness(own, seed)
-    witness.begin()
-    return Driver(own, broker, home, witness, stable=stable)
-
-
-def assert_exact(driver: Driver) -> None:
-    """End the input, let all be read, and judge every record."""
-    driver.finish()
-    verdict = judge(driver.settings, driver.witness)
-    assert verdict.problems == [], f"\n{verdict}\n{driver.said()[-6_000:]}"
+#: Longer than a session (6 s) and a transaction (10 s) of a member without an instance id.
+FROZEN_S = 12.0
 
 
 def test_a_plan_follows_from_its_seed() -> None:
@@ -52,15 +30,130 @@ def test_a_plan_follows_from_its_seed() -> None:
     assert [fault.kind for fault in hardest(7).faults].count(Kind.KILL) == 10
 
 
-@pytest.mark.timeout(400)
-def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path, seed: int) -> None:
+@pytest.mark.timeout(600)
+def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Kills, pauses, lost state, outages, second members and bad input, as the seed says: every record is exact."""
-    plan = mix(seed, 60)
-    with bus(own_kafka, tmp_path, stable=True, seed=seed) as driver:
-        driver.start(SIMULATOR, *JOBS)
-        driver.recover("start", within_s=STARTS_WITHIN_S)
+    plan = mix(random.randrange(1_000_000), 60)  # noqa: S311  # it follows from the seed that pytest prints
+    with bus(own_kafka, tmp_path, stable=True, seed=plan.seed) as driver:
+        driver.begin(SIMULATOR, *JOBS)
         driver.run(plan)
         driver.finish()
         verdict = judge(driver.settings, driver.witness)
     faults = "\n".join(map(str, plan.faults))
-    assert verdict.problems == [], f"make faults SEED={seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
+    assert verdict.problems == [], f"make faults SEED={plan.seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
+def test_jobs_killed_stopped_and_frozen_are_back_in_time(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
+    """All three at once: kill -9, SIGTERM, then SIGSTOP for longer than the others wait; every record is exact."""
+    with bus(own_kafka, tmp_path, stable=stable) as driver:
+        driver.begin(*JOBS)
+        for job in JOBS:
+            driver.kill(job)
+        killed = driver.measure("kill -9", *JOBS)
+        driver.start(*JOBS)
+        driver.wait_for(killed)
+        stopped_s = terminate(driver)
+        driver.start(*JOBS)
+        restarted_s = driver.recover("SIGTERM")
+        for job in JOBS:
+            driver.pause(job)
+        driver.go_on(FROZEN_S)
+        for job in JOBS:
+            driver.resume(job)
+        frozen_s = driver.recover("SIGSTOP")
+        assert_exact(driver)
+    slowest_s = AFTER_A_KILL_S if stable else AFTER_A_REBALANCE_S
+    assert max(each.seconds or 0 for each in killed) < PATIENCE * slowest_s
+    assert stopped_s < STOPS_WITHIN_S
+    assert (restarted_s < PATIENCE * AFTER_A_KILL_S, frozen_s < PATIENCE * slowest_s) == (True, True)
+    assert "Traceback" not in driver.said()
+
+
+def terminate(driver: Driver) -> float:
+    """Send SIGTERM to all jobs, expect exit code 0, and return the seconds until the last was gone."""
+    started_s = time.monotonic()
+    driver.terminate(*JOBS)
+    return time.monotonic() - started_s
+
+
+@pytest.mark.timeout(300)
+def test_a_second_member_comes_and_goes(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Without instance ids a second `avg-temp` starts, stops, starts and is killed for good: exact, no long pause."""
+    with bus(own_kafka, tmp_path, stable=False) as driver:
+        driver.begin(*JOBS)
+        pauses_s = []
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            driver.start(SECOND)
+            driver.wait(lambda: " reads " in driver.said(SECOND), 60, "the second member to start")
+            driver.go_on(5)
+            pauses_s.append(driver.recover("a second member starts", "avg-temp"))
+            if ending == signal.SIGTERM:
+                driver.terminate(SECOND)
+            else:
+                driver.kill(SECOND)
+            pauses_s.append(driver.recover("the second member goes", "avg-temp"))
+        assert_exact(driver)
+    assert max(pauses_s) < PATIENCE * AFTER_A_REBALANCE_S, pauses_s
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
+def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
+    """Restarted cleanly, then killed; jobs told to stop meanwhile do, started meanwhile wait; every record is exact."""
+    with bus(own_kafka, tmp_path, stable=stable) as driver:
+        driver.begin(*JOBS)
+        driver.away(clean=True)
+        restarted = driver.back("clean restart")
+        driver.wait_for(restarted, within_s=90)
+        driver.away()
+        driver.supervised = False
+        for job in JOBS:
+            driver.members[job].part.signal(signal.SIGTERM)
+        stopped_s = driver.wait(lambda: not any(map(driver.is_running, JOBS)), 20, "the jobs to end without a broker")
+        driver.start(*JOBS)
+        driver.supervised = True
+        driver.go_on(10)
+        started_absent = driver.back("absent at start")
+        driver.wait_for(started_absent, within_s=90)
+        assert_exact(driver)
+    assert stopped_s < STOPS_WITHIN_S
+    slowest_s = max(each.seconds or 0 for each in (*restarted, *started_absent))
+    assert slowest_s < PATIENCE * (AFTER_AN_OUTAGE_S if stable else AFTER_AN_OUTAGE_S + AFTER_A_REBALANCE_S)
+    assert f"no Kafka broker at {own_kafka.address} (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in driver.said()
+    assert "Traceback" not in driver.said()
+
+
+@pytest.mark.timeout(300)
+def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """At least once, kills and an outage: repeats are equal to the first, and an alert counts once."""
+    with bus(own_kafka, tmp_path, stable=True, guarantee="at-least-once") as driver:
+        driver.begin(*JOBS)
+        for job in JOBS:
+            driver.kill(job)
+            driver.start(job)
+            driver.go_on(1)
+        driver.recover("kill -9")
+        driver.away()
+        driver.go_on(3)
+        driver.wait_for(driver.back("kill -9 of the broker"), within_s=90)
+        assert_exact(driver)
+
+
+@pytest.mark.timeout(300)
+def test_bad_input_first_last_and_in_bursts_does_no_harm(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Bad records before any reading, 20,000 in a row, and as the last ones: each a dead letter; memory stays."""
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.witness.bad(200)
+        driver.begin(*JOBS)
+        before_mb = driver.memory_mb(*JOBS)
+        driver.go_on(5)
+        driver.witness.bad(20_000)
+        driver.recover("20,000 bad records")
+        driver.witness.rest()
+        driver.witness.bad(200)
+        grown_mb = driver.memory_mb(*JOBS) - before_mb
+        assert_exact(driver)
+    assert grown_mb < 50 * len(JOBS)
+    assert len(driver.said()) < 100_000

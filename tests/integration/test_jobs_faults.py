@@ -129,6 +129,7 @@ def wait_for_news(settings: Settings, jobs: Jobs) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("instance_id", ["one", None], ids=["stable-id", "dynamic"])
 def test_kills_lose_nothing_and_repeat_nothing(
     instance_id: str | None, real_settings: Settings, tmp_path: Path
@@ -143,6 +144,7 @@ def test_kills_lose_nothing_and_repeat_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_kills_at_least_once_repeat_only_equal_results(fresh_settings: Settings, tmp_path: Path) -> None:
     """At least once, nothing is lost, a repeated mean equals the first, and an alert counts once in every window."""
     settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})
@@ -167,6 +169,7 @@ def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_lost_and_broken_state_is_rebuilt(real_settings: Settings, tmp_path: Path) -> None:
     """With its state directory gone, or full of noise, a job takes it from the changelog and goes on exactly."""
     with Jobs(real_settings, tmp_path / "log") as jobs:
@@ -195,6 +198,7 @@ def spoil(directory: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_broker_outage_is_survived_in_place(own_kafka: RealKafka, tmp_path: Path) -> None:
     """The broker killed for 20 s: jobs with a stable id wait, say so, and go on; all is exact."""
     settings = _settings_on(own_kafka.address, tmp_path, instance_id="one")
@@ -221,6 +225,7 @@ def test_a_broker_outage_is_survived_in_place(own_kafka: RealKafka, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_twin_ends_the_older_one_with_one_line(real_settings: Settings, tmp_path: Path) -> None:
     """Two processes under one instance id: the older ends by itself and says why; the results are exact."""
     settings = real_settings.model_copy(update={"instance_id": "one"})
@@ -247,6 +252,7 @@ def test_a_twin_ends_the_older_one_with_one_line(real_settings: Settings, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Path) -> None:
     """100,000 unreadable records in a row: each in `dead-letter` once, hardly a line of log, the next one is read."""
     with Jobs(real_settings, tmp_path / "log") as jobs:

@@ -125,6 +125,18 @@ def test_sigterm_ends_it_and_the_count_is_true(fresh_settings: Settings, log: Pa
     assert {later - earlier for of_device in times.values() for earlier, later in pairwise(of_device)} == {1000}
 
 
+def test_what_is_held_back_is_sent_at_the_end(fresh_settings: Settings, log: Path) -> None:
+    """Stopped by SIGTERM with far more late readings held back than the queue takes, it delivers them all."""
+    arguments = ["--devices", "500", "--late", "1", "--start", PAST]
+    small = {"SENSORBUS_KAFKA_QUEUE_BUFFERING_MAX_MESSAGES": "200"}
+    with part(fresh_settings, log, "simulator", *arguments, **small) as child:
+        wait_until(lambda: count(fresh_settings) > 1_000, 20, "some readings", log)
+        child.stop(within_s=8)
+    times = [sorted(of_device) for of_device in times_by_device(read_all(fresh_settings, SENSOR)).values()]
+    assert sum(map(len, times)) == acknowledged(child)
+    assert {later - earlier for of_device in times for earlier, later in pairwise(of_device)} == {1000}
+
+
 def test_health_tells_the_truth(fresh_settings: Settings, log: Path) -> None:
     """/readyz is 200 when readings flow, and the metric counts them."""
     with socket.socket() as free:

@@ -96,6 +96,21 @@ def test_sigterm_with_kafka_frozen_says_what_is_lost(own_kafka: RealKafka, bus: 
     assert acknowledged <= held <= acknowledged + undelivered
 
 
+def test_an_end_without_kafka_waits_for_it(own_kafka: RealKafka, bus: Settings, log: Path) -> None:
+    """When the duration is over while Kafka is frozen for 12 s, nothing is given up."""
+    with part(bus, log, "simulator", "--duration", "6") as child:
+        wait_until(lambda: count(bus) > 20, 20, "some readings", log)
+        own_kafka.pause()
+        try:
+            wait_until(lambda: f"{AWAY} 1" in child.said(), 40, "the simulator to wait for more than 10 s", log)
+            assert child.is_running()
+        finally:
+            own_kafka.resume()
+        child.wait(0, within_s=40)
+    assert totals(child) == (120, 0, 0)
+    assert count(bus) == 120
+
+
 def test_a_broker_that_comes_later_is_waited_for(own_kafka: RealKafka, bus: Settings, log: Path) -> None:
     """It names the address and the setting, and starts when Kafka does."""
     own_kafka.stop()

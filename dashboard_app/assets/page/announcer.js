@@ -12,10 +12,15 @@
   /** Return the sentence for changes [[id, state], ...]. */
   function sentence(changes) {
     const byState = new Map();
-    for (const [id, state] of changes) byState.set(state, [...(byState.get(state) ?? []), id]);
-    return [...byState].map(([state, names]) => {
-      const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : "";
-      return `${state}: ${names.slice(0, MOST_NAMED).join(", ")}${more}.`;
+    for (const [id, state] of changes) {
+      const group = byState.get(state) ?? { number: 0, names: [] };
+      byState.set(state, group);
+      group.number += 1;
+      if (group.names.length < MOST_NAMED) group.names.push(id);
+    }
+    return [...byState].map(([state, { number, names }]) => {
+      const more = number > names.length ? ` and ${bus.format.count(number - names.length)} more` : "";
+      return `${state}: ${names.join(", ")}${more}.`;
     }).join(" ");
   }
 

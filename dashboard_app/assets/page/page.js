@@ -186,10 +186,11 @@
   /** Look at the time: is an answer overdue, are ages to be drawn anew? */
   function watch() {
     const nowMs = performance.now();
+    const wasLost = page.connection.lost;
     if (bus.connection.pass(page.connection, nowMs, navigator.onLine)) ask();
     setInterval_(bus.connection.intervalMs(page.connection));
     const late = nowMs - page.drawnMs >= DRAW_EVERY_MS + WATCH_EVERY_MS;
-    if (late && !document.hidden) draw();
+    if (page.connection.lost !== wasLost || (late && !document.hidden)) draw();
     else drawConnection();
   }
 
@@ -207,27 +208,27 @@
       zone: choices.zone, colours: bus.theme.colours() };
   }
 
-  /** Draw everything from the model and the choices. */
+  /** Draw everything from the model and the choices; the cards first, while what they measure is laid out. */
   function draw() {
     page.drawnMs = performance.now();
-    drawConnection();
-    drawControls();
     const links = bus.diagnosis.links(page.model, page.connection, sinceAnswerMs());
-    bus.pipeline.draw(links, page.model.pipeline);
     page.trust = {
       trustCounts: bus.diagnosis.trusted(links, "alert-count") && bus.diagnosis.trusted(links, "alert"),
       connected: bus.diagnosis.trusted(links, "Kafka"),
       trustAverages: bus.diagnosis.trusted(links, "avg-temp"),
     };
     const view = chartView();
+    bus.notice.draw(page.model, page.choices, view.ids, page.connection);
+    bus.cards.draw(cardsView(cardOrder(view.ids)));
+    drawConnection();
+    drawControls();
+    bus.pipeline.draw(links, page.model.pipeline);
     bus.filter.draw(page.model, page.choices.devices);
     bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
-    bus.notice.draw(page.model, page.choices, view.ids, page.connection);
     bus.chart.draw(page.model, view);
     bus.chartTable.draw(page.model, bus.chart.drawn().drawn, view, page.tableShown);
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
     bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone });
-    bus.cards.draw(cardsView(cardOrder(view.ids)));
     if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
   }
 

@@ -5,18 +5,13 @@ import logging
 import random
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Final
 
 from tests.support.faults import plan as plans
-from tests.support.faults.driver import Driver, bus_settings
+from tests.support.faults.bus import bus
 from tests.support.faults.plan import JOBS, SIMULATOR, Plan
 from tests.support.faults.verdict import Verdict, judge
-from tests.support.faults.witness import Witness
 from tests.support.real_kafka import RealKafka
-
-_UP_WITHIN_S: Final = 60.0
 
 
 def main() -> int:
@@ -39,12 +34,8 @@ def main() -> int:
 
 def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: str) -> Verdict:
     """Run a plan on a bus of its own, say what happened, and return the verdict."""
-    settings = bus_settings(broker.address, f"faults-{plan.seed}-{time.time_ns()}-", processing_guarantee=guarantee)
-    witness = Witness(settings, plan.seed)
-    with Driver(settings, broker, home, witness, stable=stable) as driver:
-        witness.begin()
-        driver.start(SIMULATOR, *JOBS)
-        driver.recover("start", within_s=_UP_WITHIN_S)
+    with bus(broker, home, stable=stable, seed=plan.seed, guarantee=guarantee) as driver:
+        driver.begin(SIMULATOR, *JOBS)
         driver.run(plan)
         driver.finish()
     for fault in plan.faults:
@@ -54,7 +45,7 @@ def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: s
         _say(f"{seconds} until {each.job} was seen after: {each.fault.strip()}")
     for ended in driver.exits:
         _say(f"{ended.name} ended with exit code {ended.code}")
-    verdict = judge(settings, witness)
+    verdict = judge(driver.settings, driver.witness)
     _say(str(verdict))
     return verdict
 

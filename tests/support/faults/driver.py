@@ -7,6 +7,7 @@ results), so nothing happens while a test does not ask for it.
 import contextlib
 import heapq
 import itertools
+import resource
 import shutil
 import signal
 import time
@@ -17,7 +18,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.faults.plan import BROKER, JOBS, SIMULATOR, Fault, Kind, Plan
 from tests.support.faults.sight import Sight
@@ -27,8 +27,10 @@ from tests.support.real_kafka import RealKafka
 
 _STEP_S: Final = 0.02
 _START_AGAIN_AFTER_S: Final = 1.0  # as `sensorbus up` does
+_STARTED_WITHIN_S: Final = 120.0
 _SETTLED_WITHIN_S: Final = 120.0
 _LOOK_AGAIN_S: Final = 0.2
+_UP_WITHIN_S: Final = 90.0
 _STOP_WITHIN_S: Final = 20.0  # compose's grace period
 _BURST: Final = 2_000
 _SIMULATOR_ARGUMENTS: Final = (
@@ -114,6 +116,25 @@ class Driver:
             member.wanted, member.paused, member.ended_s = True, False, None
             member.part.start()
 
+    def begin(self, *names: str) -> None:
+        """Start the witness and these members, and wait until all jobs are seen."""
+        self.witness.begin()
+        self.start(*names)
+        self.recover("start", within_s=_STARTED_WITHIN_S)
+
+    def is_running(self, name: str) -> bool:
+        """Tell whether a member's process has not ended."""
+        return self.members[name].part.is_running()
+
+    def memory_mb(self, *names: str) -> float:
+        """Return what the members hold in memory together (resident set), in MB."""
+        pages = 0
+        for name in names:
+            process = self.members[name].part.process
+            assert process is not None
+            pages += int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 1e6
+
     def kill(self, name: str) -> None:
         """Kill -9; it stays down until it is started."""
         self._down(name).kill()
@@ -153,8 +174,11 @@ class Driver:
 
     def recover(self, fault: str, *jobs: str, within_s: float = 60.0) -> float:
         """Measure from now and wait; return the seconds until the last of these jobs is seen on all partitions."""
-        begun = self.measure(fault, *jobs)
-        self.wait(lambda: all(each.seconds is not None for each in begun), within_s, f"results after {fault}")
+        return self.wait_for(self.measure(fault, *jobs), within_s=within_s)
+
+    def wait_for(self, begun: list[Recovery], within_s: float = 60.0) -> float:
+        """Wait until a measurement is complete; return the seconds from its beginning."""
+        self.wait(lambda: all(each.seconds is not None for each in begun), within_s, f"results after {begun[0].fault}")
         return max(each.seconds or 0.0 for each in begun)
 
     def wait(self, condition: Callable[[], object], within_s: float, describe: str) -> float:
@@ -216,19 +240,22 @@ class Driver:
             self.broker.kill()
         self._away = True
 
-    def back(self, fault: str) -> None:
-        """Start the broker; once it answers, the measuring begins."""
+    def back(self, fault: str) -> list[Recovery]:
+        """Start the broker and wait until it answers; return the measurement that begins then."""
+        self.broker.launch()
+        self.wait(self.broker.is_up, _UP_WITHIN_S, "the broker to answer")
+        self._away = False
+        return self.measure(fault)
+
+    def _back(self, fault: Fault) -> None:
+        """Start the broker without waiting; once it answers, the measuring begins."""
         self.broker.launch()
         self._once_up(fault)
 
-    def is_away(self) -> bool:
-        """Tell whether the broker was stopped and does not answer yet."""
-        return self._away
-
-    def _once_up(self, fault: str) -> None:
+    def _once_up(self, fault: Fault) -> None:
         if self.broker.is_up():
             self._away = False
-            self.measure(fault)
+            self._measure(fault)
         else:
             self._at(time.monotonic() + _LOOK_AGAIN_S, lambda: self._once_up(fault))
 
@@ -238,7 +265,7 @@ class Driver:
             self._at(time.monotonic() + _LOOK_AGAIN_S, lambda: self._do(fault))
         elif kind in (Kind.AWAY, Kind.RESTART):
             self.away(clean=kind is Kind.RESTART)
-            self._at(time.monotonic() + fault.for_s, lambda: self.back(str(fault)))
+            self._at(time.monotonic() + fault.for_s, lambda: self._back(fault))
         elif kind is Kind.PAUSE:
             self.pause(name)
             self._at(time.monotonic() + fault.for_s, lambda: self._resume(fault))
@@ -327,10 +354,3 @@ def spoil(directory: Path) -> None:
     for path in directory.rglob("*"):
         if path.is_file() and path.suffix in (".log", ".sst", ""):
             path.write_bytes(b"\xde\xad" * 500)
-
-
-def bus_settings(address: str, prefix: str, **more: object) -> Settings:
-    """Return the settings of a bus on a real Kafka, with empty topics."""
-    settings = Settings(kafka_bootstrap_servers=address, topic_prefix=prefix, **more)
-    kafka.ensure_topics(settings, "test")
-    return settings

@@ -3,6 +3,7 @@
 Pure: nothing here knows a process or a broker. Times are seconds since the plan's beginning.
 """
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,13 +92,13 @@ def mix(seed: int, duration_s: float) -> Plan:
     chance = random.Random(seed)  # noqa: S311  # a plan, not a secret
     faults: list[Fault] = []
     deck: list[Card] = []
-    free_at_s, at_s, joined = dict.fromkeys((*JOBS, SIMULATOR, BROKER, SECOND), 0.0), _FIRST_AT_S, False
+    free_at_s, at_s = dict.fromkeys((*JOBS, SIMULATOR, BROKER, SECOND), 0.0), _FIRST_AT_S
+    comings_and_goings = itertools.cycle((Kind.JOIN, Kind.LEAVE, Kind.JOIN, Kind.VANISH))
     while at_s < duration_s - _CALM_AT_THE_END_S:
         deck = deck or chance.sample(_MIX, len(_MIX))
         kind, target = _take(deck, chance, {name for name, free_s in free_at_s.items() if free_s <= at_s})
         if kind is Kind.JOIN:
-            kind = chance.choice((Kind.LEAVE, Kind.VANISH)) if joined else Kind.JOIN
-            joined = not joined
+            kind = next(comings_and_goings)
         longest_s = duration_s - _CALM_AT_THE_END_S / 2 - at_s
         for_s = min(chance.uniform(*_LASTING_S.get(kind, (0.0, 0.0))), longest_s)
         faults.append(Fault(round(at_s, 1), kind, target, round(for_s, 1)))

@@ -17,7 +17,7 @@ QUEUE = 10
 def publisher() -> Publisher:
     """Give a publisher whose queue holds 10 records."""
     options = {"queue.buffering.max.messages": QUEUE, "message.max.bytes": 1_000, "delivery.report.only.error": True}
-    return Publisher(Producer(options), "sensor")
+    return Publisher(Producer(options), "sensor", end_within_s=0)
 
 
 @pytest.fixture
@@ -31,7 +31,8 @@ def test_what_is_on_its_way_is_not_acknowledged(publisher: Publisher, stop: Even
     publisher.send([(b"key", b"value")] * 7, stop)
     assert publisher.acknowledged == 0
     assert publisher.readiness() == {"kafka": "no reading is acknowledged yet"}
-    assert publisher.finish(within_s=0) == Totals(acknowledged=0, failed=0, undelivered=7)
+    stop.set()
+    assert publisher.finish(stop) == Totals(acknowledged=0, failed=0, undelivered=7)
 
 
 def test_stopped_with_a_full_queue_it_says_how_many_are_lost(
@@ -40,16 +41,30 @@ def test_stopped_with_a_full_queue_it_says_how_many_are_lost(
     """Of 25 records, 10 wait and 15 found no room; all are said not to be delivered."""
     stop.set()
     publisher.send([(b"key", b"value")] * 25, stop)
-    assert publisher.finish(within_s=0) == Totals(acknowledged=0, failed=0, undelivered=25)
+    assert publisher.finish(stop) == Totals(acknowledged=0, failed=0, undelivered=25)
     assert caplog.records[-1].getMessage() == "0 readings acknowledged, 0 failed, 25 not delivered"
     assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_stopped_it_counts_what_there_is_no_time_for(publisher: Publisher, stop: Event) -> None:
+    """Of what is held back, nothing is sent when the time is over, though the queue has room."""
+    stop.set()
+    publisher.send_rest([(b"key", b"value")] * 5, stop)
+    assert len(publisher._client) == 0
+    assert publisher.finish(stop) == Totals(acknowledged=0, failed=0, undelivered=5)
+
+
+def test_what_is_left_is_sent_while_there_is_time(publisher: Publisher, stop: Event) -> None:
+    """Not stopped, all of it goes into the queue."""
+    publisher.send_rest([(b"key", b"value")] * 5, stop)
+    assert len(publisher._client) == 5
 
 
 def test_a_failure_is_counted_and_said(publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture) -> None:
     """Records that the client gives up are failed, not acknowledged."""
     publisher.send([(b"key", b"value")] * 4, stop)
     publisher._client.purge(in_flight=False)
-    assert publisher.finish(within_s=1) == Totals(acknowledged=0, failed=4, undelivered=0)
+    assert publisher.finish(stop) == Totals(acknowledged=0, failed=4, undelivered=0)
     assert any("sensor did not take a reading" in message for message in caplog.messages)
 
 
@@ -59,10 +74,10 @@ def test_a_record_that_is_refused_for_good_is_a_plain_error(publisher: Publisher
         publisher.send([(b"key", bytes(2_000))], stop)
 
 
-def test_nothing_sent_is_nothing_lost(publisher: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_sent_is_nothing_lost(publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture) -> None:
     """The totals of an empty run are no warning."""
     caplog.set_level("INFO")
-    assert publisher.finish(within_s=0) == Totals(0, 0, 0)
+    assert publisher.finish(stop) == Totals(0, 0, 0)
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 

@@ -1,0 +1,73 @@
+"""Says when a topic is no longer the one that a process began with: deleted, made anew, or with more partitions.
+
+The clients say nothing of it: a writer waits for minutes, a reader goes on with what is left of it. Not for the
+embedded broker, which cannot describe topics. Called from any one thread.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import TOPICS, Topic
+from sensorbus.runtime import kafka
+
+_GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
+
+
+class Identity(NamedTuple):
+    """Which topic it is: one made anew under the same name has another id."""
+
+    topic_id: str
+    partitions: int
+
+
+class TopicChanges:
+    """Compares the topics with what they were at the first look; `inputs` are those whose partitions matter."""
+
+    def __init__(self, settings: Settings, part: str, inputs: Sequence[Topic]) -> None:
+        """Ask nothing yet."""
+        self._names = [settings.topic_name(topic) for topic in TOPICS]
+        self._inputs = {settings.topic_name(topic) for topic in inputs}
+        self._client = kafka.admin(settings, part)
+        self._first: dict[str, Identity] = {}
+        self._suspected: str | None = None
+
+    def reason(self) -> str | None:
+        """Ask Kafka; return the line for a change that two looks in a row have seen, None when there is none.
+
+        Two, because a broker that has just started may not know a topic yet. One that does not answer has no say.
+        """
+        suspected, self._suspected = self._suspected, self._look()
+        return self._suspected if self._suspected == suspected else None
+
+    def _look(self) -> str | None:
+        futures = self._client.describe_topics(TopicCollection(self._names), request_timeout=kafka.REQUEST_TIMEOUT_S)
+        for name, future in futures.items():
+            now: Identity | None
+            try:
+                described = future.result()
+                now = Identity(str(described.topic_id), len(described.partitions))
+            except KafkaException as error:
+                if error.args[0].code() not in _GONE:
+                    continue
+                now = None
+            first = self._first.get(name) if now is None else self._first.setdefault(name, now)
+            if first is not None and (said := change(name, first, now, is_input=name in self._inputs)):
+                return said
+        return None
+
+
+def change(name: str, first: Identity, now: Identity | None, *, is_input: bool) -> str | None:
+    """Return the line for what became of a topic (`now` None: it is gone), None when nothing that matters did."""
+    if now is None:
+        return f"topic {name} was deleted; what it held is lost, and is made anew when the job starts again"
+    if now.topic_id != first.topic_id:
+        return f"topic {name} was deleted and made anew; what it held is lost, the job has to start again"
+    if is_input and now.partitions != first.partitions:
+        return (
+            f"topic {name} has {now.partitions} partitions and had {first.partitions}, for which the job's state is "
+            "laid out; docs/streams.md says how to move to more"
+        )
+    return None
