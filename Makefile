@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 # More arguments for a target's program, e.g. make up ARGS="--devices 100", make test ARGS="-k windows".
 ARGS ?=
 # What `make test` chooses; .ci/run runs the rest apart.
-MARKS ?= not slow
+MARKS ?= not slow and not long
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
 export UV_PYTHON_DOWNLOADS ?= never
@@ -43,12 +43,16 @@ test: tools js ## run all tests that can run here, and say which could not and w
 js: ## run the tests of the page's scripts
 	@files=$$(compgen -G 'tests/js/*.test.*js' || true); \
 	if [[ -z "$$files" ]]; then :; \
-	elif command -v node >/dev/null; then node --test $$files; \
+	elif command -v node >/dev/null; then node --test --test-reporter=spec $$files; \
 	else echo "did not run: tests/js; they need node"; fi
 
 .PHONY: real
 real: tools ## run the tests on a real Kafka, and the slow ones
-	@$(RUN) pytest -m "(real_kafka or slow) and not browser" $(ARGS)
+	@$(RUN) pytest -m "(real_kafka or slow) and not browser and not long" $(ARGS)
+
+.PHONY: faults
+faults: tools ## do a seeded mix of faults to a bus on a real Kafka; SEED=7 MINUTES=10, ARGS="--help" for more
+	@$(RUN) python -m tests.support.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
 .PHONY: check
 check: tools ## lint, formatting, types

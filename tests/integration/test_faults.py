@@ -20,6 +20,13 @@ from tests.support.real_kafka import RealKafka
 STOPS_WITHIN_S = 10.0
 #: Longer than a session (6 s) and a transaction (10 s) of a member without an instance id.
 FROZEN_S = 12.0
+# The mix runs with instance ids, and so does the outage in test_jobs_faults.py.
+# On demand: `pytest -m long`; a busy machine makes some of these miss their deadlines.
+pytestmark = pytest.mark.long
+
+MEMBERSHIPS = pytest.mark.parametrize(
+    "stable", [pytest.param(True, marks=pytest.mark.long), False], ids=["stable-id", "dynamic"]
+)
 
 
 def test_a_plan_follows_from_its_seed() -> None:
@@ -44,10 +51,11 @@ def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
+@MEMBERSHIPS
 def test_jobs_killed_stopped_and_frozen_are_back_in_time(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
     """All three at once: kill -9, SIGTERM, then SIGSTOP for longer than the others wait; every record is exact."""
     with bus(own_kafka, tmp_path, stable=stable) as driver:
+        driver.witness.bad(100)  # before any reading
         driver.begin(*JOBS)
         for job in JOBS:
             driver.kill(job)
@@ -63,6 +71,8 @@ def test_jobs_killed_stopped_and_frozen_are_back_in_time(own_kafka: RealKafka, t
         for job in JOBS:
             driver.resume(job)
         frozen_s = driver.recover("SIGSTOP")
+        driver.witness.rest()
+        driver.witness.bad(100)  # after the last one
         assert_exact(driver)
     slowest_s = AFTER_A_KILL_S if stable else AFTER_A_REBALANCE_S
     assert max(each.seconds or 0 for each in killed) < PATIENCE * slowest_s
@@ -99,7 +109,7 @@ def test_a_second_member_comes_and_goes(own_kafka: RealKafka, tmp_path: Path) ->
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
+@MEMBERSHIPS
 def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
     """Restarted cleanly, then killed; jobs told to stop meanwhile do, started meanwhile wait; every record is exact."""
     with bus(own_kafka, tmp_path, stable=stable) as driver:
@@ -114,7 +124,7 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Pat
         stopped_s = driver.wait(lambda: not any(map(driver.is_running, JOBS)), 20, "the jobs to end without a broker")
         driver.start(*JOBS)
         driver.supervised = True
-        driver.go_on(10)
+        driver.go_on(3)
         started_absent = driver.back("absent at start")
         driver.wait_for(started_absent, within_s=90)
         assert_exact(driver)
@@ -125,6 +135,7 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Pat
     assert "Traceback" not in driver.said()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path) -> None:
     """At least once, kills and an outage: repeats are equal to the first, and an alert counts once."""
@@ -141,6 +152,7 @@ def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path
         assert_exact(driver)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_bad_input_first_last_and_in_bursts_does_no_harm(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Bad records before any reading, 20,000 in a row, and as the last ones: each a dead letter; memory stays."""

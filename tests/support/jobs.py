@@ -10,7 +10,8 @@ from typing import Final, Self
 from confluent_kafka import TopicPartition
 
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, SENSOR, Topic
+from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
+from sensorbus.records import partitions
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, part
 from tests.support.topics import read_all
@@ -63,11 +64,33 @@ class Jobs:
         self.running.pop(name).kill()
 
     def settle(self, *names: str, within_s: float = 45.0) -> None:
-        """Wait until these jobs, in this order, have committed all that stands in their inputs."""
+        """Wait until these jobs, in this order, have committed all that stands in their inputs, and all is visible.
+
+        The transaction of a killed job hides what comes after it from committed readers, for up to its time-out and
+        the broker's interval of looking for such (10 s each).
+        """
         for name in names:
             for topic in INPUTS[name]:
+                self._wait_until_visible(topic, within_s)
                 read = partial(self._has_read_all, name, topic)
                 wait_until(read, within_s, f"{name} to read {topic.name}", self.log)
+        for topic in TOPICS:
+            self._wait_until_visible(topic, within_s)
+
+    def _wait_until_visible(self, topic: Topic, within_s: float) -> None:
+        visible = partial(self._has_no_open_transaction, topic)
+        wait_until(visible, within_s, f"the transactions on {topic.name} to end", self.log)
+
+    def _has_no_open_transaction(self, topic: Topic) -> bool:
+        ends = []
+        for isolation in ("read_committed", "read_uncommitted"):
+            consumer = kafka.consumer(self.settings, "test", **{"isolation.level": isolation})
+            try:
+                places = partitions(self.settings, consumer, topic)
+                ends.append([consumer.get_watermark_offsets(place, timeout=10)[1] for place in places])
+            finally:
+                consumer.close()
+        return ends[0] == ends[1]
 
     def _has_read_all(self, name: str, topic: Topic) -> bool:
         ends = {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}

@@ -220,7 +220,8 @@
     if (chart.mode === "lines") return "One line per device; ▲ marks alerts.";
     if (chart.mode === "grouped") return `${number} in the colours of their cards; ▲ marks alerts. Choose up to ${MOST_LINES} for a line style each.`;
     const fleet = bus.format.plural(model.fleet?.devices ?? 0, "device");
-    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second, with the ${chart.drawn.length} hottest lines of the selection.`;
+    const hottest = chart.drawn.length ? `, with the ${bus.format.plural(chart.drawn.length, "hottest line")} of the selection` : "";
+    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second${hottest}.`;
   }
 
   bus.chartData = { build, wanted, style, escape, mode, bounds, DASHES };

@@ -7,6 +7,7 @@ results), so nothing happens while a test does not ask for it.
 import contextlib
 import heapq
 import itertools
+import logging
 import resource
 import shutil
 import signal
@@ -37,6 +38,8 @@ _SIMULATOR_ARGUMENTS: Final = (
     *("--devices", "20", "--seed", "7", "--invalid", "0.03", "--duplicate", "0.02"),
     *("--late", "0.02", "--out-of-order", "0.05", "--dropout", "0.02", "--skew", "0.1"),
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -101,7 +104,7 @@ class Driver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kill what still runs; a frozen broker goes on."""
-        self.sight.close()
+        self.sight.rest()
         for member in self.members.values():
             member.part.__exit__(kind, error, trace)
         with contextlib.suppress(ProcessLookupError, AssertionError):
@@ -151,6 +154,7 @@ class Driver:
     def pause(self, name: str) -> None:
         """Freeze a member, or the broker."""
         if name == BROKER:
+            self.sight.rest()
             self.broker.pause()
             return
         member = self.members[name]
@@ -162,6 +166,7 @@ class Driver:
         """Let it go on."""
         if name == BROKER:
             self.broker.resume()
+            self._when_up(lambda: None)
         elif self.members[name].paused:
             self.members[name].part.signal(signal.SIGCONT)
             self.members[name].paused = False
@@ -217,6 +222,7 @@ class Driver:
         for each in self.recoveries:
             if each.seconds is None and self.sight.is_seen_since(each.job, each.since_ms):
                 each.seconds = time.monotonic() - each.since_s
+                _log.info("%.1f s until %s was seen after: %s", each.seconds, each.job, each.fault.strip())
 
     def finish(self) -> None:
         """End the input, wait until all of it is read, stop every member and expect exit code 0 of each."""
@@ -224,8 +230,15 @@ class Driver:
             self.terminate(SIMULATOR)
         self.witness.finish()
         self.witness.rest()
-        self.wait(self._is_settled, _SETTLED_WITHIN_S, "all to be read")
+        self.wait(self.is_settled, _SETTLED_WITHIN_S, "all to be read")
         self.terminate(*(name for name, member in self.members.items() if member.part.is_running()))
+
+    def look_anew(self, witness: Witness) -> None:
+        """Forget what was seen, because topics were made anew, and have another witness write from now on."""
+        self.sight.rest()
+        self.sight = Sight(self.settings)
+        self.witness = witness
+        witness.begin()
 
     def said(self, name: str | None = None) -> str:
         """Return what a member said, or all of them."""
@@ -234,6 +247,7 @@ class Driver:
 
     def away(self, *, clean: bool = False) -> None:
         """Stop the broker, with kill -9 or cleanly."""
+        self.sight.rest()
         if clean:
             self.broker.stop()
         else:
@@ -243,21 +257,25 @@ class Driver:
     def back(self, fault: str) -> list[Recovery]:
         """Start the broker and wait until it answers; return the measurement that begins then."""
         self.broker.launch()
-        self.wait(self.broker.is_up, _UP_WITHIN_S, "the broker to answer")
-        self._away = False
+        self.wait(self._is_up, _UP_WITHIN_S, "the broker to answer")
         return self.measure(fault)
 
     def _back(self, fault: Fault) -> None:
         """Start the broker without waiting; once it answers, the measuring begins."""
         self.broker.launch()
-        self._once_up(fault)
+        self._when_up(lambda: self._measure(fault))
 
-    def _once_up(self, fault: Fault) -> None:
-        if self.broker.is_up():
-            self._away = False
-            self._measure(fault)
+    def _when_up(self, action: Callable[[], None]) -> None:
+        if self._is_up():
+            action()
         else:
-            self._at(time.monotonic() + _LOOK_AGAIN_S, lambda: self._once_up(fault))
+            self._at(time.monotonic() + _LOOK_AGAIN_S, lambda: self._when_up(action))
+
+    def _is_up(self) -> bool:
+        if self.broker.is_up() and self.sight.look_again():
+            self._away = False
+            return True
+        return False
 
     def _do(self, fault: Fault) -> None:
         name, kind = fault.target, fault.kind
@@ -343,7 +361,7 @@ class Driver:
 
         heapq.heappush(self._agenda, (when_s, next(self._numbers), act))
 
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Tell whether each job has committed all of its input, and nothing is on its way."""
         self.go_on(_LOOK_AGAIN_S)
         return all(self.sight.has_read_all(job) for job in JOBS) and self.sight.has_seen_all()

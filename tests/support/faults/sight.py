@@ -1,11 +1,13 @@
 """Looks at a bus as a reader does: when each result became visible, and how far the committed records go."""
 
+import time
 from collections import defaultdict
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from sensorbus import records
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS, Topic
 from sensorbus.runtime import kafka
@@ -25,22 +27,44 @@ class Sight:
     def __init__(self, settings: Settings) -> None:
         """Begin with the first record."""
         self._settings = settings
-        self._consumer = kafka.consumer(settings, "sight", **_OPTIONS)
+        self._consumer: Consumer | None = kafka.consumer(settings, "sight", **_OPTIONS)
         self._topics = {settings.topic_name(topic): topic for topic in TOPICS}
-        self._places = [place for topic in self._topics.values() for place in self._partitions(topic)]
-        self._consumer.assign(self._places)
+        self._places = [
+            place for topic in self._topics.values() for place in records.partitions(settings, self._consumer, topic)
+        ]
         #: By topic and partition: append time of the newest record that is visible, in ms since the epoch.
         self.newest_ms: defaultdict[Topic, dict[int, int]] = defaultdict(dict)
         #: By topic and partition: offset after the last record that is visible.
         self.ends: defaultdict[Topic, dict[int, int]] = defaultdict(dict)
         self._seen_to: dict[tuple[str, int], int] = {}
+        self._assign()
 
-    def close(self) -> None:
-        """Let the consumer go."""
-        self._consumer.close()
+    def rest(self) -> None:
+        """Look away while the broker starts: librdkafka 2.12 to 2.14 may crash on what it answers to a fetch then."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self._consumer = None
+
+    def look_again(self) -> bool:
+        """Go on where it was if every partition has a leader again; tell whether it has."""
+        consumer = kafka.consumer(self._settings, "sight", **_OPTIONS)
+        try:
+            topics = kafka.cluster_metadata(self._settings, consumer).topics
+        except BrokerUnavailableError:
+            topics = {}
+        partitions = [topics[place.topic].partitions.get(place.partition) for place in self._places if topics]
+        if not partitions or any(partition is None or partition.leader < 0 for partition in partitions):
+            consumer.close()
+            return False
+        self._consumer = consumer
+        self._assign()
+        return True
 
     def step(self, timeout_s: float) -> None:
-        """Take what became visible."""
+        """Take what became visible; wait that long if there is nothing."""
+        if self._consumer is None:
+            time.sleep(timeout_s)
+            return
         for message in self._consumer.consume(_BATCH, timeout_s):
             error = message.error()
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
@@ -75,13 +99,19 @@ class Sight:
         try:
             wanted = [TopicPartition(self._settings.topic_name(topic), partition) for partition in ends]
             committed = {each.partition: each.offset for each in consumer.committed(wanted, timeout=10)}
+        except KafkaException:  # a dead member's transaction holds offsets, or the broker has just come back
+            return False
         finally:
             consumer.close()
         return bool(ends) and all(committed[partition] >= end for partition, end in ends.items())
 
-    def _partitions(self, topic: Topic) -> list[TopicPartition]:
-        places = records.partitions(self._settings, self._consumer, topic)
-        return [TopicPartition(place.topic, place.partition, OFFSET_BEGINNING) for place in places]
+    def _assign(self) -> None:
+        assert self._consumer is not None
+        starts = []
+        for place in self._places:
+            seen_to = self.ends[self._topics[place.topic]].get(place.partition, OFFSET_BEGINNING)
+            starts.append(TopicPartition(place.topic, place.partition, seen_to))
+        self._consumer.assign(starts)
 
 
 def _end(consumer: Consumer, place: TopicPartition) -> int:

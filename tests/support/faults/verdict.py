@@ -58,9 +58,15 @@ class Verdict:
 Topics = dict[Topic, list[Message]]
 
 
-def judge(settings: Settings, witness: Witness) -> Verdict:
-    """Read every topic whole and compare; a repeat is wrong unless the guarantee is at least once."""
+def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Verdict:
+    """Read every topic whole and compare; a repeat is wrong unless the guarantee is at least once.
+
+    With `its_own`, only what is under the keys of the witness's devices: what another wrote was deleted.
+    """
     held = {topic: read_all(settings, topic) for topic in TOPICS}
+    if its_own:
+        prefix = f"{witness.name}-".encode()
+        held = {topic: [m for m in found if (m.key() or b"").startswith(prefix)] for topic, found in held.items()}
     once = settings.processing_guarantee == "exactly-once"
     verdict = Verdict()
     _judge_witness(verdict, held, witness)

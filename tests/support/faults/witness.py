@@ -26,6 +26,7 @@ LABEL_HEADER: Final = "witness.label"
 #: The labels: a reading, one that is sent again under its own key; any other is the kind of its dead letter.
 GOOD, FOREIGN = "good", "foreign"
 
+_DEVICES: Final = 20
 _ROUND_S: Final = 0.2
 _EVENT_TIME_PER_ROUND_MS: Final = 1_000
 _BEGINS_AGO_MS: Final = 3 * 3_600_000
@@ -51,15 +52,19 @@ class Habits(NamedTuple):
     doubled: float = 0.01
 
 
-class Witness:
-    """The devices `witness-1`..n and a few with wrong clocks."""
+_USUAL: Final = Habits()
 
-    def __init__(self, settings: Settings, seed: int, devices: int = 20, habits: Habits = Habits()) -> None:  # noqa: B008  # frozen
+
+class Witness:
+    """The devices `witness-1`..n and a few with wrong clocks; another `name` gives other devices."""
+
+    def __init__(self, settings: Settings, seed: int, name: str = "witness", habits: Habits = _USUAL) -> None:
         """Write nothing yet; event time begins 3 h ago."""
+        self.name = name
         self._topic = settings.topic_name(SENSOR)
         self._client = kafka.producer(settings, "witness", **_OPTIONS)
         self._chance = random.Random(seed)  # noqa: S311  # readings, not secrets
-        self._devices, self._habits = devices, habits
+        self._habits = habits
         self._begin_ms = wall_clock_ms() - _BEGINS_AGO_MS
         now = datetime.fromtimestamp(wall_clock_ms() / 1_000, UTC)
         self._bad = [case for case in sensor_cases(now) if case.kind and len(case.value or b"") < _LARGEST_BYTES]
@@ -89,7 +94,7 @@ class Witness:
     def round(self) -> None:
         """Write one second of all devices."""
         time_ms = self._begin_ms + self._rounds * _EVENT_TIME_PER_ROUND_MS
-        for device in range(1, self._devices + 1):
+        for device in range(1, _DEVICES + 1):
             self._report(device, time_ms + device)
         for name, clock_ms in self._wrong_clocks(time_ms):
             self.reading(name, clock_ms, self._celsius(1))
@@ -132,7 +137,7 @@ class Witness:
 
     def _report(self, device: int, time_ms: int) -> None:
         chance, habits = self._chance.random, self._habits
-        device_id = f"witness-{device}"
+        device_id = f"{self.name}-{device}"
         if chance() < habits.bad:
             self._write_bad(self._chance.choice(self._bad), device_id.encode())
             return
@@ -158,7 +163,7 @@ class Witness:
     def _wrong_clocks(self, time_ms: int) -> Iterator[tuple[str, int]]:
         """Yield devices whose clocks are behind, and two whose clocks jump for a reading: to 2100 and to 1970."""
         jumps = self._rounds % 10 == 7
-        yield "witness-an-hour-behind", time_ms - 3_600_000
-        yield "witness-3-s-behind", time_ms - 3_000
-        yield "witness-in-2100", 4_102_444_800_000 if jumps else time_ms
-        yield "witness-in-1970", time_ms // 1_000 if jumps else time_ms
+        yield f"{self.name}-an-hour-behind", time_ms - 3_600_000
+        yield f"{self.name}-3-s-behind", time_ms - 3_000
+        yield f"{self.name}-in-2100", 4_102_444_800_000 if jumps else time_ms
+        yield f"{self.name}-in-1970", time_ms // 1_000 if jumps else time_ms

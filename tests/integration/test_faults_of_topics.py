@@ -1,0 +1,127 @@
+"""What an operator may do to the ground under the jobs: fill the disk, add partitions, delete a topic."""
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from sensorbus.contract.topics import AVG_TEMP, SENSOR, Topic
+from tests.support.faults.bus import PATIENCE, assert_exact, bus
+from tests.support.faults.driver import Driver
+from tests.support.faults.plan import JOBS
+from tests.support.faults.verdict import judge
+from tests.support.faults.witness import Habits, Witness
+from tests.support.real_kafka import RealKafka
+
+STATE_MB = 16
+SAID_WITHIN_S = 15.0
+
+# On demand: `pytest -m long`.
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give the state folder of `avg-temp` on a disk of 16 MB; mounting one takes root."""
+    folder = tmp_path / "state" / "avg-temp"
+    folder.mkdir(parents=True)
+    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    yield folder
+    subprocess.run([shutil.which("umount") or "umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file until the disk is full."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        file.writelines(itertools.repeat(bytes(65_536)))
+    return ballast
+
+
+def wait_for_the_end(driver: Driver, *jobs: str) -> float:
+    """Return the seconds until these jobs have ended by themselves, each with exit code 1."""
+    waited_s = driver.wait(lambda: not any(map(driver.is_running, jobs)), 60, f"{jobs} to end")
+    for job in jobs:
+        driver.members[job].part.wait(1, within_s=1)
+    return waited_s
+
+
+@pytest.mark.timeout(300)
+def test_a_full_disk_is_said_and_nothing_is_lost(own_kafka: RealKafka, tmp_path: Path, small_disk: Path) -> None:
+    """The job ends with one line that names the folder; with room again it goes on, and every record is exact."""
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.begin(*JOBS)
+        driver.supervised = False
+        ballast = fill(small_disk)
+        wait_for_the_end(driver, "avg-temp")
+        ballast.unlink()
+        driver.start("avg-temp")
+        driver.recover("disk full")
+        assert_exact(driver)
+    said = driver.said("avg-temp")
+    assert f"the job's state in {small_disk} (SENSORBUS_STATE_DIR) cannot be written" in said
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.timeout(300)
+def test_added_partitions_end_the_jobs_with_one_line(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """No partition is left unread in silence: who reads `sensor` ends and says why, and what it wrote is exact."""
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.begin(*JOBS)
+        driver.supervised = False
+        driver.witness.rest()
+        driver.wait(driver.is_settled, 60, "all to be read")
+        name = driver.settings.topic_name(SENSOR)
+        client = AdminClient({"bootstrap.servers": own_kafka.address})
+        client.create_partitions([NewPartitions(name, 6)])[name].result()
+        ended_s = wait_for_the_end(driver, "alert", "avg-temp")
+        driver.terminate("alert-count")
+        driver.members["avg-temp"].part.start()
+        wait_for_the_end(driver, "avg-temp")
+        verdict = judge(driver.settings, driver.witness)
+    assert verdict.problems == []
+    assert ended_s < PATIENCE * SAID_WITHIN_S
+    for job in ("alert", "avg-temp"):
+        assert f"topic {name} has 6 partitions and had 4" in driver.said(job)
+        assert "Traceback" not in driver.said(job)
+    assert "docs/streams.md says what to do" in driver.said("avg-temp")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("topic", [SENSOR, pytest.param(AVG_TEMP, marks=pytest.mark.long)], ids=["sensor", "avg-temp"])
+def test_a_deleted_topic_is_said_and_made_anew(own_kafka: RealKafka, tmp_path: Path, topic: Topic) -> None:
+    """The jobs end instead of waiting for it; started again they make it as it was, and what comes then is exact."""
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.begin(*JOBS)
+        driver.supervised = False
+        driver.witness.rest()
+        driver.wait(driver.is_settled, 60, "all to be read")
+        name = driver.settings.topic_name(topic)
+        client = AdminClient({"bootstrap.servers": own_kafka.address})
+        client.delete_topics([name])[name].result()
+        ended_s = wait_for_the_end(driver, *JOBS)
+        driver.start(*JOBS)
+        driver.wait(lambda: all(" reads " in driver.said(job) for job in JOBS), 60, "the jobs to start")
+        driver.wait(lambda: partitions(client, name) == 4, 60, "the topic to be there")
+        driver.look_anew(Witness(driver.settings, 2, "second", Habits(bad=0, foreign=0)))
+        driver.recover(f"{name} deleted", within_s=90)
+        driver.finish()
+        verdict = judge(driver.settings, driver.witness, its_own=True)
+    assert verdict.problems == [], f"\n{verdict}\n{driver.said()}"
+    assert ended_s < PATIENCE * SAID_WITHIN_S
+    assert f"topic {name} was deleted" in driver.said()
+    assert "Traceback" not in driver.said()
+
+
+def partitions(client: AdminClient, name: str) -> int:
+    """Return how many partitions a topic has, 0 when it is not there."""
+    found = client.list_topics(timeout=5).topics.get(name)
+    return len(found.partitions) if found is not None else 0
