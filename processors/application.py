@@ -208,7 +208,7 @@ def _explain(error: BaseException, settings: Settings) -> SensorbusError:
     while cause is not None:
         code = cause.args[0] if cause.args else None
         if isinstance(code, KafkaError):
-            if code.code() in _FENCED:
+            if code.code() in _FENCED and settings.instance_id:
                 return SensorbusError(
                     f"another process took this one's place ({code.str()}): {variable_name('instance_id')}"
                     f"={settings.instance_id} must be unique among the instances of a job"

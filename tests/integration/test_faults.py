@@ -20,13 +20,9 @@ from tests.support.real_kafka import RealKafka
 STOPS_WITHIN_S = 10.0
 #: Longer than a session (6 s) and a transaction (10 s) of a member without an instance id.
 FROZEN_S = 12.0
-# The mix runs with instance ids, and so does the outage in test_jobs_faults.py.
 # On demand: `pytest -m long`; a busy machine makes some of these miss their deadlines.
 pytestmark = pytest.mark.long
-
-MEMBERSHIPS = pytest.mark.parametrize(
-    "stable", [pytest.param(True, marks=pytest.mark.long), False], ids=["stable-id", "dynamic"]
-)
+MEMBERSHIPS = pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
 
 
 def test_a_plan_follows_from_its_seed() -> None:
@@ -135,7 +131,6 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Pat
     assert "Traceback" not in driver.said()
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path) -> None:
     """At least once, kills and an outage: repeats are equal to the first, and an alert counts once."""
@@ -152,7 +147,6 @@ def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path
         assert_exact(driver)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_bad_input_first_last_and_in_bursts_does_no_harm(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Bad records before any reading, 20,000 in a row, and as the last ones: each a dead letter; memory stays."""

@@ -96,7 +96,7 @@ def test_added_partitions_end_the_jobs_with_one_line(own_kafka: RealKafka, tmp_p
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("topic", [SENSOR, pytest.param(AVG_TEMP, marks=pytest.mark.long)], ids=["sensor", "avg-temp"])
+@pytest.mark.parametrize("topic", [SENSOR, AVG_TEMP], ids=["sensor", "avg-temp"])
 def test_a_deleted_topic_is_said_and_made_anew(own_kafka: RealKafka, tmp_path: Path, topic: Topic) -> None:
     """The jobs end instead of waiting for it; started again they make it as it was, and what comes then is exact."""
     with bus(own_kafka, tmp_path, stable=True) as driver:

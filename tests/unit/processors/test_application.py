@@ -63,6 +63,14 @@ def test_a_fenced_job_names_the_setting(code: int) -> None:
     assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
 
 
+def test_a_job_without_an_id_has_no_twin() -> None:
+    """Fenced, it was away for longer than its transaction lives: the line blames no setting that is not set."""
+    told = _explain(KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"))
+    assert "SENSORBUS_INSTANCE_ID" not in str(told)
+    assert "Kafka at kafka:9092" in str(told)
+    assert "start it again" in str(told)
+
+
 def test_an_error_of_kafkas_names_address_and_setting() -> None:
     """It is found behind Quix's own errors too."""
     error = PartitionAssignmentError("Error during partition assignment")
