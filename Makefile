@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 
 # More arguments for a target's program, e.g. make up ARGS="--devices 100", make test ARGS="-k windows".
 ARGS ?=
-# What `make test` chooses; .ci/run runs the rest apart.
-MARKS ?= not slow and not long
+# What `make test` chooses: what runs on any machine within 5 minutes. `make real` and `make browser` run the rest.
+MARKS ?= not real_kafka and not browser and not slow and not long
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
 export UV_PYTHON_DOWNLOADS ?= never
@@ -36,7 +36,7 @@ up: tools ## run everything on this machine; the page is at http://localhost:805
 	@$(RUN) --no-dev sensorbus up $(ARGS)
 
 .PHONY: test
-test: tools js ## run all tests that can run here, and say which could not and why
+test: tools js ## run the tests that need neither a real Kafka nor a browser, and say what did not run
 	@$(RUN) pytest -m "$(MARKS)" $(ARGS)
 
 .PHONY: js

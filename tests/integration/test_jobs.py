@@ -211,6 +211,7 @@ def test_results_carry_no_headers_of_their_input(bus: Bus) -> None:
     assert all(not message.headers() for message in [*bus.alerts, *bus.counts, *bus.means] if message.key() != b"x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [THREE_JOBS, ("all",)], ids=["three", "all"])
 def test_a_restart_keeps_the_windows(names: tuple[str, ...], fresh_settings: Settings, tmp_path: Path) -> None:
     """Stopped in the middle of every window and started again, the jobs go on where they were; nothing comes twice."""

@@ -151,6 +151,7 @@ def test_health_tells_the_truth(fresh_settings: Settings, log: Path) -> None:
     assert 0 < float(produced.split()[1]) <= acknowledged(child)
 
 
+@pytest.mark.slow
 def test_a_suspended_simulator_sends_no_old_readings(log: Path) -> None:
     """13 s of SIGSTOP leave one gap of that length in each device, and everything around it is there."""
     with EmbeddedBroker() as broker:

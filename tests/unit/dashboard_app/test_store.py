@@ -214,6 +214,7 @@ def test_dead_letters_are_counted_within_the_history() -> None:
     assert (store.dead_letters, store.newest_append_ms()["dead-letter"]) == (2, NOW_MS - 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ring_rows", [50_000, 700])
 def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_rows: int) -> None:
     """With a ring that holds all and with one that laps its readers, who then begin anew."""
