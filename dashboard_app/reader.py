@@ -107,6 +107,7 @@ class Reader:
         self._next: dict[Place, int] = {}
         self._live_s: dict[Place, float] = {}  # when a place was last read to its end, or near it
         self._lag_s: dict[Place, float] = {}  # since when a place has been behind
+        self._old_s: dict[Place, float] = {}  # when a place last gave records that were not new
 
     def _step(self, consumer: Consumer, admin: AdminClient) -> None:
         now_s = time.monotonic()
@@ -195,8 +196,7 @@ class Reader:
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:
         self._next[place] = next_offset
         self._came_s = time.monotonic()
-        if is_live:
-            self._live_s[place] = self._came_s
+        (self._live_s if is_live else self._old_s)[place] = self._came_s
         self._up()
 
     def _tidy(self, consumer: Consumer) -> None:
@@ -212,7 +212,11 @@ class Reader:
             RING_AGE_SECONDS.set(max(0, now_ms - statistics.newest_append_ms) / 1000)
 
     def _measure(self, consumer: Consumer) -> None:
-        """See how many records there are to read; a transaction that is still open hides its own for a moment."""
+        """See how many records there are to read.
+
+        Once caught up, only a place that gives old records is behind: what stays unread at the end of a quiet one are
+        transaction markers, which are offsets without a record, or records that an open transaction hides.
+        """
         now_s = time.monotonic()
         places = self._plan.places if self._plan else frozenset()
         is_caught_up = self.health.is_caught_up or (bool(places) and self._live_s.keys() >= places)
@@ -225,7 +229,10 @@ class Reader:
                     lags[place] = end - self._next[place]
         self._lag_s = {place: self._lag_s.get(place, now_s) for place in lags}
         behind = sum(
-            lag for place, lag in lags.items() if not is_caught_up or now_s - self._lag_s[place] >= _LIVE_WITHIN_S
+            lag
+            for place, lag in lags.items()
+            if not is_caught_up
+            or (now_s - self._lag_s[place] >= _LIVE_WITHIN_S and now_s - self._old_s.get(place, 0.0) <= _LIVE_WITHIN_S)
         )
         self.health = replace(self.health, is_caught_up=is_caught_up, behind=behind)
 

@@ -158,6 +158,7 @@
     }
     rows.sort((a, b) => a[0] - b[0]);
     const shown = rows.slice(-MOST_MARKERS);
+    chart.marks = rows.length > MOST_MARKERS ? `▲ marks the newest ${MOST_MARKERS} alerts` : "▲ marks alerts";
     chart.traces.push({
       type: "scatter", mode: "markers", name: "alert", text: shown.map((row) => escape(row[2])),
       x: shown.map((row) => row[0] + context.offsetMs),
@@ -217,8 +218,8 @@
 
   function note(chart, model, view) {
     const number = bus.format.plural(view.ids.length, "device");
-    if (chart.mode === "lines") return "One line per device; ▲ marks alerts.";
-    if (chart.mode === "grouped") return `${number} in the colours of their cards; ▲ marks alerts. Choose up to ${MOST_LINES} for a line style each.`;
+    if (chart.mode === "lines") return `One line per device; ${chart.marks}.`;
+    if (chart.mode === "grouped") return `${number} in the colours of their cards; ${chart.marks}. Choose up to ${MOST_LINES} for a line style each.`;
     const fleet = bus.format.plural(model.fleet?.devices ?? 0, "device");
     const hottest = chart.drawn.length ? `, with the ${bus.format.plural(chart.drawn.length, "hottest line")} of the selection` : "";
     return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second${hottest}.`;

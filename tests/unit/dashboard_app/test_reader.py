@@ -116,6 +116,21 @@ def test_a_history_that_is_being_read_says_how_far_it_is_behind() -> None:
     assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
 
 
+def test_a_quiet_partition_that_ends_in_a_transaction_marker_is_not_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing comes from its last offset; a partition that gives old records is behind."""
+    clock_s = [1_000.0]
+    monkeypatch.setattr("dashboard_app.reader.time.monotonic", lambda: clock_s[0])
+    reader, _ = made()
+    take(reader, Received(98, reading(20.0)))
+    for now_s in (1_000.0, 1_010.0, 1_020.0):
+        clock_s[0] = now_s
+        reader._measure(Ends())
+        assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
+    take(reader, Received(49, reading(20.0), append_ms=NOW_MS - 60_000))
+    reader._measure(Ends())
+    assert reader.health.behind == 50
+
+
 def test_an_outage_keeps_the_time_at_which_it_began_and_ends_with_a_record() -> None:
     """Librdkafka says it again and again; the page says since when."""
     reader, _ = made()
