@@ -43,14 +43,6 @@ _KAFKA_OPTIONS_OF_FILES: Final = {
     "sasl.oauthbearer.assertion.private.key.file",
     "sasl.oauthbearer.assertion.jwt.template.file",
 }
-_SECRET_KAFKA_OPTIONS: Final = (
-    "password",
-    "passphrase",
-    "secret",
-    "sasl.oauthbearer.config",
-    "ssl.certificate.pem",
-    "ssl.ca.pem",
-)
 
 Milliseconds = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -193,11 +185,6 @@ class Settings(BaseModel):
 def variable_name(field: str) -> str:
     """Return the environment variable of a field."""
     return f"{PREFIX}{field.upper()}"
-
-
-def is_secret_kafka_option(option: str) -> bool:
-    """Tell whether the value of a librdkafka option must never be shown."""
-    return any(word in option for word in _SECRET_KAFKA_OPTIONS)
 
 
 def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, list[str]]:

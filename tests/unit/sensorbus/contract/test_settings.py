@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.messages import TimeRules
-from sensorbus.contract.settings import PREFIX, Settings, is_secret_kafka_option, load, variable_name
+from sensorbus.contract.settings import PREFIX, Settings, load, variable_name
 from sensorbus.contract.topics import SENSOR
 
 MARKER: Final = "marker-hunter2"
@@ -202,23 +202,6 @@ def test_secrets_are_never_shown() -> None:
     for shown in (repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()):
         assert MARKER not in shown
     assert MARKER not in refusal(TOPIC_PARTITIONS="x", AVG_TEMP_STEP_MS="3000", **options)
-
-
-@pytest.mark.parametrize(
-    ("option", "is_secret"),
-    [
-        ("sasl.password", True),
-        ("ssl.key.password", True),
-        ("ssl.keystore.password", True),
-        ("sasl.oauthbearer.client.secret", True),
-        ("sasl.oauthbearer.assertion.private.key.passphrase", True),
-        ("security.protocol", False),
-        ("sasl.username", False),
-    ],
-)
-def test_secret_options_are_known(option: str, *, is_secret: bool) -> None:
-    """What may be shown and what may not is decided by the option's name."""
-    assert is_secret_kafka_option(option) is is_secret
 
 
 def test_a_zone_is_read_once() -> None:
