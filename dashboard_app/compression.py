@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 
 _TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 _MIN_BYTES: Final = 500
-_TICK_LEVEL: Final = 1
+_TICK_LEVEL: Final = 4  # a tenth smaller than 1, for 0.1 ms more at 1000 devices
 _FILE_LEVEL: Final = 6
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _FILE_QUALITY: Final = 6  # of brotli: 0.2 s for plotly.js; 9 takes 0.7 s for 3 % less

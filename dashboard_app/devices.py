@@ -4,10 +4,13 @@ Not locked: the store does that. A device has a number, its place in every colum
 used again. "Newest" goes by event time: a record that comes late does not replace a newer one.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from dashboard_app.ring import Integers, Records
 
@@ -18,13 +21,27 @@ _NEVER_MS: Final = np.iinfo(np.int64).min
 _FIRST_SIZE: Final = 64
 
 
+class Roster(NamedTuple):
+    """All known devices in the order of their ids, so that an answer may name them by their places.
+
+    Workers that know the same devices have the same `key`. `places` are by number, `names` is a JSON array.
+    """
+
+    key: str = ""
+    version: int = -1
+    size: int = 0
+    names: bytes = b"[]"
+    places: Integers = np.zeros(0, np.int64)
+
+
 class Names:
-    """Device ids and their numbers."""
+    """Device ids and their numbers; `version` is another one after each change."""
 
     def __init__(self, capacity: int = MAX_DEVICES) -> None:
         """Know none."""
         self.by_number: list[str] = []  # "" where a device was forgotten
-        self.refused = 0
+        self.encoded: list[bytes] = []  # the same as JSON strings
+        self.refused = self.version = 0
         self._capacity = capacity
         self._numbers: dict[str, int] = {}
         self._free: list[int] = []
@@ -46,7 +63,8 @@ class Names:
     def forget(self, number: int) -> None:
         """Give the number free."""
         del self._numbers[self.by_number[number]]
-        self.by_number[number] = ""
+        self.version += 1
+        self.by_number[number], self.encoded[number] = "", b'""'
         self._free.append(number)
 
     def _add(self, device_id: str) -> int:
@@ -55,12 +73,23 @@ class Names:
             return NO_DEVICE
         if self._free:
             number = self._free.pop()
-            self.by_number[number] = device_id
         else:
             number = len(self.by_number)
-            self.by_number.append(device_id)
+            self.by_number.append("")
+            self.encoded.append(b"")
+        self.by_number[number], self.encoded[number] = device_id, b"%b" % orjson.dumps(device_id)
         self._numbers[device_id] = number
+        self.version += 1
         return number
+
+
+def roster(by_number: Sequence[str], version: int) -> Roster:
+    """Return the roster of devices by number; "" is none."""
+    order = sorted((device_id, number) for number, device_id in enumerate(by_number) if device_id)
+    places = np.zeros(len(by_number), np.int64)
+    places[[number for _, number in order]] = np.arange(len(order))
+    names = orjson.dumps([device_id for device_id, _ in order])
+    return Roster(hashlib.blake2s(names, digest_size=6).hexdigest(), version, len(order), names, places)
 
 
 class Newest:
@@ -68,35 +97,38 @@ class Newest:
 
     def __init__(self) -> None:
         """Hold nothing."""
-        self.fragments: list[bytes] = []
         self.times_ms = np.zeros(0, np.int64)
         self.values = np.zeros(0, np.float64)
         self.previous = np.zeros(0, np.float64)
         self._partitions = np.zeros(0, np.int32)
         self._offsets = np.zeros(0, np.int64)
+        self._previous_partitions = np.zeros(0, np.int32)
+        self._previous_offsets = np.zeros(0, np.int64)
 
-    def take(self, records: Records, devices: Sequence[int]) -> list[tuple[int, int]]:
-        """Note the records that are newest; return (device, place in `records`) of each."""
+    def take(self, records: Records, devices: Sequence[int]) -> None:
+        """Note the records that are newest."""
         self._make_room(max(devices) + 1)
         numbers, times_ms = np.asarray(devices), np.asarray(records.times_ms, np.int64)
         order = np.lexsort((times_ms, numbers))  # stable: of equal times the one that came last stands last
         numbers, times_ms = numbers[order], times_ms[order]
-        values = np.asarray(records.values, np.float64)[order]
         goes_on = np.append(numbers[1:] == numbers[:-1], False)
         kept = ~(goes_on & np.append(times_ms[1:] == times_ms[:-1], False))  # of a repeat the last
-        order, numbers, times_ms, values = order[kept], numbers[kept], times_ms[kept], values[kept]
+        order, numbers, times_ms = order[kept], numbers[kept], times_ms[kept]
+        columns = (records.values, records.partitions, records.offsets)
+        values, partitions, offsets = (np.asarray(column)[order] for column in columns)
         last = np.flatnonzero(np.append(numbers[1:] != numbers[:-1], True))
         last = last[times_ms[last] >= self.times_ms[numbers[last]]]
         found, before = numbers[last], np.maximum(last - 1, 0)
-        held_ms = self.times_ms[found]
-        known = np.where(times_ms[last] > held_ms, self.values[found], self.previous[found])
-        in_records = (last > 0) & (numbers[before] == found) & (times_ms[before] > held_ms)
-        self.previous[found] = np.where(in_records, values[before], known)
-        self.times_ms[found], self.values[found] = times_ms[last], values[last]
-        places = order[last]
-        self._partitions[found] = np.asarray(records.partitions)[places]
-        self._offsets[found] = np.asarray(records.offsets)[places]
-        return list(zip(found.tolist(), places.tolist(), strict=True))
+        is_later = times_ms[last] > self.times_ms[found]
+        is_before = (last > 0) & (numbers[before] == found) & (times_ms[before] > self.times_ms[found])
+        for previous, held, taken in (
+            (self.previous, self.values, values),
+            (self._previous_partitions, self._partitions, partitions),
+            (self._previous_offsets, self._offsets, offsets),
+        ):
+            known = np.where(is_later, held[found], previous[found])
+            previous[found], held[found] = np.where(is_before, taken[before], known), taken[last]
+        self.times_ms[found] = times_ms[last]
 
     def since(self, wanted: Integers | None) -> Integers:
         """Return the devices whose newest record is at or after these offsets by partition (None: all it has)."""
@@ -105,20 +137,35 @@ class Newest:
             return np.flatnonzero(held)
         return np.flatnonzero(held & (self._offsets >= wanted[self._partitions]))
 
+    def previous_since(self, devices: Integers, wanted: Integers | None) -> list[tuple[int, float]]:
+        """Return (place in `devices`, value) of the previous records that stand at or after these offsets."""
+        values = self.previous[devices]
+        new = ~np.isnan(values)
+        if wanted is not None and len(wanted):
+            new &= self._previous_offsets[devices] >= wanted[self._previous_partitions[devices]]
+        places = np.flatnonzero(new)
+        return list(zip(places.tolist(), values[places].tolist(), strict=True))
+
+    def is_newest(self, devices: Integers, partitions: Integers, offsets: Integers) -> NDArray[np.bool_]:
+        """Tell of each record whether it is its device's newest one."""
+        is_newest: NDArray[np.bool_] = np.logical_and(
+            self._partitions[devices] == partitions, self._offsets[devices] == offsets
+        )
+        return is_newest
+
     def forget(self, device: int) -> None:
         """Hold nothing of that device any more."""
         if device < len(self.times_ms):
             self.times_ms[device], self.values[device], self.previous[device] = _NEVER_MS, np.nan, np.nan
-            self.fragments[device] = b""
 
     def _make_room(self, size: int) -> None:
         held = len(self.times_ms)
         if size <= held:
             return
         added = max(_FIRST_SIZE, 2 * size) - held
-        self.fragments.extend([b""] * added)
         self.times_ms = np.concatenate((self.times_ms, np.full(added, _NEVER_MS)))
         self.values = np.concatenate((self.values, np.full(added, np.nan)))
         self.previous = np.concatenate((self.previous, np.full(added, np.nan)))
-        self._partitions = np.concatenate((self._partitions, np.zeros(added, np.int32)))
-        self._offsets = np.concatenate((self._offsets, np.zeros(added, np.int64)))
+        for name in ("_partitions", "_offsets", "_previous_partitions", "_previous_offsets"):
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate((column, np.zeros(added, column.dtype))))

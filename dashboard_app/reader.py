@@ -203,6 +203,7 @@ class Reader:
         """Do what is done once a second."""
         now_ms = self._now_ms()
         self._store.drop_old(now_ms)
+        self._store.settle()
         self._overview.update(now_ms)
         self._measure(consumer)
         statistics = self._store.statistics()[SENSOR.name]

@@ -131,6 +131,7 @@ def test_pause_holds_the_page_and_resume_catches_up(visit: Visit) -> None:
     """Nothing moves but what is said to have come; the address says so."""
     page = visit().open()
     expect(_cards(page)).to_have_count(_DEVICES)
+    _wait_drawn(page)
     _button(page, "Pause").click()
     expect(page.locator("#pause-note")).to_have_text(re.compile(r"paused \d+ s, \d{2,} new readings"), timeout=10_000)
     held = page.locator(".temperature").all_inner_texts()

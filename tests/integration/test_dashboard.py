@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dashboard_app.delta import VERSION
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
 from tests.support.dashboards import START_MS, dashboard, send_readings
-from tests.support.ticks import get
+from tests.support.ticks import get, rows
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
@@ -67,10 +68,11 @@ def test_each_topic_comes_out_where_the_page_looks_for_it(fresh_settings: Settin
     with page.part:
         page.wait_ready()
         answer = page.ticker().tick()
-    assert answer["devices"] == [["a", START_MS, 40.0, None]]
-    assert answer["readings"] == answer["alerts"] == [["a", START_MS, 40.0]]
+    assert rows(answer["devices"], answer["now"]) == [("a", START_MS, 40.0)]
+    assert (answer["readings"], answer["devices"]["previous"]) == ([], [])
+    assert answer["alerts"] == [["a", START_MS, 40.0]]
     assert answer["counts"] == [["a", START_MS, START_MS + 5_000, 1]]
-    assert answer["averages"] == [["a", START_MS, START_MS + 10_000, 40.0]]
+    assert rows(answer["averages"], answer["now"]) == [("a", START_MS + 10_000, 40.0)]
     ages_ms = answer["pipeline"]["topics"]
     assert set(ages_ms) == {topic.name for topic in TOPICS}
     assert ages_ms["dead-letter"] is None
@@ -138,7 +140,7 @@ def test_a_page_that_nobody_sends_to_is_ready(fresh_settings: Settings, tmp_path
     with page.part:
         page.wait_ready(15)
         answer = page.ticker().tick()
-        assert (answer["devices"], answer["pipeline"]["kafka"]["ok"], answer["fleet"]["devices"]) == ([], True, 0)
+        assert (answer["devices"]["id"], answer["pipeline"]["kafka"]["ok"], answer["fleet"]["devices"]) == ([], True, 0)
 
 
 def test_the_page_stands_below_its_prefix(fresh_settings: Settings, tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_the_page_stands_below_its_prefix(fresh_settings: Settings, tmp_path: Pa
     page = dashboard(fresh_settings, tmp_path, dashboard_url_prefix="/temperature/")
     with page.part:
         page.wait_ready()
-        assert page.ticker().tick()["v"] == 1
+        assert page.ticker().tick()["v"] == VERSION
         assert get(page.url)[0] == 200
         assert get(f"{page.root}/")[0] == 404
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CONFIG, answer, heard, load } from "./support/load.js";
+import { CONFIG, answer, columns, heard, load } from "./support/load.js";
 
 const bus = load();
 const { model: fleet } = bus;
@@ -16,7 +16,7 @@ test("states follow the age of the last reading and the threshold", () => {
 
 test("a clock that is ahead does not keep a silent device alive", () => {
   const model = fleet.create(CONFIG);
-  fleet.ingest(model, answer(NOW, { devices: [["ahead", NOW + 240_000, 20, null]] }));
+  fleet.ingest(model, answer(NOW, { devices: [["ahead", NOW + 240_000, 20]] }));
   assert.equal(fleet.state(model, model.devices.get("ahead"), NOW + 10_001), "OFFLINE");
 });
 
@@ -46,33 +46,46 @@ test("the same window again replaces its count", () => {
 
 test("a device that is offline has no live average", () => {
   const model = heard(bus, NOW, { a: [20] });
-  fleet.ingest(model, answer(NOW, { averages: [["a", STEP - 10_000, STEP, 20.5]] }));
+  fleet.ingest(model, answer(NOW, { averages: [["a", STEP, 20.5]] }));
   const device = model.devices.get("a");
-  assert.deepEqual(fleet.average(model, device, NOW), { startMs: STEP - 10_000, endMs: STEP, celsius: 20.5 });
+  assert.deepEqual(fleet.average(model, device, NOW), { endMs: STEP, celsius: 20.5 });
   assert.equal(fleet.average(model, device, NOW + 10_001), null);
 });
 
 test("an older window does not replace the newest average", () => {
   const model = heard(bus, NOW, { a: [20] });
-  fleet.ingest(model, answer(NOW, { averages: [["a", 0, STEP, 20.5]] }));
-  fleet.ingest(model, answer(NOW, { averages: [["a", 0, STEP - 1_000, 1]] }));
+  fleet.ingest(model, answer(NOW, { averages: [["a", STEP, 20.5]] }));
+  fleet.ingest(model, answer(NOW, { averages: [["a", STEP - 1_000, 1]] }));
   assert.equal(fleet.average(model, model.devices.get("a"), NOW).celsius, 20.5);
 });
 
 test("an answer that comes twice changes nothing", () => {
   const model = heard(bus, NOW, { a: [20, 21] });
   const again = answer(NOW + 1_000, {
-    devices: [["a", NOW + 1_000, 22, 21]], readings: [["a", NOW + 1_000, 22]], alerts: [["a", NOW, 31]],
+    devices: [["a", NOW + 1_000, 22]], alerts: [["a", NOW, 31]],
   });
   assert.equal(fleet.ingest(model, again), 1);
   assert.equal(fleet.ingest(model, again), 0);
   assert.equal(model.received, 1);
+  assert.equal(model.devices.get("a").previousCelsius, 21);
   assert.equal(model.episodes.all.length, 1);
+});
+
+test("the previous value is the one that was newest here, or the one that is told", () => {
+  const model = heard(bus, NOW, { a: [20, 21], b: [30] });
+  const previous = (id) => model.devices.get(id).previousCelsius;
+  assert.deepEqual([previous("a"), previous("b")], [20, null]);
+  fleet.ingest(model, answer(NOW + 2_000, {
+    devices: [["a", NOW + 2_000, 23, 22], ["b", NOW + 1_000, 31]], readings: [["a", NOW + 1_000, 22]],
+  }));
+  assert.deepEqual([previous("a"), previous("b")], [22, 30]);
+  const { series } = model.devices.get("a");
+  assert.deepEqual([...series.celsius.slice(series.first, series.end)], [20, 21, 22, 23]);
 });
 
 test("an older reading of a device is drawn but is not its newest", () => {
   const model = heard(bus, NOW, { a: [20, 21] });
-  fleet.ingest(model, answer(NOW, { devices: [["a", NOW - 500, 5, 20]], readings: [["a", NOW - 500, 5]] }));
+  fleet.ingest(model, answer(NOW, { readings: [["a", NOW - 500, 5]] }));
   const { celsius, series } = model.devices.get("a");
   assert.equal(celsius, 21);
   assert.deepEqual([...series.celsius.slice(series.first, series.end)], [20, 5, 21]);
@@ -80,7 +93,7 @@ test("an older reading of a device is drawn but is not its newest", () => {
 
 test("reset forgets everything first and counts nothing as new", () => {
   const model = heard(bus, NOW, { gone: [20] });
-  const received = fleet.ingest(model, answer(NOW, { reset: true, devices: [["fresh", NOW, 20, null]] }));
+  const received = fleet.ingest(model, answer(NOW, { reset: true, devices: [["fresh", NOW, 20]] }));
   assert.equal(received, 0);
   assert.deepEqual(model.order, ["fresh"]);
 });
@@ -88,7 +101,7 @@ test("reset forgets everything first and counts nothing as new", () => {
 test("devices stand by name, numbers in them by value, and keep their colour when others join", () => {
   const model = heard(bus, NOW, { "device-10": [20], "device-9": [20] });
   const colour = model.devices.get("device-10").colour;
-  fleet.ingest(model, answer(NOW, { devices: [["device-1", NOW, 20, null]] }));
+  fleet.ingest(model, answer(NOW, { devices: [["device-1", NOW, 20]] }));
   assert.deepEqual(model.order, ["device-1", "device-9", "device-10"]);
   assert.equal(model.devices.get("device-10").colour, colour);
   assert.equal(model.devices.get("device-1").colour, 2);
@@ -113,7 +126,7 @@ test("all is a choice of its own; a name not heard of is left out", () => {
 test("what is older than the window goes, unless a paused page shows it", () => {
   const held = (model) => model.devices.get("a").series.end - model.devices.get("a").series.first;
   const later = NOW + 20 * 60_000;
-  const parts = { devices: [["a", later, 20, 20]], readings: [["a", later, 20]] };
+  const parts = { devices: [["a", later, 20]] };
   const running = heard(bus, NOW, { a: [20, 21, 22] });
   fleet.ingest(running, answer(later, parts));
   assert.equal(held(running), 1);
@@ -125,23 +138,48 @@ test("what is older than the window goes, unless a paused page shows it", () => 
 test("a device unheard of for the whole history is forgotten", () => {
   const model = heard(bus, NOW, { a: [20], b: [20] });
   const later = NOW + CONFIG.history_ms + 1_000;
-  fleet.ingest(model, answer(later, { devices: [["b", later, 20, 20]] }));
+  fleet.ingest(model, answer(later, { devices: [["b", later, 20]] }));
   assert.deepEqual(model.order, ["b"]);
 });
 
 test("a small fleet is asked for whole", () => {
   const model = heard(bus, NOW, { a: [20] });
-  assert.deepEqual(fleet.request(model, "c", ["a"]), { cursor: "c", detail: null, history: [] });
+  assert.deepEqual(fleet.request(model, "c", ["a"]), { cursor: "c", detail: null, history: [], roster: "" });
 });
 
 test("of a large fleet only what is in view is asked for, its history once, and what left is forgotten", () => {
   const model = heard(bus, NOW, { a: [20, 21], b: [20, 21] });
   model.fleet = { devices: 1_000 };
-  assert.deepEqual(fleet.request(model, "c", ["a", "a"]), { cursor: "c", detail: ["a"], history: ["a"] });
+  assert.deepEqual(fleet.request(model, "c", ["a", "a"]), { cursor: "c", detail: ["a"], history: ["a"], roster: "" });
   assert.equal(model.devices.get("b").series.end, 0);
-  assert.deepEqual(fleet.request(model, "c", ["a", "b"]), { cursor: "c", detail: ["a", "b"], history: ["b"] });
+  assert.deepEqual(fleet.request(model, "c", ["a", "b"]), { cursor: "c", detail: ["a", "b"], history: ["b"], roster: "" });
   assert.deepEqual(fleet.request(model, "c", ["b"]).history, []);
   assert.deepEqual(fleet.request(model, "c", ["a"]).history, ["a"]);
+});
+
+test("of a large fleet only what was asked for in detail is kept one by one", () => {
+  const model = heard(bus, NOW, { a: [20], b: [20] });
+  model.fleet = { devices: 1_000 };
+  fleet.request(model, "c", ["a"]);
+  fleet.ingest(model, answer(NOW + 1_000, { devices: [["a", NOW + 1_000, 21], ["b", NOW + 1_000, 22]] }));
+  const held = (id) => model.devices.get(id).series.end - model.devices.get(id).series.first;
+  assert.deepEqual([held("a"), held("b"), model.devices.get("b").celsius], [2, 0, 22]);
+});
+
+test("devices that are not named are those of the roster, all of them or some by their places", () => {
+  const model = heard(bus, NOW, { a: [20], b: [20], c: [20] });
+  fleet.ingest(model, { ...answer(NOW), roster: ["key", ["a", "b", "c"]] });
+  assert.equal(fleet.request(model, "c", []).roster, "key");
+  const values = () => ["a", "b", "c"].map((id) => model.devices.get(id).celsius);
+  const { id: _, ...whole } = columns(NOW + 1_000, [["", NOW + 1_000, 1], ["", NOW + 1_000, 2], ["", NOW + 1_000, 3]]);
+  fleet.ingest(model, { ...answer(NOW + 1_000), devices: whole });
+  assert.deepEqual(values(), [1, 2, 3]);
+  const { id: __, ...some } = columns(NOW + 2_000, [["", NOW + 2_000, 4], ["", NOW + 2_000, 5]]);
+  fleet.ingest(model, { ...answer(NOW + 2_000), devices: { at: [0, 2], ...some }, averages: { at: [1], age_ms: [0], celsius: [6] } });
+  assert.deepEqual(values(), [4, 2, 5]);
+  assert.equal(model.averages.get("b").celsius, 6);
+  fleet.ingest(model, answer(NOW + 3_000, { reset: true }));
+  assert.equal(fleet.request(model, "c", []).roster, "key");
 });
 
 test("a request names at most 200 devices and 50 histories", () => {

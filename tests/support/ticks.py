@@ -22,19 +22,33 @@ class Ticker:
         self.readings: list[tuple[str, int, float]] = []
         self.devices: dict[str, list[Any]] = {}
         self.last: dict[str, Any] = {}
+        self.roster: tuple[str, list[str]] = ("", [])
 
     def tick(self, detail: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
         """Ask for what is new and keep it as the page does; raises `HTTPError` when refused."""
-        asked = {"cursor": self.cursor, "detail": detail, "history": list(history)}
+        asked = {"cursor": self.cursor, "detail": detail, "history": list(history), "roster": self.roster[0]}
         answer = json.loads(self._post(tick_body(asked))["response"][ids.DELTA]["data"])
         self.cursor = answer["cursor"]
         if answer["reset"]:
             self.resets += 1
             self.readings, self.devices = [], {}
+        if answer["roster"]:
+            key, names = answer["roster"]
+            self.roster = (key, names)
         self.readings.extend((device, time_ms, celsius) for device, time_ms, celsius in answer["readings"])
-        self.devices |= {device: rest for device, *rest in answer["devices"]}
+        self._take_newest(answer, detail)
         self.last = answer
         return self.last
+
+    def _take_newest(self, answer: dict[str, Any], detail: Sequence[str] | None) -> None:
+        """Keep the newest of each device; it is one more reading of what is in detail."""
+        previous = dict(answer["devices"]["previous"])
+        for place, (device, time_ms, celsius) in enumerate(rows(answer["devices"], answer["now"], self.roster[1])):
+            held = self.devices.get(device)
+            before = held[1] if held and held[0] < time_ms else held[2] if held else None
+            self.devices[device] = [time_ms, celsius, previous.get(place, before)]
+            if detail is None or device in detail:
+                self.readings.append((device, time_ms, celsius))
 
     def _post(self, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(  # noqa: S310  # our own dashboard
@@ -42,6 +56,13 @@ class Ticker:
         )
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # the same
             return json.load(answer)
+
+
+def rows(columns: dict[str, Any], now_ms: int, roster: Sequence[str] = ()) -> list[tuple[str, int, float]]:
+    """Return an answer's columns as (device, time in ms, °C)."""
+    names = columns["id"] if "id" in columns else [roster[place] for place in columns.get("at", range(len(roster)))]
+    times_ms = [now_ms - age_ms for age_ms in columns["age_ms"]]
+    return list(zip(names, times_ms, columns["celsius"], strict=True))
 
 
 def tick_body(asked: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@
 
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
-    const model = { config, received: 0, skipped: 0, generation: 0 };
+    const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] } };
     clear(model);
     return model;
   }
@@ -30,8 +30,10 @@
   function ingest(model, answer, keepFromMs = Infinity) {
     if (answer.reset) clear(model);
     model.nowMs = answer.now;
-    const fresh = takeNewest(model, answer.devices);
-    const drawn = takeReadings(model, answer.readings);
+    if (answer.roster) model.roster = { key: answer.roster[0], ids: answer.roster[1] };
+    const newest = rows(model, answer.devices);
+    const fresh = takeNewest(model, newest, new Map(answer.devices.previous));
+    const drawn = takeReadings(model, answer.readings, newest);
     for (const [id, ms, celsius] of answer.alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
@@ -44,20 +46,32 @@
     return received;
   }
 
-  function takeNewest(model, rows) {
+  /** Return columns as rows [id, ms, celsius]; ids that are not told are those at these places of the roster, or all. */
+  function rows(model, { id, at, age_ms: agesMs, celsius }) {
+    const { ids } = model.roster;
+    const told = id ?? at?.map((place) => ids[place]) ?? ids;
+    return agesMs.map((ageMs, row) => [told[row], model.nowMs - ageMs, celsius[row]]);
+  }
+
+  /** Take the newest readings; a previous value that is not told (by row) is the one that was newest here. */
+  function takeNewest(model, newest, previous) {
     let joined = [];
     let fresh = 0;
-    for (const [id, ms, celsius, previousCelsius] of rows) {
+    newest.forEach(([id, ms, celsius], row) => {
       let device = model.devices.get(id);
       if (!device) {
-        device = { id, tMs: -Infinity, series: bus.series.create(), asked: false };
+        device = { id, tMs: -Infinity, celsius: null, previousCelsius: null, series: bus.series.create(), asked: false };
         model.devices.set(id, device);
         joined.push(id);
       }
-      if (ms < device.tMs) continue;
-      if (ms > device.tMs) fresh += 1;
-      Object.assign(device, { tMs: ms, celsius, previousCelsius, heardMs: Math.min(ms, model.nowMs) });
-    }
+      if (ms < device.tMs) return;
+      if (ms > device.tMs) {
+        fresh += 1;
+        device.previousCelsius = device.celsius;
+      }
+      if (previous.has(row)) device.previousCelsius = previous.get(row);
+      Object.assign(device, { tMs: ms, celsius, heardMs: Math.min(ms, model.nowMs) });
+    });
     if (joined.length === 0) return fresh;
     joined = joined.sort(byName);
     for (const id of joined) model.devices.get(id).colour = model.joined++;
@@ -65,12 +79,15 @@
     return fresh;
   }
 
-  function takeReadings(model, rows) {
+  /** Put readings into the series of what is in detail: those told one by one, then the newest of each device. */
+  function takeReadings(model, readings, newest) {
     let drawn = 0;
-    for (const [id, ms, celsius] of rows) {
+    const add = ([id, ms, celsius]) => {
       const device = model.devices.get(id);
       if (device && bus.series.add(device.series, ms, celsius)) drawn += 1;
-    }
+    };
+    readings.forEach(add);
+    newest.filter(([id]) => model.detail?.has(id) ?? isSmall(model)).forEach(add);
     model.points += drawn;
     return drawn;
   }
@@ -81,9 +98,9 @@
       if (!ends) model.counts.set(id, (ends = new Map()));
       ends.set(endMs, count);
     }
-    for (const [id, startMs, endMs, celsius] of answer.averages) {
+    for (const [id, endMs, celsius] of rows(model, answer.averages)) {
       const held = model.averages.get(id);
-      if (!held || endMs >= held.endMs) model.averages.set(id, { startMs, endMs, celsius });
+      if (!held || endMs >= held.endMs) model.averages.set(id, { endMs, celsius });
     }
   }
 
@@ -116,6 +133,11 @@
       model.averages.delete(id);
     }
     model.order = model.order.filter((id) => !gone.has(id));
+  }
+
+  /** Tell whether a worker that is asked for everything sends every reading. */
+  function isSmall(model) {
+    return model.devices.size <= FLEET_WITHOUT_DETAIL;
   }
 
   /** Return -1, 0, 1 by name, numbers inside it by their value. */
@@ -180,9 +202,12 @@
    * what came into view, and what left it is forgotten.
    */
   function request(model, cursor, wanted) {
-    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [] };
+    const roster = model.roster.key;
+    model.detail = null;
+    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster };
     const detail = [...new Set(wanted)].slice(0, 200);
     const inDetail = new Set(detail);
+    model.detail = inDetail;
     for (const [id, device] of model.devices) {
       if (inDetail.has(id) || device.series.end === device.series.first) continue;
       device.series = bus.series.create();
@@ -190,7 +215,7 @@
     const history = detail.filter((id) => model.devices.get(id) && !model.devices.get(id).asked).slice(0, 50);
     for (const id of history) model.devices.get(id).asked = true;
     for (const [id, device] of model.devices) if (!inDetail.has(id)) device.asked = false;
-    return { cursor, detail, history };
+    return { cursor, detail, history, roster };
   }
 
   bus.model = {

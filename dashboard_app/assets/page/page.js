@@ -3,6 +3,7 @@
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
+  const VERSION = 2; // of docs/tick.md
   const DRAW_EVERY_MS = 1_000;
   const WATCH_EVERY_MS = 250;
   const SORT_EVERY_MS = 5_000;
@@ -17,7 +18,7 @@
     if (!page.model) start(config);
     if (text === null || text === undefined) return globalThis.dash_clientside.no_update;
     const answer = JSON.parse(text);
-    if (answer.v !== 1) return reload();
+    if (answer.v !== VERSION) return reload();
     const received = bus.model.ingest(page.model, answer, page.pausedAtMs ?? Infinity);
     page.cursor = answer.cursor;
     page.answeredMs = performance.now();

@@ -21,11 +21,17 @@ export const CONFIG = {
   topics: { sensor: "x-sensor" },
 };
 
-/** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones. */
-export function answer(now, parts = {}) {
+/** Return rows [id, ms, celsius, previous (if it is told)] as the answer's columns. */
+export function columns(now, rows) {
+  const previous = rows.flatMap((row, place) => (row.length > 3 ? [[place, row[3]]] : []));
+  return { id: rows.map((row) => row[0]), age_ms: rows.map((row) => now - row[1]), celsius: rows.map((row) => row[2]), previous };
+}
+
+/** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones, columns given as rows. */
+export function answer(now, { devices = [], averages = [], ...parts } = {}) {
   return {
-    v: 1, now, cursor: "c", reset: false, skipped: 0, devices: [], readings: [], alerts: [], counts: [], averages: [],
-    fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
+    v: 2, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], alerts: [], counts: [],
+    devices: columns(now, devices), averages: columns(now, averages), fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
     pipeline: {
       kafka: { ok: true, since_ms: null, error: null, address: "broker:9092" }, behind: 0, dead_letters: 0,
       topics: { sensor: 300, alert: 400, "alert-count": 500, "avg-temp": 600, "dead-letter": null },
@@ -40,8 +46,9 @@ export function heard(bus, now, byDevice) {
   const devices = [];
   const readings = [];
   for (const [id, values] of Object.entries(byDevice)) {
-    values.forEach((celsius, index) => readings.push([id, now - (values.length - 1 - index) * 1000, celsius]));
-    devices.push([id, now, values.at(-1), values.at(-2) ?? null]);
+    const rows = values.map((celsius, index) => [id, now - (values.length - 1 - index) * 1000, celsius]);
+    devices.push([...rows.pop(), ...values.slice(-2, -1)]);
+    readings.push(...rows);
   }
   bus.model.ingest(model, answer(now, { reset: true, devices, readings, fleet: { devices: devices.length, rate_hz: 1, age_p95_ms: 1 } }));
   return model;

@@ -11,14 +11,14 @@ from dashboard_app import ids
 from dashboard_app.app import create_app
 from dashboard_app.delta import cursor_text
 from dashboard_app.feed import Feed
+from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.ring import Records
-from dashboard_app.store import TOPICS
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from tests.support.ticks import tick_body
 
 NOW_MS = 1_769_860_800_000
-OTHERS: dict[str, dict[int, int]] = {topic: {0: 1} for topic in TOPICS}
+OTHERS: dict[str, dict[int, int]] = {topic: {0: 1} for topic in CURSOR_TOPICS}
 
 
 class HeldFeed(Feed):
@@ -28,7 +28,7 @@ class HeldFeed(Feed):
         """Fill the store as the consumer thread does."""
         super().__init__(Settings(), lambda: NOW_MS)
         self.store.clear("old")
-        for topic in TOPICS:
+        for topic in CURSOR_TOPICS:
             self.store.begin(topic, 0, 0)
         shown = orjson.dumps(["a", NOW_MS, 20.5])
         self.store.append(SENSOR.name, Records([0], [0], [NOW_MS], ["a"], [NOW_MS], [20.5], [shown]))
@@ -66,7 +66,7 @@ def test_topics_that_another_worker_saw_first_are_looked_for_before_anything_is_
     """The readings held here may be of topics that are gone: they must not come back on the page."""
     cursor = cursor_text(OTHERS, "new")
     answer = tick(feed, cursor)
-    assert (answer["reset"], answer["readings"], answer["devices"], answer["cursor"]) == (False, [], [], cursor)
+    assert (answer["reset"], answer["readings"], answer["devices"]["id"], answer["cursor"]) == (False, [], [], cursor)
     assert feed.is_asked_to_look
 
 
@@ -76,7 +76,7 @@ def test_after_that_look_a_foreign_cursor_is_answered_with_everything(feed: Held
     tick(feed, cursor)
     feed.look()
     answer = tick(feed, cursor)
-    assert (answer["reset"], answer["readings"]) == (True, [["a", NOW_MS, 20.5]])
+    assert (answer["reset"], answer["devices"]["id"], answer["devices"]["celsius"]) == (True, ["a"], [20.5])
 
 
 def test_a_look_before_the_cursor_was_heard_of_says_nothing_of_it(feed: HeldFeed) -> None:

@@ -67,20 +67,21 @@ def test_a_reading_under_another_key_is_not_one_yet(key: bytes | None) -> None:
 
 
 def test_results_are_shown_as_their_topics_have_them() -> None:
-    """`[id, start_ms, end_ms, value]`; an alert as a reading."""
+    """`[id, start_ms, end_ms, value]`; an alert as a reading; an average by its window's end."""
     count = messages.encode_alert_count(messages.AlertCount("a", 1_000, 6_000, 4))
-    mean = messages.encode_avg_temp(messages.AvgTemp("a", 1_000, 11_000, 21.5))
     parsed = messages.parse_reading(reading(celsius=40.0), NOW_MS, RULES)
     alert = messages.encode_alert(messages.alert_from_reading(parsed, 313.15))
     shown = {
         topic: records_in(topic, [Received(raw)], RULES, NOW_MS).fragments
-        for topic, raw in ((ALERT_COUNT.name, count), (AVG_TEMP.name, mean), (ALERT.name, alert))
+        for topic, raw in ((ALERT_COUNT.name, count), (ALERT.name, alert))
     }
     assert shown == {
         ALERT_COUNT.name: [b'["a",1000,6000,4]'],
-        AVG_TEMP.name: [b'["a",1000,11000,21.5]'],
         ALERT.name: [b'["a",1769860799750,40.0]'],
     }
+    mean = messages.encode_avg_temp(messages.AvgTemp("a", 1_000, 11_000, 21.5))
+    window = records_in(AVG_TEMP.name, [Received(mean)], RULES, NOW_MS)
+    assert (window.device_ids, window.times_ms, window.values) == (["a"], [11_000], [21.5])
 
 
 @pytest.mark.parametrize("window", [(-1, 5), (5, 5), (6, 5), (0, 10**30), (2**63, 2**64)])

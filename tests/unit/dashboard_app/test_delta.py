@@ -9,25 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard_app.delta import cursor_in, cursor_text, delta, question_in
+from dashboard_app.held import CURSOR_TOPICS
+from dashboard_app.news import Question
 from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
-from dashboard_app.store import TOPICS, Question, Store
+from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
 
 NOW_MS = 1_769_860_800_000
 EPOCH = "epoch"
-CURSOR = {topic: {0: 5, 3: 2**60} for topic in TOPICS}
+CURSOR = {topic: {0: 5, 3: 2**60} for topic in CURSOR_TOPICS}
 PIPELINE = {"kafka": {"ok": True}}
 
 
 def started(*names: str) -> Store:
-    """Return a store that holds a reading of each device."""
+    """Return a store that holds a reading for each name."""
     store = Store(1_000, 900_000)
     store.clear(EPOCH)
-    for topic in TOPICS:
+    for topic in CURSOR_TOPICS:
         store.begin(topic, 0, 0)
     count = len(names)
-    times_ms, fragments = [NOW_MS] * count, [orjson.dumps((name, NOW_MS, 20.5)) for name in names]
+    times_ms = [NOW_MS - 1_000] * count
+    fragments = [orjson.dumps((name, time_ms, 20.5)) for name, time_ms in zip(names, times_ms, strict=True)]
     store.append(
         SENSOR.name,
         Records([0] * count, list(range(count)), times_ms, list(names), times_ms, [20.5] * count, fragments),
@@ -44,30 +47,44 @@ def answer(store: Store, body: object) -> dict[str, Any]:
 
 def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     """In docs/tick.md's words."""
-    found = answer(started("a"), {"cursor": None, "detail": None, "history": []})
+    store = started("a", "a", "b")
+    found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 1,
+        "v": 2,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
         "skipped": 0,
-        "devices": [["a", NOW_MS, 20.5, None]],
-        "readings": [["a", NOW_MS, 20.5]],
+        "roster": None,
+        "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "celsius": [20.5, 20.5], "previous": []},
+        "readings": [["a", NOW_MS - 1_000, 20.5]],
         "alerts": [],
         "counts": [],
-        "averages": [],
+        "averages": {"id": [], "age_ms": [], "celsius": []},
         "fleet": {"devices": 0, "rate_hz": 0.0, "age_p95_ms": None},
         "overview": None,
         "pipeline": PIPELINE,
     }
-    following = answer(started("a"), {"cursor": found["cursor"]})
-    assert (following["reset"], following["readings"], following["devices"]) == (False, [], [])
+    following = answer(store, {"cursor": found["cursor"]})
+    assert (following["reset"], following["readings"], following["devices"]["id"]) == (False, [], [])
+
+
+def test_a_roster_is_told_once_and_stands_for_the_names() -> None:
+    """A browser that names it gets columns without ids."""
+    store = started("a", "b")
+    for _ in range(2):
+        store.settle()
+    key, names = answer(store, None)["roster"]
+    assert names == ["a", "b"]
+    found = answer(store, {"cursor": None, "roster": key})
+    assert (found["roster"], found["averages"]) == (None, {"at": [], "age_ms": [], "celsius": []})
+    assert found["devices"] == {"age_ms": [1_000, 1_000], "celsius": [20.5, 20.5], "previous": []}
 
 
 def test_a_hostile_name_stays_text_in_the_json() -> None:
     """It is escaped as JSON and nothing else; the browser writes it as text."""
     name = '</script><img src=x onerror="alert(1)">\\ ' + "\N{GRINNING FACE}"
-    assert answer(started(name), None)["devices"] == [[name, NOW_MS, 20.5, None]]
+    assert answer(started(name), None)["devices"]["id"] == [name]
 
 
 def test_a_cursor_survives_its_way_through_the_browser() -> None:
@@ -121,7 +138,7 @@ _CURSORS = st.lists(st.lists(st.lists(st.integers(-1, 2**64), max_size=3), max_s
 )
 def test_any_json_is_answered(body: object) -> None:
     """Never an exception, whatever a browser, or somebody who is none, sends."""
-    assert answer(started("a", "b"), body)["v"] == 1
+    assert answer(started("a", "b"), body)["v"] == 2
 
 
 def test_a_question_names_a_bounded_number_of_devices() -> None:
@@ -135,7 +152,7 @@ def test_a_question_names_a_bounded_number_of_devices() -> None:
 
 def test_an_answer_is_capped_and_says_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser that lags must not ask for more and more; the newest of each device comes all the same."""
-    monkeypatch.setattr("dashboard_app.store._MAX_READINGS", 3)
-    found = answer(started("a", "b", "c", "d", "e"), None)
+    monkeypatch.setattr("dashboard_app.news._MAX_READINGS", 3)
+    found = answer(started("a", "b", "c", "d", "e", "a", "b", "c", "d", "e"), None)
     assert [row[0] for row in found["readings"]] == ["c", "d", "e"]
-    assert (found["skipped"], [row[0] for row in found["devices"]]) == (2, ["a", "b", "c", "d", "e"])
+    assert (found["skipped"], found["devices"]["id"]) == (2, ["a", "b", "c", "d", "e"])

@@ -63,8 +63,9 @@ def test_a_late_reading_does_not_become_the_newest() -> None:
     """It is shown on the chart, not on the card."""
     newest = Newest()
     newest.take(records([(0, 5, 20)]), [0])
-    assert newest.take(records([(0, 3, 99)], 1), [0]) == []
+    newest.take(records([(0, 3, 99)], 1), [0])
     assert newest.values[0] == 20
+    assert newest.is_newest(np.array([0, 0]), np.array([0, 0]), np.array([0, 1])).tolist() == [True, False]
 
 
 def test_a_repeat_of_the_newest_does_not_become_its_own_predecessor() -> None:
@@ -83,6 +84,17 @@ def test_devices_since_a_cursor_are_those_whose_newest_record_stands_behind_it()
     assert newest.since(None).tolist() == [0, 1, 2]
 
 
+def test_the_previous_value_is_told_where_it_came_since_the_cursor() -> None:
+    """A browser that has seen it as the newest needs no word of it; one that begins anew is told all there are."""
+    newest = Newest()
+    newest.take(records([(0, 1, 20), (1, 1, 21), (2, 1, 22)]), [0, 1, 2])
+    newest.take(records([(0, 2, 30), (1, 2, 31), (1, 3, 32)], 3), [0, 1, 1])
+    devices = newest.since(np.array([3]))
+    assert devices.tolist() == [0, 1]
+    assert newest.previous_since(devices, np.array([3])) == [(1, 31.0)]
+    assert newest.previous_since(np.array([0, 1, 2]), None) == [(0, 20.0), (1, 31.0)]
+
+
 def test_a_forgotten_device_leaves_its_number_to_another_one() -> None:
     """Memory follows the devices that are there."""
     names, newest = Names(), Newest()
@@ -92,7 +104,7 @@ def test_a_forgotten_device_leaves_its_number_to_another_one() -> None:
     newest.forget(0)
     assert (len(names), newest.since(None).tolist(), names.known(["a", "b"]).tolist()) == (1, [1], [1])
     assert names.take(["c"]) == [0]
-    assert names.by_number == ["c", "b"]
+    assert (names.by_number, names.encoded) == (["c", "b"], [b'"c"', b'"b"'])
 
 
 def test_a_hostile_sender_cannot_fill_the_memory_with_names() -> None:

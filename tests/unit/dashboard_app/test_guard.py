@@ -210,3 +210,10 @@ def _fail(*_: object, **__: object) -> None:
 def test_the_policy_lists_the_scripts_that_stand_in_the_page() -> None:
     """One hash each; nothing else inline runs."""
     assert "script-src 'self' 'sha256-a' 'sha256-b'; " in guard.policy(["'sha256-a'", "'sha256-b'"])
+
+
+def test_browsers_are_told_to_stay_with_https_only_where_it_is(client: FlaskClient) -> None:
+    """Over plain HTTP the header means nothing, and on a developer's machine it would shut other pages out."""
+    assert "Strict-Transport-Security" not in client.get(PREFIX).headers
+    secure = client.get(PREFIX, base_url="https://localhost")
+    assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"

@@ -49,11 +49,12 @@ def test_readiness_gives_its_reasons() -> None:
 
 
 def test_metrics_are_prometheus_text() -> None:
-    """The dashboard's own are among them."""
+    """The dashboard's own are among them, and none of other parts."""
     answer = client({}).get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain; version=")
     assert "sensorbus_tick_seconds_count" in answer.text
+    assert "sensorbus_simulator" not in answer.text
 
 
 def test_several_workers_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import orjson
 import pytest
 
+from dashboard_app.held import ALL_DETAIL_DEVICES
 from dashboard_app.overview import Overview, bands
 from dashboard_app.ring import Records
-from dashboard_app.store import ALL_DETAIL_DEVICES, Store
+from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
 
 NOW_MS = 1_769_860_800_000

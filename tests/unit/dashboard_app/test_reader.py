@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from dashboard_app.held import CURSOR_TOPICS
+from dashboard_app.news import Question
 from dashboard_app.overview import Overview
 from dashboard_app.plan import Place, Plan
 from dashboard_app.reader import Reader
-from dashboard_app.store import TOPICS, Question, Store
+from dashboard_app.store import Store
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR
@@ -62,7 +64,7 @@ def made() -> tuple[Reader, Store]:
     store = Store(1_000, settings.dashboard_history_ms)
     reader = Reader(settings, store, Overview(store), lambda: NOW_MS)
     reader._plan = Plan(epoch="e", places=frozenset({Place(SENSOR.name, 0)}), missing=())
-    for topic in TOPICS:
+    for topic in CURSOR_TOPICS:
         store.begin(topic, 0, 0)
     return reader, store
 
@@ -82,7 +84,7 @@ def test_a_batch_goes_to_its_topics_and_what_cannot_be_read_is_passed() -> None:
     reader, store = made()
     take(reader, Received(0, reading(20.0)), Received(1, b"{"), Received(0, b"x", "p-dead-letter"), Received(2, None))
     news = store.news(Question(None, None, ()), NOW_MS)
-    assert (news.readings, store.dead_letters) == ([b'["a",%d,20.0]' % NOW_MS], 1)
+    assert (news.devices.names, news.devices.values.tolist(), store.dead_letters) == ([b'"a"'], [20.0], 1)
     assert reader._next == {Place(SENSOR.name, 0): 3, Place(DEAD_LETTER.name, 0): 1}
 
 

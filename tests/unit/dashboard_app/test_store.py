@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 import orjson
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard_app.devices import roster
+from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
+from dashboard_app.news import Columns, Cursor, News, Question
 from dashboard_app.ring import Records
-from dashboard_app.store import ALL_DETAIL_DEVICES, TOPICS, Cursor, News, Question, Store
+from dashboard_app.store import Store
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 
 NOW_MS = 1_769_860_800_000
@@ -37,7 +41,7 @@ def started(ring_rows: int = 10_000, **options: int) -> Store:
     """Return a store that reads empty topics from their start."""
     store = Store(ring_rows, HISTORY_MS, **options)
     store.clear("epoch")
-    for topic in TOPICS:
+    for topic in CURSOR_TOPICS:
         for partition in range(PARTITIONS):
             store.begin(topic, partition, 0)
     return store
@@ -46,6 +50,17 @@ def started(ring_rows: int = 10_000, **options: int) -> Store:
 def decoded(fragments: Sequence[bytes]) -> list[Any]:
     """Return the arrays in fragments."""
     return [orjson.loads(fragment) for fragment in fragments]
+
+
+def shown(columns: Columns) -> list[list[Any]]:
+    """Return the rows [device, time_ms, value] in columns."""
+    names = [orjson.loads(name) for name in columns.names or ()]
+    return [list(row) for row in zip(names, columns.times_ms.tolist(), columns.values.tolist(), strict=True)]
+
+
+def seen(news: News) -> list[list[Any]]:
+    """Return the readings that a browser takes from an answer in which every device is in detail."""
+    return decoded(news.readings) + shown(news.devices)
 
 
 def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> News:
@@ -60,11 +75,27 @@ def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> Non
     first = ask(store)
     store.append(SENSOR.name, records(1, 0, [["b", NOW_MS, 22.0]]))
     second = ask(store, first.cursor)
-    assert (first.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5], ["a", NOW_MS - 1, 21.0]])
-    assert decoded(first.devices) == [["a", NOW_MS - 1, 21.0, 20.5]]
-    assert (second.reset, decoded(second.readings)) == (False, [["b", NOW_MS, 22.0]])
-    assert decoded(second.devices) == [["b", NOW_MS, 22.0, None]]
-    assert ask(store, second.cursor)[3:] == ([], [], [], [], [])
+    assert (first.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5]])
+    assert (shown(first.devices), first.devices.previous) == ([["a", NOW_MS - 1, 21.0]], [(0, 20.5)])
+    assert (second.reset, second.readings) == (False, [])
+    assert (shown(second.devices), second.devices.previous) == ([["b", NOW_MS, 22.0]], [])
+    third = ask(store, second.cursor)
+    assert (seen(third), third.alerts, third.counts, shown(third.averages)) == ([], [], [], [])
+
+
+def test_a_reading_that_is_not_its_devices_newest_is_told_apart() -> None:
+    """One that comes late, and those between two ticks, are drawn; the newest is told once, as the device's."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", NOW_MS - 9, 20.0]]))
+    cursor = ask(store).cursor
+    rows = [["a", NOW_MS - 5, 21.0], ["a", NOW_MS - 7, 22.0], ["a", NOW_MS - 4, 23.0]]
+    store.append(SENSOR.name, records(0, 1, rows))
+    news = ask(store, cursor)
+    assert (decoded(news.readings), shown(news.devices)) == (rows[:2], rows[2:])
+    assert news.devices.previous == [(0, 21.0)]
+    store.append(SENSOR.name, records(0, 4, [["a", NOW_MS - 6, 24.0]]))
+    late = ask(store, news.cursor)
+    assert (decoded(late.readings), shown(late.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
 
 
 def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_alone() -> None:
@@ -72,15 +103,13 @@ def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_al
     store = started()
     store.append(ALERT.name, records(0, 0, [["a", 1, 40.0], ["a", 2, 41.0]]))
     store.append(ALERT_COUNT.name, records(0, 0, [["a", 0, 5_000, 1], ["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]))
-    store.append(
-        AVG_TEMP.name, records(0, 0, [["a", 0, 10_000, 20.0], ["b", 0, 10_000, 5.0], ["a", 1_000, 11_000, 21.0]])
-    )
+    store.append(AVG_TEMP.name, records(0, 0, [["a", 10_000, 20.0], ["b", 10_000, 5.0], ["a", 11_000, 21.0]]))
     news = ask(store)
     assert decoded(news.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
     assert decoded(news.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
-    assert sorted(decoded(news.averages)) == [["a", 1_000, 11_000, 21.0], ["b", 0, 10_000, 5.0]]
-    store.append(AVG_TEMP.name, records(0, 3, [["b", 1_000, 11_000, 6.0]]))
-    assert decoded(ask(store, news.cursor).averages) == [["b", 1_000, 11_000, 6.0]]
+    assert shown(news.averages) == [["a", 11_000, 21.0], ["b", 10_000, 5.0]]
+    store.append(AVG_TEMP.name, records(0, 3, [["b", 11_000, 6.0]]))
+    assert shown(ask(store, news.cursor).averages) == [["b", 11_000, 6.0]]
 
 
 def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_into_view() -> None:
@@ -89,21 +118,68 @@ def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_int
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["b", 1, 21.0], ["c", 1, 22.0]]))
     cursor = ask(store, None, ["a"]).cursor
     store.append(SENSOR.name, records(0, 3, [["a", 2, 20.0], ["b", 2, 21.0], ["c", 2, 22.0]]))
+    store.append(SENSOR.name, records(0, 6, [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]))
     assert decoded(ask(store, cursor, ["a", "nobody"]).readings) == [["a", 2, 20.0]]
     assert decoded(ask(store, cursor, ["a", "b"], "b").readings) == [["b", 1, 21.0], ["a", 2, 20.0], ["b", 2, 21.0]]
     assert decoded(ask(store, cursor, []).readings) == []
-    assert len(ask(store, cursor, []).devices) == 3
+    assert shown(ask(store, cursor, []).devices) == [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]
+
+
+def test_the_history_of_a_device_without_news_comes_whole() -> None:
+    """Its newest reading is not among the devices of that answer."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
+    cursor = ask(store).cursor
+    news = ask(store, cursor, ["a"], "a")
+    assert (decoded(news.readings), shown(news.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
 
 
 def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
     """Each browser of a large fleet gets the newest of each device and what it draws."""
     store = started()
-    many = [[f"d{number}", 1, 20.0] for number in range(ALL_DETAIL_DEVICES + 1)]
-    store.append(SENSOR.name, records(0, 0, many))
+    for second in (1, 2):
+        many = [[f"d{number}", second, 20.0] for number in range(ALL_DETAIL_DEVICES + 1)]
+        store.append(SENSOR.name, records(0, second * 1_000, many))
     assert store.is_large
     assert ask(store).readings == []
     assert decoded(ask(store, None, ["d7"]).readings) == [["d7", 1, 20.0]]
-    assert len(ask(store).devices) == len(many)
+    assert len(shown(ask(store).devices)) == ALL_DETAIL_DEVICES + 1
+
+
+def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> None:
+    """In the roster's order; nothing at all where every device has news; names again while devices join."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["c", 1, 3.0], ["a", 1, 1.0], ["b", 1, 2.0]]))
+    store.settle()
+    assert ask(store).roster is None
+    store.settle()
+    first = ask(store)
+    assert first.roster is not None
+    assert orjson.loads(first.roster.names) == ["a", "b", "c"]
+    store.append(SENSOR.name, records(0, 3, [["c", 2, 5.0], ["c", 3, 6.0], ["a", 3, 4.0]]))
+    store.append(AVG_TEMP.name, records(0, 0, [["b", 10_000, 7.0]]))
+    question = Question(first.cursor, None, (), first.roster.key)
+    news = store.news(question, NOW_MS)
+    assert (news.roster, news.devices.names, news.devices.values.tolist()) == (None, None, [4.0, 6.0])
+    assert (news.devices.places is not None and news.devices.places.tolist(), news.devices.previous) == (
+        [0, 2],
+        [(1, 5.0)],
+    )
+    assert (news.averages.places is not None and news.averages.places.tolist(), news.averages.names) == ([1], None)
+    whole = store.news(question._replace(cursor=None), NOW_MS).devices
+    assert (whole.places, whole.values.tolist(), whole.previous) == (None, [4.0, 2.0, 6.0], [(0, 1.0), (2, 5.0)])
+    store.append(SENSOR.name, records(0, 6, [["d", 3, 9.0]]))
+    assert shown(store.news(question._replace(cursor=news.cursor), NOW_MS).devices) == [["d", 3, 9.0]]
+
+
+@given(st.sets(st.text(max_size=3)), st.randoms())
+def test_workers_that_know_the_same_devices_make_the_same_roster(ids: set[str], random: Random) -> None:
+    """Whatever the order in which they met them."""
+    known = sorted(ids - {""})
+    met = random.sample(known, len(known))
+    one, other = roster(known, 1), roster(["", *met], 7)
+    assert (one.key, one.names, one.size) == (other.key, other.names, other.size)
+    assert [known[place] for place in other.places[1:].tolist()] == met
 
 
 def test_a_cursor_older_than_the_ring_gets_everything_anew() -> None:
@@ -113,7 +189,7 @@ def test_a_cursor_older_than_the_ring_gets_everything_anew() -> None:
     store.append(SENSOR.name, records(0, 0, [["a", number, 20.0] for number in range(6)]))
     news = ask(store, cursor)
     assert news.reset
-    assert [row[1] for row in decoded(news.readings)] == [1, 2, 3, 4, 5]
+    assert [row[1] for row in seen(news)] == [1, 2, 3, 4, 5]
 
 
 def test_a_cursor_ahead_of_this_worker_waits_and_never_goes_back() -> None:
@@ -122,9 +198,9 @@ def test_a_cursor_ahead_of_this_worker_waits_and_never_goes_back() -> None:
     batch = records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]])
     fast.append(SENSOR.name, batch)
     cursor = ask(fast).cursor
-    assert (ask(slow, cursor).reset, ask(slow, cursor).readings, ask(slow, cursor).cursor) == (False, [], cursor)
+    assert (ask(slow, cursor).reset, seen(ask(slow, cursor)), ask(slow, cursor).cursor) == (False, [], cursor)
     slow.append(SENSOR.name, batch)
-    assert ask(slow, cursor).readings == []
+    assert seen(ask(slow, cursor)) == []
 
 
 _LOG = st.lists(st.tuples(st.integers(0, PARTITIONS - 1), st.sampled_from("abc")), max_size=40)
@@ -141,7 +217,7 @@ def test_a_browser_between_two_workers_sees_every_reading_once(
     for number, (partition, device) in enumerate(log):
         partitions[partition].append([f"{device}{partition}", NOW_MS + number, float(number)])
     workers, read = (started(), started()), ([0] * PARTITIONS, [0] * PARTITIONS)
-    seen: list[Any] = []
+    told: list[Any] = []
     cursor: Cursor | None = None
 
     def step(worker: int, partition: int, count: int) -> None:
@@ -152,7 +228,7 @@ def test_a_browser_between_two_workers_sees_every_reading_once(
         workers[worker].append(SENSOR.name, records(partition, first, batch))
         news = ask(workers[worker], cursor)
         assert news.reset == (cursor is None)
-        seen.extend(decoded(news.readings))
+        told.extend(seen(news))
         cursor = news.cursor
 
     for one in steps:
@@ -160,7 +236,7 @@ def test_a_browser_between_two_workers_sees_every_reading_once(
     for worker in (0, 1):
         for partition in range(PARTITIONS):
             step(worker, partition, 100)
-    assert sorted(seen) == sorted(row for rows in partitions.values() for row in rows)
+    assert sorted(told) == sorted(row for rows in partitions.values() for row in rows)
 
 
 def test_a_record_read_again_after_a_fault_is_shown_once() -> None:
@@ -169,7 +245,7 @@ def test_a_record_read_again_after_a_fault_is_shown_once() -> None:
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
     assert store.begin(SENSOR.name, 0, 0) == 2
     store.append(SENSOR.name, records(0, 1, [["a", 2, 21.0], ["a", 3, 22.0]]))
-    assert [row[1] for row in decoded(ask(store).readings)] == [1, 2, 3]
+    assert [row[1] for row in seen(ask(store))] == [1, 2, 3]
 
 
 def test_new_topics_under_old_names_begin_anew() -> None:
@@ -178,20 +254,20 @@ def test_new_topics_under_old_names_begin_anew() -> None:
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]]))
     store.clear("another epoch")
     news = ask(store)
-    assert (store.epoch, news.reset, news.readings, news.devices, store.devices) == ("another epoch", True, [], [], 0)
+    assert (store.epoch, news.reset, seen(news), store.devices) == ("another epoch", True, [], 0)
 
 
 def test_what_is_older_than_the_history_goes_and_a_silent_device_is_forgotten() -> None:
     """Memory follows the devices that are there; a number is not reused while a row of its device is held."""
     store = started()
     store.append(SENSOR.name, records(0, 0, [["old", 1, 20.0]], NOW_MS - HISTORY_MS - 1))
-    store.append(AVG_TEMP.name, records(0, 0, [["old", 0, 10_000, 20.0]], NOW_MS - HISTORY_MS - 1))
+    store.append(AVG_TEMP.name, records(0, 0, [["old", 10_000, 20.0]], NOW_MS - HISTORY_MS - 1))
     store.append(SENSOR.name, records(0, 1, [["new", 2, 21.0]]))
     store.drop_old(NOW_MS)
     news = ask(store)
-    assert (store.devices, decoded(news.devices), news.averages) == (1, [["new", 2, 21.0, None]], [])
+    assert (store.devices, seen(news), shown(news.averages)) == (1, [["new", 2, 21.0]], [])
     store.append(SENSOR.name, records(0, 2, [["third", 3, 22.0]]))
-    assert sorted(decoded(ask(store).devices)) == [["new", 2, 21.0, None], ["third", 3, 22.0, None]]
+    assert sorted(seen(ask(store))) == [["new", 2, 21.0], ["third", 3, 22.0]]
 
 
 def test_a_hostile_sender_with_a_new_name_in_every_record_is_bounded() -> None:
@@ -199,7 +275,7 @@ def test_a_hostile_sender_with_a_new_name_in_every_record_is_bounded() -> None:
     store = started(max_devices=3)
     store.append(SENSOR.name, records(0, 0, [[f"d{number}", 1, 20.0] for number in range(5)]))
     news = ask(store)
-    assert (store.devices, store.refused_devices, len(news.devices), len(news.readings)) == (3, 2, 3, 3)
+    assert (store.devices, store.refused_devices, len(seen(news))) == (3, 2, 3)
     assert news.cursor[SENSOR.name][0] == 5
 
 
@@ -250,7 +326,7 @@ def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_
 def _numbers(news: News, wrong: list[str]) -> list[int]:
     """Return the numbers of the readings; a row whose columns do not belong together is wrong."""
     found = []
-    for device, time_ms, value in decoded(news.readings):
+    for device, time_ms, value in sorted(seen(news), key=lambda row: row[2]):
         found.append(int(value))
         if (device, time_ms) != (f"d{int(value) % 7}", NOW_MS + int(value)):
             wrong.append(f"{device} {time_ms} {value}")
