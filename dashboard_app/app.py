@@ -8,7 +8,7 @@ from typing import Final
 
 from dash import Dash
 
-from dashboard_app import callbacks, clientside, guard, layout, ops
+from dashboard_app import api, callbacks, clientside, guard, layout, ops
 from dashboard_app.compression import Compression
 from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
@@ -38,6 +38,7 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     callbacks.register(app, feed, now_ms)
     clientside.register(app)
     ops.register(app.server, feed)
+    api.register(app.server, settings, feed, now_ms)
     guard.protect(app, settings.dashboard_url_prefix)
     Compression(settings.dashboard_url_prefix).install(app.server)
     return app

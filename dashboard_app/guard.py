@@ -5,6 +5,7 @@ Dash sends no security headers and answers hostile callback bodies with a traceb
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,7 +16,9 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from dashboard_app import callbacks
+from dashboard_app import api_problems, callbacks
+from dashboard_app.api_problems import ProblemError
+from dashboard_app.api_table import BASE, ROUTES
 
 MAX_BODY_BYTES: Final = 262_144
 _MAX_DEPTH: Final = 8
@@ -27,6 +30,10 @@ _ASSETS: Final = "assets/"
 _SUITES: Final = "_dash-component-suites/"
 #: What the app answers behind the prefix besides those; "" is the page.
 _PATHS: Final = frozenset({"", "_dash-layout", "_dash-dependencies", "_favicon.ico"})
+_API: Final = f"{BASE.partition('/')[0]}/"
+_API_PATHS: Final = frozenset(f"{BASE}{route.path}" for route in ROUTES)
+#: The page of one device; what follows is its id, whatever characters that has.
+DEVICE: Final = "device/"
 _OPERATIONS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -44,6 +51,7 @@ def protect(app: Dash, prefix: str) -> None:
     """Put the guard before and after every request; call it when the last callback was added, for their hashes."""
     server: Flask = app.server
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    server.url_map.merge_slashes = False  # else a device's id with two slashes in it is redirected to another one
     headers = _HEADERS | {"Content-Security-Policy": policy(app.csp_hashes())}
 
     @server.before_request
@@ -54,20 +62,24 @@ def protect(app: Dash, prefix: str) -> None:
             refused = check_headers(request.headers, request.host, request.content_length)
             return refused or check_body(request.get_data())
         if request.method not in {"GET", "HEAD"}:
-            return refusal(405, "only GET")
-        return None if _is_there(request.path, prefix, app) else refusal(404, f"nothing here; the page is at {prefix}")
+            return explained(405, "only GET", request.path, prefix)
+        if _is_there(request.path, prefix, app):
+            return None
+        return explained(404, f"nothing here; the page is at {prefix}", request.path, prefix)
 
     @server.after_request
     def complete(response: Response) -> Response:
         response.headers.update(headers)
+        if request.is_secure:  # said by one of the named proxies (dashboard_proxies)
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response
 
     @server.errorhandler(Exception)
     def explain(error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return refusal(error.code or 500, error.name)
+            return explained(error.code or 500, error.name, request.path, prefix)
         _log.error("cannot answer %s", request.path, exc_info=error)
-        return refusal(500, "internal error")
+        return explained(500, "internal error", request.path, prefix)
 
 
 def policy(script_hashes: Sequence[str]) -> str:
@@ -106,6 +118,14 @@ def check_body(body: bytes) -> Response | None:
     return None if _is_tick(fields) else refusal(400, "not a callback of this page")
 
 
+def explained(status: int, reason: str, path: str, prefix: str) -> Response:
+    """Return a refusal in the form that belongs to the path: the API's are problem details."""
+    if not path.startswith(f"{prefix}{_API}"):
+        return refusal(status, reason)
+    where = f"; the API is described at {prefix}{BASE}/openapi.json" if status == HTTPStatus.NOT_FOUND else ""
+    return api_problems.response(ProblemError(status, f"{reason}{where}"))
+
+
 def refusal(status: int, reason: str) -> Response:
     """Return a JSON answer that says why, and nothing of the inside."""
     return Response(orjson.dumps({"error": reason}), status, content_type="application/json")
@@ -119,7 +139,7 @@ def _is_there(path: str, prefix: str, app: Dash) -> bool:
         return False
     name = path.removeprefix(prefix)
     if not name.startswith(_SUITES):
-        return name in _PATHS or name.startswith(_ASSETS)
+        return name in _PATHS or name in _API_PATHS or name.startswith((_ASSETS, DEVICE))
     package, _, file = name.removeprefix(_SUITES).partition("/")
     file, _ = check_fingerprint(file)  # type: ignore[no-untyped-call]  # Dash publishes no type for it
     return file in app.registered_paths.get(package, ())

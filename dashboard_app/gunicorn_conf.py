@@ -14,18 +14,25 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from dashboard_app.users import read_users
 from sensorbus.contract.errors import PortInUseError, SensorbusError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import process
 
 _MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+#: What a master tells itself for when it reads this file again, at SIGHUP: its process id, and the folder that it made.
+_MASTER_VARIABLE: Final = "_SENSORBUS_DASHBOARD_MASTER"
+_METRICS_DIR_VARIABLE: Final = "_SENSORBUS_DASHBOARD_METRICS_DIR"
 _log = logging.getLogger("dashboard_app.gunicorn")
 
 
 def _load() -> Settings:
     try:
         loaded = process.start("dashboard")
-        _check_port(loaded)
+        if loaded.dashboard_sign_in != "off":
+            read_users(loaded)  # here it is one line, in a worker a traceback
+        if os.environ.get(_MASTER_VARIABLE) != str(os.getpid()):  # else it is we who listen there
+            _check_port(loaded)
     except SensorbusError as error:
         _log.error("%s", error)  # one line for people; a traceback is for bugs
         sys.exit(error.exit_code)
@@ -52,6 +59,7 @@ def _is_loopback(host: str) -> bool:
 
 
 _settings = _load()
+os.environ[_MASTER_VARIABLE] = str(os.getpid())
 
 # What gunicorn reads:
 bind = (
@@ -66,6 +74,9 @@ keepalive = 20  # longer than a hidden page's tick: it keeps its connection
 graceful_timeout = 3
 timeout = 30
 preload_app = False  # librdkafka does not survive a fork
+forwarded_allow_ips = _settings.dashboard_proxies  # whatever FORWARDED_ALLOW_IPS says
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+forwarder_headers = ""  # not even a proxy gives us SCRIPT_NAME or REMOTE_USER
 control_socket_disable = True  # it would be a file in the home folder, which a container has not
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # gunicorn makes a file of its own there
 logger_class = "dashboard_app.gunicorn_log.RootLogger"
@@ -74,14 +85,12 @@ proc_name = "sensorbus-dashboard"
 if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
     # Before prometheus_client is imported, which looks at it once.
     os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
-    _own_metrics_dir: str | None = os.environ[_MULTIPROCESS_VARIABLE]
-else:
-    _own_metrics_dir = None
+    os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
 
 
 def on_starting(_server: Any) -> None:
     """Warn of an open page."""
-    if not _is_loopback(_settings.dashboard_host):
+    if not _is_loopback(_settings.dashboard_host) and _settings.dashboard_sign_in == "off":
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", bind)
 
 
@@ -106,5 +115,5 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 def on_exit(_server: Any) -> None:
     """Remove what this file has made."""
-    if _own_metrics_dir is not None:
-        shutil.rmtree(_own_metrics_dir, ignore_errors=True)
+    if made := os.environ.get(_METRICS_DIR_VARIABLE):
+        shutil.rmtree(made, ignore_errors=True)

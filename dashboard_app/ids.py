@@ -48,3 +48,7 @@ PAUSE_NOTE: Final = "pause-note"
 NOTICE: Final = "notice"
 ANNOUNCER: Final = "announcer"
 HELP_DIALOG: Final = "help-dialog"
+DEVICE: Final = "device"  # of the page of one device, as the next three
+DEVICE_READINGS: Final = "device-readings"
+DEVICE_READINGS_HEAD: Final = "device-readings-head"
+DEVICE_ROWS: Final = "device-rows"

@@ -71,11 +71,15 @@ def build(settings: Settings) -> Component:
                 dbc.Container(
                     [
                         html.Section(id=ids.FLEET, className="fleet", **_aria(label="Fleet")),
+                        html.Section(
+                            id=ids.DEVICE, className="device", hidden=True, tabIndex=-1, **_aria(label="Device")
+                        ),
                         html.Div(id=ids.NOTICE, className="notice", hidden=True),
                         dbc.Row(
                             [dbc.Col(_chart(), lg=8, className="main-chart"), dbc.Col(_episodes(), lg=4)],
                             className="views",
                         ),
+                        _device_readings(),
                         _cards(),
                     ],
                     fluid=True,
@@ -93,6 +97,7 @@ def config(settings: Settings) -> dict[str, Any]:
     """Return what the scripts need to know of the settings; it never changes while a worker lives."""
     return {
         "version": metadata.version("sensorbus"),
+        "prefix": settings.dashboard_url_prefix,
         "threshold_kelvin": settings.alert_threshold_kelvin,
         "alert_count_length_ms": settings.alert_count_length_ms,
         "alert_count_step_ms": settings.alert_count_step_ms,
@@ -216,6 +221,24 @@ def _cards() -> Component:
         ],
         className="cards-section",
         **_aria(labelledby="cards-title"),
+    )
+
+
+def _device_readings() -> Component:
+    """Return the place of a device's readings: of the page of one device, which device.js makes of this one."""
+    return html.Section(
+        [
+            html.Div(
+                html.H2("Readings", id="device-readings-title"),
+                id=ids.DEVICE_READINGS_HEAD,
+                className="device-readings-head",
+            ),
+            html.Div(id=ids.DEVICE_ROWS, className="device-rows", tabIndex=0),
+        ],
+        id=ids.DEVICE_READINGS,
+        className="panel device-readings",
+        hidden=True,
+        **_aria(labelledby="device-readings-title"),
     )
 
 

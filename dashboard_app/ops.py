@@ -9,10 +9,11 @@ from typing import Final
 
 import orjson
 from flask import Flask, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from dashboard_app.feed import Feed
+from sensorbus.runtime.metrics import DASHBOARD_FAMILIES, registry_of
 
 #: Set by gunicorn_conf.py when there are several workers; prometheus_client reads it too.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -33,11 +34,10 @@ def register(server: Flask, feed: Feed) -> None:
 
     @server.get("/metrics")
     def metrics() -> Response:
-        registry: CollectorRegistry = REGISTRY
-        if MULTIPROCESS_VARIABLE in os.environ:  # any worker answers for all
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        # With several workers, any of them answers for all.
+        source = MultiProcessCollector(None) if MULTIPROCESS_VARIABLE in os.environ else REGISTRY
+        own = registry_of(DASHBOARD_FAMILIES, source)
+        return Response(generate_latest(own), content_type=CONTENT_TYPE_LATEST)
 
 
 def _json(status: int, value: object) -> Response:

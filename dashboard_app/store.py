@@ -6,13 +6,16 @@ worker can go on where another one stopped.
 """
 
 import threading
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from dashboard_app.devices import MAX_DEVICES, roster
 from dashboard_app.held import Held
 from dashboard_app.news import News, Question, news
 from dashboard_app.ring import Floats, Integers, Records, Statistics
 from sensorbus.contract.topics import SENSOR
+
+T = TypeVar("T")
 
 
 class Recent(NamedTuple):
@@ -80,6 +83,11 @@ class Store:
         """Return what is new; the cost follows what is new, not what is held."""
         with self._lock:
             return news(self._held, question, now_ms)
+
+    def read(self, look: Callable[[Held, str], T]) -> T:
+        """Return what `look(held, epoch)` makes of what is held; it must be quick and keep nothing of it."""
+        with self._lock:
+            return look(self._held, self.epoch)
 
     def recent(self, append_ms: int) -> Recent:
         """Return the readings appended since then."""

@@ -5,7 +5,8 @@ measurements behind the numbers.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from threading import Event
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from processors.records import append_time_ms
 from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, TopicError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
-from sensorbus.runtime import health, kafka, watch
+from sensorbus.runtime import access, health, kafka, watch
 from sensorbus.runtime.topic_changes import TopicChanges
 
 Build = Callable[..., None]
@@ -154,7 +155,7 @@ def consumer_options(job: str, settings: Settings) -> dict[str, Any]:
         "heartbeat.interval.ms": _HEARTBEAT_INTERVAL_MS,
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }
-    if settings.instance_id:
+    if settings.instance_id and not settings.embedded_broker:  # which gives a killed member's place to nobody
         options["group.instance.id"] = f"{consumer_group(job, settings)}.{settings.instance_id}"
         options["session.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS
     return options
@@ -171,10 +172,10 @@ def producer_options(job: str, settings: Settings) -> dict[str, Any]:
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }
     if exactly_once(settings):
-        options["transaction.timeout.ms"] = _DYNAMIC_TRANSACTION_TIMEOUT_MS
-        if settings.instance_id:
-            options["transactional.id"] = f"{consumer_group(job, settings)}.{settings.instance_id}"
-            options["transaction.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS
+        # Ours without an instance id too: Quix's own is random from its first letter, and no right fits that but `*`.
+        options["transactional.id"] = f"{consumer_group(job, settings)}.{settings.instance_id or uuid.uuid4()}"
+        is_stable = bool(settings.instance_id)
+        options["transaction.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS if is_stable else _DYNAMIC_TRANSACTION_TIMEOUT_MS
     return options
 
 
@@ -203,22 +204,41 @@ def _run(application: Application, settings: Settings) -> None:
 
 
 def _explain(error: BaseException, settings: Settings) -> SensorbusError:
-    """Return the line for an error of Kafka's that ends the job."""
+    """Return the line for an error of Kafka's that ends the job, or for the cause behind it."""
+    for cause in _chain(error):
+        if isinstance(cause, SensorbusError):  # it left a transaction that cannot be ended well
+            return cause
+    codes = list(_kafka_errors(error))
+    for code in codes:  # a missing right is the cause of what follows it
+        if lacks := access.missing_right(code):
+            return BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} ended the job: {lacks}")
+    if not codes:
+        return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
+    code = codes[0]
+    if code.code() in _FENCED and settings.instance_id:
+        return SensorbusError(
+            f"another process took this one's place ({code.str()}): {variable_name('instance_id')}"
+            f"={settings.instance_id} must be unique among the instances of a job"
+        )
+    return BrokerUnavailableError(
+        f"Kafka at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}) ended the job: "
+        f"{code.name()}: {code.str()}; nothing is lost, start it again"
+    )
+
+
+def _kafka_errors(error: BaseException) -> Iterator[KafkaError]:
+    """Yield the errors of Kafka's behind an exception, the last one first."""
+    for cause in _chain(error):
+        code = cause.args[0] if cause.args else getattr(cause, "error", None)
+        if isinstance(code, KafkaError):
+            yield code
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        code = cause.args[0] if cause.args else None
-        if isinstance(code, KafkaError):
-            if code.code() in _FENCED and settings.instance_id:
-                return SensorbusError(
-                    f"another process took this one's place ({code.str()}): {variable_name('instance_id')}"
-                    f"={settings.instance_id} must be unique among the instances of a job"
-                )
-            return BrokerUnavailableError(
-                f"Kafka at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}) ended the job: "
-                f"{code.name()}: {code.str()}; nothing is lost, start it again"
-            )
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
 
 
 def _silence_clients() -> None:

@@ -17,6 +17,7 @@ from processors.records import Handler, step
 from processors.windows import RingRules, Window, add, advance, ring_from_state, state_from_ring
 from sensorbus.contract.messages import AvgTemp, Reading, encode_avg_temp, encode_key, parse_reading
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
+from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, MAX_CELSIUS
 
 STATE_KEY: Final = "avg-temp"
 
@@ -49,4 +50,7 @@ def handler(bus: Bus) -> Handler[Reading]:
 
 
 def _mean(device_id: str, window: Window) -> AvgTemp:
-    return AvgTemp(device_id, window.start_ms, window.end_ms, window.total / window.readings)
+    celsius = window.total / window.readings
+    # Six times the highest temperature, divided by six, is a little above it: no value that anybody would read.
+    celsius = min(max(celsius, ABSOLUTE_ZERO_CELSIUS), MAX_CELSIUS)
+    return AvgTemp(device_id, window.start_ms, window.end_ms, celsius)

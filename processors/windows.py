@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from math import fsum
 from typing import Any, Final, NamedTuple
 
+from sensorbus.contract.errors import StateError
+
 #: First element of a ring's state; another number is a state that this code cannot read.
 STATE_VERSION: Final = 1
 #: Identities that a pane remembers at most; what is beyond counts again when it is repeated.
@@ -55,7 +57,10 @@ def ring_from_state(state: Any, rules: RingRules) -> Ring:
         return Ring()
     version, step_ms, time_ms, starts_ms, counts, totals, identities = state
     if version != STATE_VERSION:
-        raise ValueError(f"state of version {version}, not {STATE_VERSION}: use a new topic prefix or delete the state")
+        raise StateError(
+            f"state of version {version}, not {STATE_VERSION}: go back to the version of sensorbus that wrote it, or "
+            "compute all results anew (docs/operations.md)"
+        )
     if step_ms != rules.step_ms:
         return Ring(time_ms)
     return Ring(time_ms, starts_ms, counts, totals, identities)

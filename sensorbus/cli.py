@@ -6,6 +6,7 @@ What is read here from the command line wins over the environment. Exit codes: 0
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import re
@@ -39,6 +40,7 @@ from sensorbus.runtime.clock import wall_clock_ms
 from sensorbus.services import SERVICES, SIMULATOR, Supervisor
 
 _PAGE_TIMEOUT_S: Final = 60.0
+_MOST_UNREADABLE: Final = 10  # of each topic; the table has their number
 _log = logging.getLogger(__name__)
 
 app = typer.Typer(
@@ -162,12 +164,18 @@ def verify(
     with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
         task = progress.add_task("verify", total=None)
         advance = functools.partial(progress.update, task)
+        settings = kafka.recognised(settings, consumer)
         comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
     table = Table("", "topic", "expected", "found", "missing", "different", "duplicated", "late", box=None)
     for row in comparisons:
         numbers = (row.expected, row.found, row.missing, row.different, row.duplicated, row.late)
         table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
     Console().print(table)
+    for line in itertools.chain.from_iterable(row.unreadable[:_MOST_UNREADABLE] for row in comparisons):
+        typer.echo(f"sensorbus: {line}", err=True)
+    if not any(row.expected or row.found or row.different for row in comparisons):
+        typer.echo("sensorbus: nothing was compared: no result is due in that time", err=True)
+        sys.exit(1)
     sys.exit(0 if all(row.is_true for row in comparisons) else 1)
 
 

@@ -38,7 +38,9 @@ def examine(settings: Settings, now_ms: ClockMs) -> Iterator[Finding]:
     except BrokerUnavailableError as error:
         yield Finding(subject="broker", state="failed", detail=str(error))
         return
-    detail = f"{len(brokers)} at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')})"
+    settings = kafka.recognised(settings, client)
+    kind = ", the embedded one" if settings.embedded_broker else ""
+    detail = f"{len(brokers)} at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}){kind}"
     yield Finding(subject="broker", state="ok", detail=detail)
     consumer = kafka.consumer(settings, "doctor", **{"enable.partition.eof": True})
     try:

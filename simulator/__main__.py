@@ -13,6 +13,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import health, kafka
 from sensorbus.runtime.clock import wall_clock_ms
+from sensorbus.runtime.metrics import SIMULATOR_FAMILIES
 from sensorbus.runtime.process import run_part
 from simulator.encode import Encoder
 from simulator.faults import FaultyNetwork, Rates
@@ -56,7 +57,7 @@ def simulate(  # noqa: PLR0913, PLR0917  # the options of a command
         start_ms = _start_ms(start, settings)
         publisher = Publisher(producer(settings), settings.topic_name(SENSOR))
         schedule: list[Schedule] = []  # empty until the topics are there
-        health.serve(settings, lambda: publisher.readiness() | _readiness(schedule))
+        health.serve(settings, lambda: publisher.readiness() | _readiness(schedule), SIMULATOR_FAMILIES)
         if not _topics_exist(settings, stop):
             return
         first_ms = wall_clock_ms() if start_ms is None else start_ms

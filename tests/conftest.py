@@ -18,9 +18,9 @@ from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import PREFIX, Settings
 from sensorbus.runtime import kafka
 from tests.support import browser, real_kafka
+from tests.support.needs import need
 from tests.support.real_kafka import RealKafka
 
-REQUIRE_ALL_VARIABLE: Final = "SENSORBUS_TEST_REQUIRE_ALL"
 _TEST_VARIABLES: Final = f"{PREFIX}TEST_"
 
 
@@ -41,7 +41,7 @@ def real_kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     if given:
         yield given
         return
-    _need(real_kafka.why_not())
+    need(real_kafka.why_not())
     with RealKafka(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker.address
 
@@ -49,7 +49,7 @@ def real_kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
     """Give a real Kafka that the module may kill, pause and start again."""
-    _need(real_kafka.why_not())
+    need(real_kafka.why_not())
     with RealKafka(tmp_path_factory.mktemp("own-kafka")) as broker:
         yield broker
 
@@ -95,7 +95,7 @@ def fresh_settings(kafka_settings: Settings) -> Settings:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Give a headless Chromium for a whole module; a test opens its own context in it."""
-    _need(browser.why_not())
+    need(browser.why_not())
     with browser.chromium() as opened:
         yield opened
 
@@ -135,14 +135,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"did not run: {deselected} tests; not chosen ({terminalreporter.config.option.markexpr})"
         )
-
-
-def _need(missing: str | None) -> None:
-    if missing is None:
-        return
-    if os.environ.get(REQUIRE_ALL_VARIABLE):
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def _with_topics(settings: Settings) -> Settings:

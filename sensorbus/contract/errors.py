@@ -25,6 +25,10 @@ class TopicError(SensorbusError):
     """A topic cannot be made or used as it is; the message names the topic."""
 
 
+class StateError(SensorbusError):
+    """A job's state was written by a version that this one cannot read; the message names both."""
+
+
 class PortInUseError(SensorbusError):
     """A port that we have to listen on is taken; the message names the port and the option."""
 

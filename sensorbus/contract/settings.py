@@ -7,6 +7,7 @@ and description here are what docs/settings.md, .env.example and the error messa
 import difflib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,19 @@ _REFUSED_KAFKA_OPTIONS: Final = {
     "SENSORBUS_KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE",
     "bootstrap.servers": "the address itself belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
     "metadata.broker.list": "the address belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
+    "group.instance.id": "say SENSORBUS_INSTANCE_ID",
+    **dict.fromkeys(
+        (
+            "auto.offset.reset",
+            "enable.auto.commit",
+            "enable.auto.offset.store",
+            "enable.idempotence",
+            "group.id",
+            "isolation.level",
+            "transactional.id",
+        ),
+        "that nothing is lost or doubled rests on what sensorbus sets there",
+    ),
 }
 #: Options of librdkafka's own that end in `.file`: their value is a path, not read by us.
 _KAFKA_OPTIONS_OF_FILES: Final = {
@@ -120,6 +134,18 @@ class Settings(BaseModel):
         pattern=r"^/([a-zA-Z0-9_~-][a-zA-Z0-9._~-]*/)*$",
         description="Path of the page behind a reverse proxy; ends in `/`.",
     )
+    dashboard_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Addresses or networks of reverse proxies, with commas between: they alone are believed when they "
+        "say that the browser came by https.",
+    )
+    dashboard_sign_in: Literal["off", "proxy", "basic"] = Field(
+        "off",
+        description="Who may see the page: everybody, whom a proxy names in `X-Forwarded-User`, or who has a password.",
+    )
+    dashboard_users_file: Path | None = Field(
+        None, description="File with a line `name:viewer:hash` or `name:operator:hash` for each user: docs/security.md."
+    )
     dashboard_tick_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
         1_000, description="How often the page asks for news."
     )
@@ -138,10 +164,24 @@ class Settings(BaseModel):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _check_bootstrap_servers(cls, value: str | None) -> str | None:
+        if _is_address_of_more(value):
+            raise ValueError(
+                "it is a list of host:port; user and password belong into SENSORBUS_KAFKA_SASL_USERNAME and _PASSWORD"
+            )
         for address in (value or "").split(",") if value else ():
             host, _, port = address.strip().rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= 65535:  # noqa: PLR2004  # the largest port
                 raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
+
+    @field_validator("dashboard_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for address in value.split(","):
+            try:
+                ip_network(address.strip())
+            except ValueError:
+                raise ValueError(f"{address.strip()!r} is no address and no network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("timestamp_zone")
@@ -243,4 +283,11 @@ def _explain(problem: Any) -> str:
     if not problem["loc"]:
         return str(message)
     field = str(problem["loc"][0])
+    if field == "kafka_bootstrap_servers" and _is_address_of_more(problem["input"]):
+        return f"{variable_name(field)} cannot be used: {message}"
     return f"{variable_name(field)}={problem['input']!r} cannot be used: {message}"
+
+
+def _is_address_of_more(value: object) -> bool:
+    """Tell whether an address holds more than host and port, such as a password, and is not to be repeated."""
+    return isinstance(value, str) and ("@" in value or "/" in value)

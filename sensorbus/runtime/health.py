@@ -15,6 +15,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from sensorbus.contract.errors import PortInUseError
 from sensorbus.contract.settings import Settings, variable_name
+from sensorbus.runtime import metrics
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -26,15 +27,15 @@ _JSON: Final = (("Content-Type", "application/json"), ("X-Content-Type-Options",
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, readiness: Check) -> None:
-    """Start answering on `ops_host:ops_port`; does nothing when the port is 0."""
+def serve(settings: Settings, readiness: Check, families: tuple[str, ...] = metrics.JOB_FAMILIES) -> None:
+    """Start answering on `ops_host:ops_port`; does nothing when the port is 0. `families` are the part's metrics."""
     if not settings.ops_port:
         return
     try:
         server = make_server(
             settings.ops_host,
             settings.ops_port,
-            application(readiness),
+            application(readiness, families),
             server_class=ThreadingWSGIServer,
             handler_class=_QuietHandler,
         )
@@ -45,14 +46,16 @@ def serve(settings: Settings, readiness: Check) -> None:
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
 
 
-def application(readiness: Check) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
+def application(
+    readiness: Check, families: tuple[str, ...]
+) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
     """Return the WSGI application behind the three paths."""
-    metrics = make_wsgi_app()
+    exposition = make_wsgi_app(metrics.registry_of(families))
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
-            return cast("Iterable[bytes]", metrics(environ, start_response))
+            return cast("Iterable[bytes]", exposition(environ, start_response))
         status, body = _answer(path, readiness)
         start_response(status, list(_JSON))  # a new list each time: the server adds Content-Length to it
         return [orjson.dumps(body)]

@@ -7,7 +7,8 @@ import difflib
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -18,12 +19,14 @@ from confluent_kafka.cimpl import NewTopic
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
 from sensorbus.contract.settings import PREFIX, Settings, variable_name
 from sensorbus.contract.topics import TOPICS, Topic
+from sensorbus.runtime import access
 
 REQUEST_TIMEOUT_S: Final = 5.0
 _LEADERS_TIMEOUT_S: Final = 15.0
 _LEADERS_PAUSE_S: Final = 0.05
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_LAST_S: Final = 5.0
+_KEPT_CAUSES: Final = 20
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
@@ -77,20 +80,53 @@ def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
 
 def admin(settings: Settings, part: str) -> AdminClient:
     """Return an admin client."""
-    return _create(AdminClient, {**client_options(settings, part), "logger": _silent_log}, settings)
+    return _create(_Admin, {**client_options(settings, part), "logger": _silent_log}, settings)
+
+
+class _Admin(AdminClient):  # type: ignore[misc]  # confluent-kafka publishes no types
+    """An admin client that keeps what it was told of its connections: the failed call itself does not say it."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        told: deque[str] = deque(maxlen=_KEPT_CAUSES)
+
+        def note(error: KafkaError) -> None:
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # its public name; it comes by the dozen
+                told.append(error.str())
+
+        self._told = told
+        super().__init__({"error_cb": note, **options})
+
+    def take_causes(self) -> list[str]:
+        """Return what was said since the last time, the newest first."""
+        self.poll(0)
+        causes = list(reversed(self._told))
+        self._told.clear()
+        return causes
 
 
 def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
     """Return brokers, topics and partitions, or raise `BrokerUnavailableError`."""
     try:
-        return client.list_topics(timeout=REQUEST_TIMEOUT_S)
+        metadata: ClusterMetadata = client.list_topics(timeout=REQUEST_TIMEOUT_S)
     except KafkaException as error:
-        raise unavailable(settings, error) from None
+        causes = client.take_causes() if isinstance(client, _Admin) else []
+        raise unavailable(settings, error, causes) from None
+    access.answered(settings)
+    return metadata
 
 
-def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableError:
-    """Return the one line for a broker that does not answer."""
+def recognised(settings: Settings, client: Producer | Consumer | AdminClient) -> Settings:
+    """Return the settings as they fit the broker: in another shell nobody says that it is the embedded one."""
+    if settings.embedded_broker or not (cluster_metadata(settings, client).cluster_id or "").startswith("mockCluster"):
+        return settings
+    return settings.model_copy(update={"embedded_broker": True})
+
+
+def unavailable(settings: Settings, error: KafkaException, causes: Sequence[str] = ()) -> BrokerUnavailableError:
+    """Return the one line for a broker that does not answer, or does not let us in; `causes`, if known, say more."""
     reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
+    if refused := access.refusal(settings, *causes, reason):
+        return BrokerUnavailableError(refused)
     return BrokerUnavailableError(
         f"no Kafka broker at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}): {reason}"
     )
@@ -143,7 +179,8 @@ def ensure_topics(settings: Settings, part: str, topics: tuple[Topic, ...] = TOP
         except KafkaException as error:
             code = error.args[0]
             if code.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another part was faster
-                raise TopicError(f"topic {name} cannot be created: {code.str()}") from None
+                reason = access.missing_right(code, name) or code.str()
+                raise TopicError(f"topic {name} cannot be created: {reason}") from None
     _wait_for_leaders(settings, client, set(futures))
     return created
 
@@ -188,7 +225,7 @@ def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any], 
 def _explain_option(reason: str, given: list[str]) -> str:
     """Return a line that names the variable: librdkafka names its own option, or an alias of it, or none."""
     named = [option for option in given if re.search(rf"(?<![a-z.]){re.escape(option)}(?![a-z.])", reason)]
-    variables = [f"{PREFIX}KAFKA_{option.upper().replace('.', '_')}" for option in named or given]
+    variables = [access.variable_of(option) for option in named or given]
     if not variables:
         return f"the Kafka client cannot be made: {reason}"
     hint = _nearest(variables[0]) if "No such configuration property" in reason else ""

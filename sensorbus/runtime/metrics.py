@@ -4,9 +4,11 @@ docs/operations.md lists them; a test compares. In gunicorn with several workers
 runs in its multiprocess mode (PROMETHEUS_MULTIPROC_DIR), hence a mode for each gauge.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -42,3 +44,29 @@ RING_READINGS: Final = Gauge("sensorbus_ring_readings", "Readings held.", multip
 RING_DEVICES: Final = Gauge("sensorbus_ring_devices", "Devices known.", multiprocess_mode="liveall")
 RING_AGE_SECONDS: Final = Gauge("sensorbus_ring_age_seconds", "Age of the newest reading.", multiprocess_mode="liveall")
 TICK_SECONDS: Final = Histogram("sensorbus_tick_seconds", "Time to answer a tick.", buckets=_SECONDS)
+
+#: How the names of each part's metrics begin.
+SIMULATOR_FAMILIES: Final = ("sensorbus_simulator_",)
+JOB_FAMILIES: Final = ("sensorbus_job_",)
+DASHBOARD_FAMILIES: Final = ("sensorbus_feed_", "sensorbus_ring_", "sensorbus_tick_")
+
+
+def registry_of(families: tuple[str, ...], source: Collector = REGISTRY) -> CollectorRegistry:
+    """Return what `source` has without the metrics of other parts.
+
+    Every process makes all of this table, and one that never sets a gauge would report 0: with every job's age of the
+    newest reading at 0, no alert on the page's would ever fire.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Own(families, source))
+    return registry
+
+
+class _Own(Collector):
+    def __init__(self, families: tuple[str, ...], source: Collector) -> None:
+        self._families, self._source = families, source
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._source.collect():
+            if not family.name.startswith("sensorbus_") or family.name.startswith(self._families):
+                yield family

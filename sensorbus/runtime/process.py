@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from threading import Event
 from types import FrameType
@@ -20,6 +21,7 @@ from sensorbus.runtime import logs
 #: Set by `sensorbus up` for its children to its own process id.
 SUPERVISOR_PID_VARIABLE: Final = "_SENSORBUS_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG: Final = 1
+_SAME_SIGNAL_WITHIN_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -48,14 +50,21 @@ def start(part: str, **overrides: object) -> Settings:
 
 
 def stop_on_signals() -> Event:
-    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    """Return an event that SIGTERM and SIGINT set; a second signal ends the process at once.
+
+    Within two seconds it is the same one again: a terminal signals the whole group, and a launcher passes it on.
+    """
     stop = Event()
+    ends_from_s = 0.0
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal ends_from_s
+        if not stop.is_set():
+            ends_from_s = time.monotonic() + _SAME_SIGNAL_WITHIN_S
+            stop.set()
+        elif time.monotonic() >= ends_from_s:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
@@ -67,6 +76,9 @@ def die_with_supervisor() -> None:
     supervisor = os.environ.get(SUPERVISOR_PID_VARIABLE)
     if supervisor is None or not sys.platform.startswith("linux") or os.getppid() != int(supervisor):
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # The embedded broker dies with it: then there is nothing to end well, and who lingers meets the next one's topics.
+    is_embedded = os.environ.get("SENSORBUS_EMBEDDED_BROKER", "").lower() == "true"
+    number = signal.SIGKILL if is_embedded else signal.SIGTERM
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != int(supervisor):  # it died in between
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)

@@ -15,8 +15,10 @@ from sensorbus.services import SERVICES, Service
 from tests.support.sources import REPOSITORY
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))
+#: What only a profile starts, by others.
+GUESTS = {name: service for name, service in COMPOSE["services"].items() if "profiles" in service}
 PARTS: dict[str, dict[str, Any]] = {
-    name: service for name, service in COMPOSE["services"].items() if name not in ("kafka", "topics")
+    name: service for name, service in COMPOSE["services"].items() if name not in {"kafka", "topics", *GUESTS}
 }
 OURS = {**PARTS, "topics": COMPOSE["services"]["topics"]}
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
@@ -31,7 +33,7 @@ def test_the_file_is_what_the_compose_specification_allows() -> None:
 
 def test_the_services_are_those_of_the_table_in_its_order() -> None:
     """After Kafka and its topics come the services in data-flow order."""
-    assert list(COMPOSE["services"]) == ["kafka", "topics", *(service.name for service in SERVICES)]
+    assert list(COMPOSE["services"]) == ["kafka", "topics", *(service.name for service in SERVICES), *GUESTS]
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
@@ -94,7 +96,14 @@ def test_a_container_of_ours_may_do_little(name: str) -> None:
 def test_nothing_is_published_beyond_this_machine() -> None:
     """Ports are bound to loopback: neither Kafka nor the page asks who you are."""
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
-    assert ports == ["127.0.0.1:9092:9092", "127.0.0.1:8050:8050"]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert [port.partition(":")[2] for port in ports] == [
+        "9092:9092",
+        "8050:8050",
+        "9090:9090",
+        "3000:3000",
+        "8080:8080",
+    ]
 
 
 @pytest.mark.parametrize("job", ["alert", "alert-count", "avg-temp"])
@@ -115,9 +124,30 @@ def test_kafka_keeps_one_replica_of_its_own_topics() -> None:
 
 def test_every_image_is_pinned_to_a_version() -> None:
     """No image is taken as `latest`, and what the image is built from is copied into the build."""
-    images = [COMPOSE["services"]["kafka"]["image"], *re.findall(r"^ARG PYTHON=(\S+)", DOCKERFILE, re.MULTILINE)]
-    assert all(re.search(r":\d+\.\d+\.\d+", image) for image in images)
+    foreign = [COMPOSE["services"]["kafka"], *GUESTS.values()]
+    images = [*(service["image"] for service in foreign), *re.findall(r"^ARG PYTHON=(\S+)", DOCKERFILE, re.MULTILINE)]
+    assert all(re.search(r":v?\d+\.\d+\.\d+", image) for image in images)
     copied = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
     sources = [source for line in copied for source in line.split()[:-1]]
     assert [source for source in sources if f"!{source}" not in IGNORED] == []
     assert [source for source in sources if not (REPOSITORY / source).exists()] == []
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_what_a_profile_adds_may_do_little(name: str) -> None:
+    """Read-only, no capabilities; what it mounts of ours is there, and it cannot write to it."""
+    service = GUESTS[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["profiles"] in (["monitoring"], ["tools"])
+    mounts = [volume.split(":") for volume in service.get("volumes", ()) if volume.startswith("./")]
+    assert all((REPOSITORY / mount[0]).exists() and mount[2] == "ro" for mount in mounts)
+
+
+def test_prometheus_is_where_grafana_looks_for_it() -> None:
+    """And the dashboard is where its provider reads."""
+    folder = REPOSITORY / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text(encoding="utf-8"))["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards" / "sensorbus.yml").read_text(encoding="utf-8"))["providers"]
+    assert source["url"] == f"http://prometheus:{GUESTS['prometheus']['ports'][0].rpartition(':')[2]}"
+    mounted = next(volume.split(":")[1] for volume in GUESTS["grafana"]["volumes"] if "sensorbus.json" in volume)
+    assert mounted == f"{provider['options']['path']}/sensorbus.json"

@@ -1,11 +1,12 @@
 """What a reading costs: our jobs beside Quix's own windows, a plain loop, and Quix doing nothing.
 
-`python -m tests.bench.bench_windows [--readings 100000] [--rounds 3] [--kafka HOST:PORT] [--only TEXT]`
+`python -m tests.bench.bench_windows [--readings 100000] [--rounds 3] [--real | --kafka HOST:PORT] [--only TEXT]`
 
 Every run has topics of its own with the same seeded readings of 1000 devices, and a process of its own. CPU is that
 process's, user and system, from the start of the loop to its end. Contenders take turns; the table has medians, and
 ratios to the first of each job. Those that do the same job must give the same windows and values.
-Without an address it runs on the embedded broker, at least once; with one, exactly once.
+On the embedded broker our jobs run at least once; on a real Kafka (`--real` starts one) exactly once. A contender that
+cannot run here is named with the reason.
 """
 
 import argparse
@@ -30,10 +31,11 @@ from rich.table import Table
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.messages import Alert, encode_alert, encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings, load
-from sensorbus.contract.topics import SENSOR, Topic
+from sensorbus.contract.topics import AVG_TEMP, SENSOR, Topic
 from sensorbus.runtime import kafka
 from tests.bench.contenders import CONTENDERS, Contender
 from tests.support.parts import environment_of
+from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce, read_all
 
 DEVICES: Final = 1_000
@@ -55,26 +57,47 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kafka", help="address of a real Kafka; the embedded broker without")
+    parser.add_argument("--real", action="store_true", help="start a real Kafka for it")
     parser.add_argument("--only", default="", help="contenders with this in their name")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         _run_child(arguments.child, arguments.readings)
         return
-    names = [name for name in CONTENDERS if arguments.only in name]
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
-    for _ in range(arguments.rounds):
-        for name in names:
-            costs[name].append(_measure(CONTENDERS[name], arguments.readings, arguments.kafka))
+    with tempfile.TemporaryDirectory() as home, broker(Path(home), arguments) as address:
+        names = list(_able(arguments.only, is_real=address is not None))
+        costs: dict[str, list[Cost]] = {name: [] for name in names}
+        for _ in range(arguments.rounds):
+            for name in names:
+                costs[name].append(_measure(CONTENDERS[name], arguments.readings, address))
     sys.exit(_report(costs))
 
 
-def _run_child(name: str, readings: int) -> None:
+@contextmanager
+def broker(home: Path, arguments: argparse.Namespace) -> Iterator[str | None]:
+    """Give the address of a real Kafka, given or started here, or None."""
+    if not arguments.real:
+        yield arguments.kafka
+        return
+    with RealKafka(home) as own:
+        yield own.address
 
+
+def _able(wanted: str, *, is_real: bool) -> Iterator[str]:
+    """Yield the contenders that can run, and say why the others cannot."""
+    for name, contender in CONTENDERS.items():
+        reason = "it needs a real Kafka" if contender.on_real_kafka_only and not is_real else contender.why_not()
+        if wanted in name and reason:
+            Console().print(f"{name} does not run: {reason}")
+        elif wanted in name:
+            yield name
+
+
+def _run_child(name: str, readings: int) -> None:
     settings, _ = load(os.environ)
     before, started_s = _cpu_s(), time.monotonic()
-    CONTENDERS[name].run(settings, readings)
-    sys.stdout.write(json.dumps([_cpu_s() - before, time.monotonic() - started_s]))
+    cost = CONTENDERS[name].run(settings, readings) or (_cpu_s() - before, time.monotonic() - started_s)
+    sys.stdout.write(json.dumps(cost))
 
 
 def _cpu_s() -> float:
@@ -93,7 +116,7 @@ def _measure(contender: Contender, readings: int, address: str | None) -> Cost:
             check=True,
         )
         cpu_s, wall_s = json.loads(done.stdout)
-        last = _last_values(settings, contender.result)
+        last = _last_values(settings, contender.result, _newest_ms(readings))
     return Cost(cpu_s * 1e6 / readings, readings / wall_s, len(last), sum(last.values()))
 
 
@@ -124,13 +147,22 @@ def _records(topic: Topic, readings: int) -> Iterator[Record]:
         yield Record(name.encode(), value)
 
 
-def _last_values(settings: Settings, topic: Topic | None) -> dict[tuple[bytes, int], float]:
-    """Return the last value of each key and window; ours and Quix's name it differently."""
+def _newest_ms(readings: int) -> int:
+    """Return the newest event time that every device has reached."""
+    return _START_MS + (readings // DEVICES - 1) * 1_000
+
+
+def _last_values(settings: Settings, topic: Topic | None, newest_ms: int) -> dict[tuple[bytes, int], float]:
+    """Return the last value of each key and window; contenders name it differently.
+
+    Of means, those of windows that the readings closed: some contenders tell what is open when the input ends.
+    """
     last: dict[tuple[bytes, int], float] = {}
     for message in read_all(settings, topic) if topic else ():
         window = json.loads(message.value())
         value = next(window[name] for name in ("avg_temp", "alert_count", "value") if name in window)
-        last[message.key(), window["start"]] = value
+        if topic is not AVG_TEMP or window["end"] <= newest_ms:
+            last[message.key(), window["start"]] = value
     return last
 
 

@@ -20,6 +20,7 @@ from processors.meter import Meter
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
 from sensorbus.runtime import kafka
+from tests.bench import bytewax_flow, kafka_streams_job
 
 MEAN_LENGTH_MS: Final = 10_000
 COUNT_LENGTH_MS: Final = 5_000
@@ -28,12 +29,17 @@ _IDLE_S: Final = 2.0  # Quix stops when nothing came for so long; it costs hardl
 
 
 class Contender(NamedTuple):
-    """One way to do a job: what it reads, where its results stand, and how it runs."""
+    """One way to do a job: what it reads, where its results stand, how it runs, and why it cannot, if so.
+
+    A run that returns CPU seconds and seconds has measured them itself, in a process of its own.
+    """
 
     name: str
     source: Topic
     result: Topic | None
-    run: Callable[[Settings, int], None]
+    run: Callable[[Settings, int], tuple[float, float] | None]
+    why_not: Callable[[], str | None] = lambda: None
+    on_real_kafka_only: bool = False
 
 
 def our_job(job: str, source: Topic) -> Callable[[Settings, int], None]:
@@ -148,6 +154,15 @@ CONTENDERS: Final = {
         Contender("avg-temp: ours", SENSOR, AVG_TEMP, our_job("avg-temp", SENSOR)),
         Contender("avg-temp: Quix .final()", SENSOR, AVG_TEMP, quix_final),
         Contender("avg-temp: plain loop", SENSOR, AVG_TEMP, plain_loop),
+        Contender("avg-temp: Bytewax", SENSOR, AVG_TEMP, bytewax_flow.run, bytewax_flow.why_not),
+        Contender(
+            "avg-temp: Kafka Streams",
+            SENSOR,
+            AVG_TEMP,
+            kafka_streams_job.run,
+            kafka_streams_job.why_not,
+            on_real_kafka_only=True,  # the embedded broker makes no internal topics
+        ),
         Contender("nothing: Quix", SENSOR, None, quix_nothing),
         Contender("alert: ours", SENSOR, None, our_job("alert", SENSOR)),
         Contender("alert-count: ours", ALERT, ALERT_COUNT, our_job("alert-count", ALERT)),

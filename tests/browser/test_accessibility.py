@@ -31,7 +31,7 @@ def axe() -> str:
     return _AXE.read_text(encoding="utf-8")
 
 
-def _faults(page: Page, axe: str) -> list[str]:
+def serious_faults(page: Page, axe: str) -> list[str]:
     """Return the serious and critical faults, each with the first element that has it."""
     page.evaluate(axe)
     report: dict[str, Any] = page.evaluate("axe.run()")
@@ -67,7 +67,7 @@ def test_an_empty_page_has_no_serious_fault(visit: Visit, axe: str, theme: str) 
     """Nothing chosen, nothing to see, still readable."""
     page = visit(color_scheme=theme).open("?devices=")
     expect(page.locator("#notice")).to_be_visible()
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
 
 
 @pytest.mark.parametrize("theme", _THEMES)
@@ -86,13 +86,13 @@ def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, 
 
     wait_until(send_and_look, 40, "a card in each state", bus.dashboard.log)
     keep(page, f"states-{theme}")
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
     page.get_by_role("button", name="Show as table").click()
     page.keyboard.press("/")
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
 
 
 @pytest.mark.parametrize("theme", _THEMES)
@@ -102,9 +102,9 @@ def test_a_phone_and_a_lost_connection_have_no_serious_fault(visit: Visit, bus: 
     page = visitor.open()
     _send(bus)
     expect(page.get_by_role("article", name="cold", exact=True)).to_be_visible()
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
     visitor.context.set_offline(True)
     expect(page.get_by_role("alert")).to_contain_text(re.compile("offline"), timeout=10_000)
     keep(page, f"offline-phone-{theme}")
-    assert _faults(page, axe) == []
+    assert serious_faults(page, axe) == []
     visitor.forgive("ERR_INTERNET_DISCONNECTED", "the server did not respond")

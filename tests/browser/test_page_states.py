@@ -73,7 +73,9 @@ def test_hostile_names_are_only_text(visit: Visit, bus: Bus) -> None:
         page.mouse.move(box["x"] + box["width"] - 60 + step * 4, box["y"] + 60 + step * 12)
     page.wait_for_timeout(1_200)
     assert page.locator("img, .plot a, .plot svg a").count() == 0
-    assert page.locator("a").count() == 1  # the skip link
+    links = [str(link.evaluate("link => link.href")) for link in page.locator("a").all()]
+    assert len(links) == 1 + page.get_by_role("article").count()  # the skip link, and one to each device's page
+    assert all(link.startswith(bus.url) for link in links)
     assert opened == []
     keep(page, "hostile")
 

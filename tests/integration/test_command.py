@@ -6,16 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.runtime import kafka
 from tests.support.parts import Part, environment_of, part
+from tests.support.ticks import Ticker
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.waiting import wait_until
 
@@ -101,6 +105,50 @@ def test_a_killed_up_takes_its_parts_along(tmp_path: Path) -> None:
         supervisor = system.process.pid
         system.kill()
         wait_until(lambda: not processes_of(supervisor), 20, "the parts to end")
+
+
+@pytest.mark.parametrize(
+    "job", ["avg-temp", *(pytest.param(job, marks=pytest.mark.slow) for job in ("alert", "alert-count"))]
+)
+def test_a_killed_job_of_up_is_back_with_results(tmp_path: Path, job: str) -> None:
+    """On the embedded broker too: started again within seconds, its next results within 15 s of the kill."""
+    port = free_port()
+    variables = {"SENSORBUS_ALERT_THRESHOLD_KELVIN": "100"}  # every reading is an alert
+    with up(tmp_path, port, "--devices", "3", **variables) as system:
+        wait_until(lambda: _age_ms(port, job) is not None, 60, "a first result", system.log)
+        assert system.process is not None
+        (victim,) = (pid for pid in processes_of(system.process.pid) if _command_of(pid)[-2:] == ["processors", job])
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: f"{job} ended (signal SIGKILL)" in system.said(), 5, "the end to be said", system.log)
+        killed_s = time.monotonic()
+        wait_until(lambda: (_age_ms(port, job) or 0) > 2_000, 5, "silence")
+        wait_until(lambda: (_age_ms(port, job) or 9_999) < 1_500, 15, "the next result", system.log)
+        assert time.monotonic() - killed_s < 15
+
+
+def _command_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
+
+
+def _age_ms(port: int, topic: str) -> int | None:
+    """Return how long ago the newest record of a topic came, as the page says."""
+    answer = Ticker(f"http://127.0.0.1:{port}/").tick() if fetch(f"http://127.0.0.1:{port}/healthz") else None
+    age_ms: int | None = answer["pipeline"]["topics"][topic] if answer else None
+    return age_ms
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:
+    """A terminal signals the whole group, and make and uv pass theirs on: all ends well all the same."""
+    port = free_port()
+    with up(tmp_path, port, "--devices", "3") as system:
+        wait_until(lambda: fetch(f"http://127.0.0.1:{port}/healthz"), 40, "the page", system.log)
+        assert system.process is not None
+        supervisor = system.process.pid
+        system.signal(signal.SIGINT)
+        system.signal(signal.SIGTERM)
+        system.wait(0, within_s=10)
+        assert processes_of(supervisor) == []
+    assert list(tmp_path.glob("embedded-*")) == []
 
 
 def test_up_says_a_port_in_use_before_anything_starts(tmp_path: Path) -> None:
@@ -244,6 +292,34 @@ def test_letters_that_can_be_read_by_now_are_sent_back(fresh_settings: Settings)
     assert read_all(fresh_settings, SENSOR) == []
     assert run(fresh_settings, "dead-letter", "replay").stdout == "sent 1; 1 cannot be read and stay\n"
     assert len(read_all(fresh_settings, SENSOR)) == 1
+
+
+def test_commands_see_by_themselves_that_the_broker_is_the_embedded_one() -> None:
+    """In another shell than that of `up` nobody tells them."""
+    with EmbeddedBroker() as broker:
+        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True)
+        kafka.ensure_topics(settings, "test")
+        now = datetime.now(UTC).isoformat().encode()
+        produce(settings, SENSOR, [Record(b"a", READING % (now, b"20.0"))])
+        told = {"SENSORBUS_EMBEDDED_BROKER": "false"}
+        examined = run(settings, "doctor", **told)
+        assert (examined.returncode, "the embedded one" in examined.stdout) == (0, True)
+        assert "warning" not in examined.stdout
+        nothing = run(settings, "verify", "--since", "1m", **told)
+        assert (nothing.returncode, "nothing was compared" in nothing.stderr) == (1, True)
+        produce(settings, SENSOR, [Record(b"a", READING % (now, b"40.0"))])
+        assert "FALSE" in run(settings, "verify", "--since", "1m", **told).stdout
+
+
+def test_a_result_that_cannot_be_read_is_a_difference_with_its_place(fresh_settings: Settings) -> None:
+    """The rest is compared all the same."""
+    produce(fresh_settings, SENSOR, [Record(b"a", READING % (b"2026-01-01T00:00:00Z", b"20.0"))])
+    for topic in (ALERT_COUNT, AVG_TEMP):
+        produce(fresh_settings, topic, [Record(b"a", b"{")])
+    done = run(fresh_settings, "verify")
+    assert done.returncode == 1
+    for topic in (ALERT_COUNT, AVG_TEMP):
+        assert f"{fresh_settings.topic_name(topic)}[" in done.stderr
 
 
 def test_verify_finds_what_is_missing(fresh_settings: Settings) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.faults.bus import AFTER_A_KILL_S, AFTER_A_REBALANCE_S, AFTER_AN_OUTAGE_S, PATIENCE, assert_exact, bus
 from tests.support.faults.driver import Driver
+from tests.support.faults.nemesis import Nemesis
 from tests.support.faults.plan import JOBS, SECOND, SIMULATOR, Kind, hardest, mix
 from tests.support.faults.verdict import judge
 from tests.support.real_kafka import RealKafka
@@ -20,8 +21,8 @@ from tests.support.real_kafka import RealKafka
 STOPS_WITHIN_S = 10.0
 #: Longer than a session (6 s) and a transaction (10 s) of a member without an instance id.
 FROZEN_S = 12.0
-# On demand: `pytest -m long`; a busy machine makes some of these miss their deadlines.
-pytestmark = pytest.mark.long
+# All but the minute of everything on demand, `pytest -m long`; a busy machine makes some of these miss their deadlines.
+ON_DEMAND = pytest.mark.long
 MEMBERSHIPS = pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
 
 
@@ -33,19 +34,21 @@ def test_a_plan_follows_from_its_seed() -> None:
     assert [fault.kind for fault in hardest(7).faults].count(Kind.KILL) == 10
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Kills, pauses, lost state, outages, second members and bad input, as the seed says: every record is exact."""
     plan = mix(random.randrange(1_000_000), 60)  # noqa: S311  # it follows from the seed that pytest prints
     with bus(own_kafka, tmp_path, stable=True, seed=plan.seed) as driver:
         driver.begin(SIMULATOR, *JOBS)
-        driver.run(plan)
+        Nemesis(driver, plan).run()
         driver.finish()
         verdict = judge(driver.settings, driver.witness)
     faults = "\n".join(map(str, plan.faults))
     assert verdict.problems == [], f"make faults SEED={plan.seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
 
 
+@ON_DEMAND
 @pytest.mark.timeout(400)
 @MEMBERSHIPS
 def test_jobs_killed_stopped_and_frozen_are_back_in_time(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
@@ -84,6 +87,7 @@ def terminate(driver: Driver) -> float:
     return time.monotonic() - started_s
 
 
+@ON_DEMAND
 @pytest.mark.timeout(300)
 def test_a_second_member_comes_and_goes(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Without instance ids a second `avg-temp` starts, stops, starts and is killed for good: exact, no long pause."""
@@ -104,6 +108,7 @@ def test_a_second_member_comes_and_goes(own_kafka: RealKafka, tmp_path: Path) ->
     assert max(pauses_s) < PATIENCE * AFTER_A_REBALANCE_S, pauses_s
 
 
+@ON_DEMAND
 @pytest.mark.timeout(300)
 @MEMBERSHIPS
 def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Path, *, stable: bool) -> None:
@@ -131,6 +136,7 @@ def test_a_broker_that_is_away_is_waited_for(own_kafka: RealKafka, tmp_path: Pat
     assert "Traceback" not in driver.said()
 
 
+@ON_DEMAND
 @pytest.mark.timeout(300)
 def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path) -> None:
     """At least once, kills and an outage: repeats are equal to the first, and an alert counts once."""
@@ -147,19 +153,20 @@ def test_at_least_once_loses_nothing_either(own_kafka: RealKafka, tmp_path: Path
         assert_exact(driver)
 
 
+@ON_DEMAND
 @pytest.mark.timeout(300)
 def test_bad_input_first_last_and_in_bursts_does_no_harm(own_kafka: RealKafka, tmp_path: Path) -> None:
     """Bad records before any reading, 20,000 in a row, and as the last ones: each a dead letter; memory stays."""
     with bus(own_kafka, tmp_path, stable=True) as driver:
         driver.witness.bad(200)
         driver.begin(*JOBS)
-        before_mb = driver.memory_mb(*JOBS)
+        before_mb = driver.members.memory_mb(*JOBS)
         driver.go_on(5)
         driver.witness.bad(20_000)
         driver.recover("20,000 bad records")
         driver.witness.rest()
         driver.witness.bad(200)
-        grown_mb = driver.memory_mb(*JOBS) - before_mb
+        grown_mb = driver.members.memory_mb(*JOBS) - before_mb
         assert_exact(driver)
     assert grown_mb < 50 * len(JOBS)
     assert len(driver.said()) < 100_000

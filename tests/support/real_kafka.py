@@ -136,29 +136,38 @@ def why_not() -> str | None:
 
 def fetch_jars() -> Path:
     """Return the folder with Kafka's jars; Maven brings them the first time, one process at a time."""
-    _JARS.mkdir(parents=True, exist_ok=True)
-    with (_JARS / "lock").open("w") as lock:
+    return _fetch(_POM, _JARS)
+
+
+def fetch_tools() -> Path:
+    """Return the folder with the jar of Kafka's command line tools, which need the others beside it."""
+    return _fetch(_POM.parent / "tools" / "pom.xml", _JARS.with_name("kafka-tools"))
+
+
+def _fetch(pom: Path, jars: Path) -> Path:
+    jars.mkdir(parents=True, exist_ok=True)
+    with (jars / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        complete = _JARS / "complete"
-        if not complete.exists() or complete.read_text() != _POM.read_text():
-            for jar in _JARS.glob("*.jar"):
+        complete = jars / "complete"
+        if not complete.exists() or complete.read_text() != pom.read_text():
+            for jar in jars.glob("*.jar"):
                 jar.unlink()
             subprocess.run(
                 [
                     shutil.which("mvn") or "mvn",
                     "--quiet",
                     "--batch-mode",
-                    f"--file={_POM}",
+                    f"--file={pom}",
                     "dependency:copy-dependencies",
                     "-DincludeScope=runtime",
-                    f"-DoutputDirectory={_JARS}",
+                    f"-DoutputDirectory={jars}",
                 ],
                 check=True,
                 stdin=subprocess.DEVNULL,
                 timeout=_FETCH_WITHIN_S,
             )
-            complete.write_text(_POM.read_text())
-    return _JARS
+            complete.write_text(pom.read_text())
+    return jars
 
 
 def free_ports() -> tuple[int, int]:
@@ -191,4 +200,5 @@ def _properties(home: Path, port: int, controller_port: int) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    fetch_tools()
     sys.stderr.write(f"Apache Kafka's jars are in {fetch_jars().relative_to(_REPOSITORY)}{os.sep}\n")

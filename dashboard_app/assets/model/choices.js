@@ -26,14 +26,13 @@
     }
   }
 
-  /** Return the choices that the address's query and the browser's store make; unknown values are ignored. */
-  function read(search, stored) {
+  /** Return the choices that the address's query and the browser's store make, else `base`; unknown values are ignored. */
+  function read(search, stored, base = defaults()) {
     const given = new Map();
     for (const pair of search.replace(/^\?/, "").split("&")) {
       const at = pair.indexOf("=");
       if (at > 0) given.set(pair.slice(0, at), pair.slice(at + 1));
     }
-    const base = defaults();
     const pick = (name, list) => known(list, given.get(name), known(list, stored[name], base[name]));
     const devices = given.get("devices");
     return {
@@ -50,8 +49,7 @@
   }
 
   /** Return the query that reproduces the view, "" for the default; a list of names too long for a link is left out. */
-  function write(choices) {
-    const base = defaults();
+  function write(choices, base = defaults()) {
     const parts = [];
     if (choices.devices !== null) {
       const names = choices.devices.map(encodeURIComponent).join(",");

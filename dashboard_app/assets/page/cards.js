@@ -21,7 +21,8 @@
     const state = dom.make("span", "state");
     parts.icon = dom.icon("OK");
     state.append(parts.icon, part("word", "span"));
-    const name = dom.make("h3", "name", device.id, { title: device.id });
+    const name = dom.make("h3", "name", "", { title: device.id });
+    name.append(dom.make("a", "", device.id, { href: bus.devicePage.href(config.prefix, device.id) }));
     head.append(bus.chart.swatch(device), name, " ", state); // the spaces are for those who read or copy the text
     const now = dom.make("div", "reading");
     parts.arrow = dom.make("span", "arrow", "", { "aria-hidden": "true" });

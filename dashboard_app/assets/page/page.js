@@ -8,8 +8,10 @@
   const WATCH_EVERY_MS = 250;
   const SORT_EVERY_MS = 5_000;
   const RANGE_PREFIX = "range-";
+  const DEVICE_WINDOW_S = 900;
   const page = {
     model: null, choices: null, connection: null, cursor: null, interval: null, answeredMs: 0, drawnMs: 0,
+    device: null, // the id, on the page of one device
     pausedAtMs: null, pausedReceived: 0, frozen: null, tableShown: false, sorted: [], sortedMs: -Infinity, sortKey: "",
   };
 
@@ -37,9 +39,11 @@
     page.model = bus.model.create(config);
     page.connection = bus.connection.create(config.tick_ms, performance.now());
     page.interval = config.tick_ms;
-    adopt(bus.choices.read(location.search, bus.theme.stored()));
+    page.device = bus.devicePage.idIn(location.pathname, location.search, config.prefix);
+    if (page.device !== null) bus.device.begin(page.device, config);
+    adopt(bus.choices.read(location.search, bus.theme.stored(), base()));
     bus.filter.build((devices) => change({ devices }));
-    bus.keyboard.listen((id) => (id === "filter" ? bus.filter.open() : act(id)));
+    bus.keyboard.listen((id) => (id === "filter" ? openFilter() : act(id)));
     bus.chart.listen(draw);
     bus.theme.onSystemChange = draw;
     listen();
@@ -49,7 +53,7 @@
 
   function listen() {
     addEventListener("popstate", () => {
-      adopt(bus.choices.read(location.search, bus.theme.stored()));
+      adopt(bus.choices.read(location.search, bus.theme.stored(), base()));
       settlePause();
       draw();
     });
@@ -67,8 +71,24 @@
     addEventListener("online", () => ask());
   }
 
+  function openFilter() {
+    if (page.device === null) bus.filter.open();
+  }
+
+  /** Return the defaults; on the page of one device, its history as far as there is one. */
+  function base() {
+    return page.device === null ? bus.choices.defaults() : { ...bus.choices.defaults(), windowS: DEVICE_WINDOW_S };
+  }
+
+  /** Return the address of the view. */
+  function address() {
+    if (page.device === null) return location.pathname + bus.choices.write(page.choices);
+    const query = bus.choices.write({ ...page.choices, devices: null }, base());
+    return bus.devicePage.withQuery(bus.devicePage.href(page.model.config.prefix, page.device), query);
+  }
+
   function adopt(choices) {
-    page.choices = choices;
+    page.choices = page.device === null ? choices : { ...choices, devices: [page.device] };
     bus.theme.choose(choices.theme);
     document.documentElement.toggleAttribute("data-kiosk", choices.kiosk);
   }
@@ -78,7 +98,7 @@
     if ("unit" in changes) bus.chart.unitChanged();
     page.choices = { ...page.choices, ...changes };
     bus.theme.choose(page.choices.theme);
-    history.pushState(null, "", location.pathname + bus.choices.write(page.choices));
+    history.pushState(null, "", address());
     try {
       localStorage.setItem(bus.theme.KEY, JSON.stringify(bus.choices.toStore(page.choices)));
     } catch {
@@ -228,6 +248,7 @@
     bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
     bus.chart.draw(page.model, view);
     bus.chartTable.draw(page.model, bus.chart.drawn().drawn, view, page.tableShown);
+    if (page.device !== null) bus.device.draw(deviceView(view));
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
     bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone });
     if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
@@ -243,6 +264,11 @@
       paused: page.pausedAtMs !== null, ...page.trust,
       latest: (device) => page.frozen?.devices.get(device.id) ?? device,
     };
+  }
+
+  function deviceView(view) {
+    return { ...cardsView(view.ids), id: page.device, fromMs: view.nowMs - view.windowMs, toMs: view.nowMs,
+      windowMs: view.windowMs, zone: view.zone };
   }
 
   function drawControls() {

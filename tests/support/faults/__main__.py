@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.support.faults import plan as plans
 from tests.support.faults.bus import bus
+from tests.support.faults.nemesis import Nemesis
 from tests.support.faults.plan import JOBS, SIMULATOR, Plan
 from tests.support.faults.verdict import Verdict, judge
 from tests.support.real_kafka import RealKafka
@@ -36,14 +37,14 @@ def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: s
     """Run a plan on a bus of its own, say what happened, and return the verdict."""
     with bus(broker, home, stable=stable, seed=plan.seed, guarantee=guarantee) as driver:
         driver.begin(SIMULATOR, *JOBS)
-        driver.run(plan)
+        Nemesis(driver, plan).run()
         driver.finish()
     for fault in plan.faults:
         _say(str(fault))
     for each in driver.recoveries:
         seconds = "overtaken by the end" if each.seconds is None else f"{each.seconds:5.1f} s"
         _say(f"{seconds} until {each.job} was seen after: {each.fault.strip()}")
-    for ended in driver.exits:
+    for ended in driver.members.exits:
         _say(f"{ended.name} ended with exit code {ended.code}")
     verdict = judge(driver.settings, driver.witness)
     _say(str(verdict))

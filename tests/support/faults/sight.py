@@ -82,6 +82,8 @@ class Sight:
             return all(
                 self._seen_to.get((place.topic, place.partition), -1) >= _end(consumer, place) for place in self._places
             )
+        except KafkaException:  # the broker has just come back
+            return False
         finally:
             consumer.close()
 

@@ -5,7 +5,6 @@ knows of each of its records whether Kafka acknowledged it and what must become 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -73,7 +72,7 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
     _judge_partitions(verdict, settings, held)
     _judge_dead_letters(verdict, settings, held, once=once)
     _judge_results(verdict, settings, held, once=once)
-    _judge_last_counts(verdict, settings, held, once=once)
+    _judge_last_counts(verdict, settings, held)
     if once:
         _judge_order(verdict, settings, held)
     return verdict
@@ -159,9 +158,6 @@ def _judge_dead_letters(verdict: Verdict, settings: Settings, held: Topics, *, o
 def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
     """Compare alerts, counts and averages with those that `sensorbus verify` recomputes."""
     expected = verify.expect(settings, held[SENSOR], 0)
-    if not once:  # then job alert-count takes two equal alerts for one
-        single = verify.expect(settings, _first_of_each(held[SENSOR], settings), 0)
-        expected.counts = single.counts
     newest_ms = max((message.timestamp()[1] for topic in held.values() for message in topic), default=0)
     for found in verify.compare(settings, expected, held, 0, newest_ms):
         if found.kind != DEAD_LETTER.name:
@@ -170,10 +166,9 @@ def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: 
             _add(verdict, row, may_repeat=not once)
 
 
-def _judge_last_counts(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
+def _judge_last_counts(verdict: Verdict, settings: Settings, held: Topics) -> None:
     """Compare the last count of each window, which is the one that readers keep."""
-    readings = held[SENSOR] if once else _first_of_each(held[SENSOR], settings)
-    wanted = verify.expect(settings, readings, 0).counts
+    wanted = verify.expect(settings, held[SENSOR], 0).counts
     last: dict[tuple[str, int], int] = {}
     for message in held[ALERT_COUNT]:
         count = messages.parse_alert_count(message.value())
@@ -203,22 +198,6 @@ def _judge_order(verdict: Verdict, settings: Settings, held: Topics) -> None:
     row.wrong = sum(found[device] != stamps for device, stamps in wanted.items())
     row.wrong += sum(sorted(of_device) != of_device for of_device in starts.values())
     _add(verdict, row, may_repeat=False)
-
-
-def _first_of_each(readings: Sequence[Message], settings: Settings) -> list[Message]:
-    """Return the readings without those that repeat a device and a timestamp."""
-    seen: set[tuple[str, str]] = set()
-    first = []
-    for message in readings:
-        try:
-            reading = messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
-        except InvalidMessageError:
-            continue
-        identity = (reading.device_id, reading.timestamp)
-        if messages.has_device_key(message.key(), reading.device_id) and identity not in seen:
-            seen.add(identity)
-            first.append(message)
-    return first
 
 
 def _add(verdict: Verdict, row: Row, *, may_repeat: bool) -> None:

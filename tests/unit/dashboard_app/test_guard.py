@@ -72,6 +72,26 @@ def test_a_request_of_another_site_is_refused(client: FlaskClient, origin: str) 
     assert post(client, TICK, Sec_Fetch_Site="cross-site") == 403
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_the_api_is_only_read(client: FlaskClient, method: str) -> None:
+    """Refused as its clients expect it."""
+    answer = client.open(f"{PREFIX}api/v1/devices", method=method)
+    assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_fault_of_the_api_says_nothing_of_the_inside(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Problem details, too."""
+    monkeypatch.setattr(StillFeed, "readiness", _fail)
+    with caplog.at_level(logging.ERROR):
+        answer = page().server.test_client().get(f"{PREFIX}api/v1/devices")
+    assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+    assert "secret" not in answer.text
+    assert "secret path" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
 def test_another_content_type_is_refused(client: FlaskClient, kind: str) -> None:
     """415: a form of another site cannot send JSON."""
@@ -160,6 +180,14 @@ def test_no_body_is_answered_with_a_500(client: FlaskClient, body: bytes | dict[
         (f"{PREFIX}_dash-dependencies", 200),
         (f"{PREFIX}assets/theme_boot.js", 200),
         (f"{PREFIX}_favicon.ico", 200),
+        (f"{PREFIX}device/a", 200),
+        (f"{PREFIX}device/a%2F%2Fb%25", 200),
+        (f"{PREFIX}device/?id=..", 200),
+        (f"{PREFIX}device", 404),
+        (f"{PREFIX}api/v1/openapi.json", 200),
+        (f"{PREFIX}api/v1/readings", 503),
+        (f"{PREFIX}api/v1/", 404),
+        (f"{PREFIX}api/v1/readings/a", 404),
         ("/healthz", 200),
         ("/metrics", 200),
         ("/", 404),

@@ -3,10 +3,11 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.kafka.exceptions import KafkaConsumerException
 
 from processors import __main__ as command
 from processors.application import JOBS, _explain, consumer_group, consumer_options, producer_options
-from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError
 from sensorbus.contract.settings import Settings
 
 STABLE = Settings(topic_prefix="p-", instance_id="node-7")
@@ -38,7 +39,9 @@ def test_a_dynamic_member_is_given_up_soon() -> None:
     """Without one, others take over within seconds."""
     consumer, producer = consumer_options("alert", Settings()), producer_options("alert", Settings())
     assert "group.instance.id" not in consumer
-    assert "transactional.id" not in producer
+    again = producer_options("alert", Settings())
+    assert producer["transactional.id"] != again["transactional.id"]
+    assert producer["transactional.id"].startswith("sensorbus.alert.")  # so that a right on the prefix is enough
     assert consumer["session.timeout.ms"] == 6_000
     assert producer["transaction.timeout.ms"] == 10_000
 
@@ -86,3 +89,18 @@ def test_another_error_of_quixs_is_told_in_one_line() -> None:
     told = _explain(PartitionAssignmentError("no room"), Settings())
     assert type(told) is SensorbusError
     assert "PartitionAssignmentError: no room" in str(told)
+
+
+@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_a_missing_right_is_told_as_such(code: int) -> None:
+    """Quix's own exceptions keep Kafka's error beside their arguments; the line says where the rights are listed."""
+    line = str(_explain(KafkaConsumerException(error=KafkaError(code)), STABLE))
+    assert "lacks a right on a " in line
+    assert line.endswith("docs/security.md lists the rights of each part")
+
+
+def test_the_cause_is_told_and_not_what_it_led_to() -> None:
+    """A step of ours that fails leaves a transaction that cannot be ended well."""
+    error = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
+    error.__context__ = StateError("state of version 2, not 1")
+    assert str(_explain(error, STABLE)) == "state of version 2, not 1"

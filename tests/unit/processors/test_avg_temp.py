@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from processors.avg_temp import handler
 from processors.outputs import Output
-from sensorbus.contract.messages import Reading
+from sensorbus.contract.messages import Reading, parse_avg_temp
 from sensorbus.contract.settings import Settings
+from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, MAX_CELSIUS
 from tests.support.job_parts import JsonState, bus_of, plain, seen
 
 START_MS = 1_769_860_800_000
@@ -28,6 +33,15 @@ def test_a_closed_window_gives_its_mean() -> None:
     assert plain(feed(job, state, (10, 90.0))) == [
         ("avg-temp", b"oven", {"device_id": "oven", "start": START_MS, "end": START_MS + 10_000, "avg_temp": 24.0})
     ]
+
+
+@given(st.sampled_from([ABSOLUTE_ZERO_CELSIUS, MAX_CELSIUS]), st.integers(1, 12))
+def test_the_mean_of_extremes_can_be_read(celsius: float, readings: int) -> None:
+    """Six times the limit divided by six is a little beyond it; what the job writes, everybody reads."""
+    job, state = handler(bus_of(Settings(avg_temp_step_ms=10_000))), JsonState()
+    rows = [(second * 0.5, celsius) for second in range(readings)]
+    (output,) = feed(job, state, *rows, (10, 20.0))
+    assert parse_avg_temp(output.value).avg_celsius == pytest.approx(celsius)
 
 
 def test_each_second_closes_one_window() -> None:

@@ -25,6 +25,7 @@ from processors.windows import (
     state_from_ring,
     window_at,
 )
+from sensorbus.contract.errors import StateError
 from tests.support.quix_windows import Kind, QuixWindows
 
 # length, step and grace in ms: both jobs' defaults, a step as long as the window, odd numbers, grace beyond the length
@@ -174,7 +175,7 @@ def test_another_step_keeps_the_time_and_no_panes() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     """A state that this code cannot read is an error, not a guess."""
-    with pytest.raises(ValueError, match="state of version 99"):
+    with pytest.raises(StateError, match="state of version 99"):
         ring_from_state([99, 1_000, None, [], [], [], {}], SHAPES[0])
 
 

@@ -6,10 +6,14 @@ import orjson
 import pytest
 
 from sensorbus import verify
+from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, Topic
+from sensorbus.contract.units import kelvin_from_celsius
 
 SETTINGS = Settings()
+AT_LEAST_ONCE = Settings(processing_guarantee="at-least-once")
+EMBEDDED = Settings(embedded_broker=True)
 APPEND_MS = 1_700_000_100_000
 
 
@@ -64,11 +68,13 @@ def expect(*readings: Record) -> verify.Expected:
     return verify.expect(SETTINGS, readings, 0)
 
 
-def rows(expected: verify.Expected, **outputs: list[Record]) -> dict[str, verify.Comparison]:
+def rows(
+    expected: verify.Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]
+) -> dict[str, verify.Comparison]:
     """Return the comparison with what stands in the topics, by kind."""
     topics: dict[str, Topic] = {"alert": ALERT, "counts": ALERT_COUNT, "averages": AVG_TEMP, "dead": DEAD_LETTER}
     found = {topic: outputs.get(name, []) for name, topic in topics.items()}
-    comparisons = verify.compare(SETTINGS, expected, found, 0, APPEND_MS)
+    comparisons = verify.compare(settings, expected, found, 0, APPEND_MS)
     return {row.kind: row for row in comparisons}
 
 
@@ -76,6 +82,19 @@ def average(second: int, celsius: float) -> Record:
     """Return a result of avg-temp for the window that starts there."""
     start = start_ms(second)
     return Record(orjson.dumps({"device_id": "a", "start": start, "end": start + 10_000, "avg_temp": celsius}))
+
+
+def count(second: int, number: int, append_ms: int = APPEND_MS) -> Record:
+    """Return a result of alert-count for the window that starts there."""
+    start = start_ms(second)
+    value = {"device_id": "a", "start": start, "end": start + 5_000, "alert_count": number}
+    return Record(orjson.dumps(value), append_ms=append_ms)
+
+
+def alert(second: int, celsius: float) -> Record:
+    """Return the alert of a reading."""
+    source = messages.parse_reading(reading(second, celsius).value(), APPEND_MS, SETTINGS.time_rules)
+    return Record(messages.encode_alert(messages.alert_from_reading(source, kelvin_from_celsius(celsius))))
 
 
 def test_a_window_holds_its_start_and_not_its_end() -> None:
@@ -143,17 +162,20 @@ def test_an_alert_is_expected_above_the_threshold_only() -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "fault", "faults"),
-    [([1, 2], "missing", 0), ([1], "different", 1), ([1, 2, 2], "duplicated", 1), ([1, 2, 3], "different", 1)],
+    [
+        ([1, 2], "missing", 0),
+        ([1], "different", 1),
+        ([1, 2, 2], "duplicated", 1),
+        ([1, 2, 3], "different", 1),
+        ([1, 2, 1], "different", 1),
+        ([1, 2, 1, 2], "different", 0),
+        ([1, 2, 1, 2], "duplicated", 2),
+    ],
 )
 def test_the_last_count_of_a_window_decides(numbers: list[int], fault: str, faults: int) -> None:
-    """Two alerts in a window: 2 must stand there, nothing higher, nothing twice."""
+    """Two alerts in a window: 2 must stand there last, nothing higher, nothing twice."""
     expected = expect(reading(4, 40.0), reading(4, 41.0))
-    start = start_ms(0)
-    counts = [
-        Record(orjson.dumps({"device_id": "a", "start": start, "end": start + 5000, "alert_count": number}))
-        for number in numbers
-    ]
-    row = rows(expected, counts=counts)["alert-count"]
+    row = rows(expected, counts=[count(0, number) for number in numbers])["alert-count"]
     others = 4 if fault == "missing" else 0  # the other windows of the two alerts, which have no record here
     assert getattr(row, fault) == faults + others
 
@@ -173,3 +195,58 @@ def test_each_unreadable_record_has_one_dead_letter() -> None:
     assert rows(expected)["dead-letter"].missing == 1
     assert rows(expected, dead=[Record(b"{", record_headers=headers)])["dead-letter"].is_true
     assert rows(expected, dead=[Record(b"{", record_headers=headers)] * 2)["dead-letter"].duplicated == 1
+
+
+def test_a_higher_count_of_a_later_alert_is_right() -> None:
+    """A count appended after the newest reading that was seen may hold more than those that were seen."""
+    expected = expect(reading(4, 40.0))
+    told = [count(second, 1) for second in range(5)]
+    later = [count(4, 2, append_ms=APPEND_MS + 1)]
+    assert rows(expected, counts=[*told, *later])["alert-count"].is_true
+
+
+def test_a_count_that_no_alert_explains_is_different() -> None:
+    """A window without alerts has no result."""
+    row = rows(expect(reading(4, 20.0)), counts=[count(0, 1)])["alert-count"]
+    assert (row.different, row.is_true) == (1, False)
+
+
+@pytest.mark.parametrize("settings", [AT_LEAST_ONCE, EMBEDDED], ids=["at-least-once", "embedded"])
+def test_at_least_once_equal_repeats_are_duplicated_and_no_fault(settings: Settings) -> None:
+    """Each result twice: counted as duplicated, nothing different, and the table is true."""
+    expected = verify.expect(settings, [reading(0, 40.0), reading(1, 40.0)], 0)
+    outputs = {
+        "alert": [alert(0, 40.0), alert(1, 40.0)] * 2,
+        "counts": [*(count(s, 1) for s in range(-4, 1)), *(count(s, 2) for s in range(-3, 1)), count(1, 1)] * 2,
+        "averages": [average(-9, 40.0)] * 2,
+    }
+    found = rows(expected, settings, **outputs)
+    numbers = {kind: (row.missing, row.different, row.duplicated, row.is_true) for kind, row in found.items()}
+    assert numbers == {
+        "alert": (0, 0, 2, True),
+        "alert-count": (0, 0, 10, True),
+        "avg-temp": (0, 0, 1, True),
+        "dead-letter": (0, 0, 0, True),
+    }
+    exactly_once = rows(expected, **outputs)
+    assert [row.is_true for row in exactly_once.values()] == [False, False, False, True]
+
+
+def test_at_least_once_a_repeat_that_is_not_equal_is_different() -> None:
+    """The same window with another mean is no repeat."""
+    expected = verify.expect(AT_LEAST_ONCE, [reading(0, 20.0), reading(1, 20.0)], 0)
+    row = rows(expected, AT_LEAST_ONCE, averages=[average(-9, 20.0), average(-9, 20.5)])["avg-temp"]
+    assert (row.different, row.duplicated, row.is_true) == (1, 1, False)
+
+
+@pytest.mark.parametrize(("settings", "number"), [(SETTINGS, 2), (AT_LEAST_ONCE, 1)], ids=["once", "at-least-once"])
+def test_two_equal_readings_are_two_alerts_and_count_by_the_guarantee(settings: Settings, number: int) -> None:
+    """Exactly once they are two readings; at least once the second cannot be told from a repeat."""
+    expected = verify.expect(settings, [reading(4, 40.0), reading(4, 40.0)], 0)
+    assert (expected.alerts.total(), set(expected.counts.values())) == (2, {number})
+
+
+def test_what_is_no_alert_in_the_topic_of_alerts_is_different() -> None:
+    """Somebody else wrote it; the table says so instead of ending."""
+    row = rows(expect(reading(0, 20.0)), alert=[Record(b"{")])["alert"]
+    assert (row.different, row.is_true) == (1, False)

@@ -23,6 +23,7 @@ def test_exit_codes_tell_a_wrong_setting_from_a_failure() -> None:
         "PortInUseError": 1,
         "SensorbusError": 1,
         "SettingsError": 2,
+        "StateError": 1,
         "TopicError": 1,
     }
     assert SettingsError("x").exit_code == 2

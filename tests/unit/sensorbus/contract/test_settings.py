@@ -93,6 +93,7 @@ WRONG: Final = {
     "LOG_LEVEL": ("debug", "TRACE"),
     "LOG_FORMAT": ("xml",),
     "AVG_TEMP_GRACE_MS": ("-1",),
+    "DASHBOARD_PROXIES": ("*", "proxy.example.com", "10.0.0.1,", "10.0.0.1/8"),
 }
 
 
@@ -175,6 +176,24 @@ def test_the_clients_own_options_of_files_are_not_read() -> None:
     assert (
         settings.kafka_options["sasl.oauthbearer.assertion.private.key.file"].get_secret_value() == "/run/secrets/key"
     )
+
+
+@pytest.mark.parametrize("option", ["GROUP_ID", "ISOLATION_LEVEL", "TRANSACTIONAL_ID", "ENABLE_AUTO_COMMIT"])
+def test_options_that_the_guarantees_rest_on_are_refused(option: str) -> None:
+    """A reader of uncommitted records, or a group of two jobs, would be wrong in silence."""
+    line = refusal(**{f"KAFKA_{option}": "x"})
+    assert (
+        line
+        == f"SENSORBUS_KAFKA_{option} is refused: that nothing is lost or doubled rests on what sensorbus sets there"
+    )
+
+
+@pytest.mark.parametrize("address", [f"http://u:{MARKER}@h:9092", f"u:{MARKER}@h:9092", f"h:9092/{MARKER}"])
+def test_an_address_that_may_hold_a_password_is_not_repeated(address: str) -> None:
+    """It would stand in every message about the broker."""
+    line = refusal(KAFKA_BOOTSTRAP_SERVERS=address)
+    assert line.startswith("SENSORBUS_KAFKA_BOOTSTRAP_SERVERS")
+    assert MARKER not in line
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from prometheus_client import REGISTRY
 
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import health
+from sensorbus.runtime.metrics import JOB_FAMILIES
 
 
 def ask(path: str, reasons: dict[str, str] | None = None) -> tuple[str, dict[str, str], bytes]:
     """Return status, headers and body of an answer."""
     started: list[Any] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": ""}
-    body = health.application(lambda: reasons or {})(environ, lambda *start: started.extend(start))  # type: ignore[arg-type]  # no writer
+    body = health.application(lambda: reasons or {}, JOB_FAMILIES)(environ, lambda *start: started.extend(start))  # type: ignore[arg-type]  # no writer
     status, headers = started
     return status, dict(headers), b"".join(body)
 
@@ -43,7 +44,7 @@ def test_not_ready_is_503_with_the_reasons() -> None:
 def test_readiness_is_asked_anew_each_time() -> None:
     """What was wrong and is right again is ready again."""
     reasons = {"kafka": "away"}
-    application = health.application(lambda: dict(reasons))
+    application = health.application(lambda: dict(reasons), JOB_FAMILIES)
     statuses: list[str] = []
     application({"PATH_INFO": "/readyz"}, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
     reasons.clear()
@@ -52,13 +53,15 @@ def test_readiness_is_asked_anew_each_time() -> None:
 
 
 def test_metrics_are_prometheus_text() -> None:
-    """Every metric of ours is in it."""
+    """Every metric of the part is in it, with those of the process, and none of another part."""
     status, headers, body = ask("/metrics")
     assert status == "200 OK"
     assert headers["Content-Type"].startswith("text/plain")
     for family in REGISTRY.collect():
         if family.name.startswith("sensorbus_"):
-            assert f"# TYPE {family.name}".encode() in body
+            is_own = family.name.startswith("sensorbus_job_")
+            assert (f"# TYPE {family.name}".encode() in body) is is_own
+    assert b"process_resident_memory_bytes" in body
 
 
 @pytest.mark.parametrize("path", ["/", "/readyz/", "/metrics/x", "/../etc/passwd", ""])

@@ -45,3 +45,15 @@ def test_a_gauge_of_the_page_says_how_workers_add_up() -> None:
     gauges = {name: metric for name, metric in TABLE.items() if isinstance(metric, Gauge) and name.startswith("RING")}
     assert len(gauges) == 3
     assert {metric._multiprocess_mode for metric in gauges.values()} == {"liveall"}
+
+
+def test_every_metric_is_of_one_part() -> None:
+    """A process shows its own: a gauge that it never sets would be 0, and hide what the right one says."""
+    parts = (metrics.SIMULATOR_FAMILIES, metrics.JOB_FAMILIES, metrics.DASHBOARD_FAMILIES)
+    for metric in TABLE.values():
+        assert sum(metric._name.startswith(families) for families in parts) == 1
+    shown = [{family.name for family in metrics.registry_of(families).collect()} for families in parts]
+    assert all("process_resident_memory_bytes" in names for names in shown)
+    ours = [{name for name in names if name.startswith("sensorbus_")} for names in shown]
+    assert set.union(*ours) == {metric._name for metric in TABLE.values()}
+    assert sum(map(len, ours)) == len(TABLE)

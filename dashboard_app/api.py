@@ -1,0 +1,191 @@
+"""The JSON API: GET routes that answer from what the worker holds, made from api_table.py (docs/api.md)."""
+
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.datastructures import MultiDict
+
+from dashboard_app import api_csv, api_devices, api_openapi, api_problems, api_table
+from dashboard_app.api_cursor import Cursor, Place, RowPlace, text_of
+from dashboard_app.api_problems import ProblemError, catching_up, stale_cursor
+from dashboard_app.api_query import Query, query_in
+from dashboard_app.api_rows import Rows, Wanted, rows_of
+from dashboard_app.api_table import BASE, JSON, Route
+from dashboard_app.api_time import time_text
+from dashboard_app.feed import Feed
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, SENSOR
+from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
+from sensorbus.runtime.clock import ClockMs
+
+#: What /readyz names while a worker does not hold the history yet (feed.py).
+_NOT_YET: Final = ("topics", "assignment", "history")
+_OTHER_TOPICS: Final = "this cursor is of topics that are gone"
+
+_Answer = Callable[[Route, Query], Response]
+
+
+def register(server: Flask, settings: Settings, feed: Feed, now_ms: ClockMs) -> None:
+    """Add the routes of the table to the server."""
+    api = Api(settings, feed, now_ms)
+    answers: dict[str, _Answer] = {
+        api_table.DEVICES.name: api.devices,
+        api_table.READINGS.name: api.readings,
+        api_table.READINGS_CSV.name: api.readings_csv,
+        api_table.ALERTS.name: api.alerts,
+        api_table.OPENAPI.name: api.openapi,
+    }
+    for route in api_table.ROUTES:
+        path = f"{settings.dashboard_url_prefix}{BASE}{route.path}"
+        server.add_url_rule(path, f"api_{route.name}", _view(route, answers[route.name], now_ms), methods=["GET"])
+
+
+def _view(route: Route, answer: _Answer, now_ms: ClockMs) -> Callable[[], Response]:
+    def view() -> Response:
+        try:
+            response = answer(route, query_in(route, dict(request.args.lists()), now_ms()))
+        except ProblemError as error:
+            return api_problems.response(error)
+        if not response.is_streamed:
+            response.add_etag(weak=True)  # compression may follow
+            response.make_conditional(request)
+        return response
+
+    return view
+
+
+class Api:
+    """Answers queries out of a feed's store. Called from request threads; holds nothing of its own that changes."""
+
+    def __init__(self, settings: Settings, feed: Feed, now_ms: ClockMs) -> None:
+        """Ask nothing yet."""
+        self._settings, self._feed, self._now_ms = settings, feed, now_ms
+        version = metadata.version("sensorbus")
+        self._description = orjson.dumps(api_openapi.description(settings.dashboard_url_prefix, version))
+
+    def openapi(self, _route: Route, _query: Query) -> Response:
+        """Answer with the description; it needs no Kafka."""
+        return Response(self._description, content_type=JSON)
+
+    def devices(self, route: Route, query: Query) -> Response:
+        """Answer with devices."""
+        self._check_ready()
+        now_ms, settings = self._now_ms(), self._settings
+        epoch, found = self._feed.store.read(lambda held, epoch: (epoch, api_devices.heard(held, settings, now_ms)))
+        after = self._after(query, epoch, str)
+        pipeline = self._feed.pipeline(now_ms)
+        every = api_devices.rows(found, query, settings, pipeline)
+        rows = list(islice((row for row in every if after is None or row["device_id"] > after), query.limit + 1))
+        last = rows[query.limit - 1]["device_id"] if len(rows) > query.limit else None
+        body = {"now": time_text(now_ms), "live": _is_live(pipeline), "devices": rows[: query.limit]}
+        return self._page(route, query, body, epoch, last)
+
+    def readings(self, route: Route, query: Query) -> Response:
+        """Answer with readings."""
+        threshold_kelvin = self._settings.alert_threshold_kelvin
+        return self._samples(
+            route, query, SENSOR.name, lambda sample: sample | {"above_threshold": sample["kelvin"] > threshold_kelvin}
+        )
+
+    def alerts(self, route: Route, query: Query) -> Response:
+        """Answer with alerts."""
+        return self._samples(route, query, ALERT.name, lambda sample: sample)
+
+    def readings_csv(self, route: Route, query: Query) -> Response:
+        """Answer with readings as CSV, row by row; what does not fit is told of by the header `Link`."""
+        epoch, rows = self._rows(query, SENSOR.name, query.limit)
+        number = api_csv.fitting(rows.device_ids)
+        last = rows.last
+        if number < len(rows.device_ids):  # once more with fewer, for the place where they end
+            epoch, rows = self._rows(query, SENSOR.name, number)
+            number, last = len(rows.device_ids), rows.last
+        body = api_csv.lines(rows, number, query.unit, self._settings.alert_threshold_kelvin)
+        response = Response(body, content_type=route.content_type)
+        response.headers["Content-Disposition"] = 'attachment; filename="sensorbus-readings.csv"'
+        return _with_next(response, self._next(route, query, epoch, last))
+
+    def _samples(
+        self, route: Route, query: Query, topic: str, complete: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Response:
+        epoch, rows = self._rows(query, topic, query.limit)
+        live = _is_live(self._feed.pipeline(self._now_ms()))
+        body = {"live": live, route.name: [complete(sample) for sample in _samples(rows)]}
+        return self._page(route, query, body, epoch, rows.last)
+
+    def _rows(self, query: Query, topic: str, limit: int) -> tuple[str, Rows]:
+        self._check_ready()
+        self._after(query, self._feed.store.epoch, RowPlace)
+
+        def look(held: Any, epoch: str) -> tuple[str, Callable[[], Rows]]:
+            after = None if query.after is None else query.after.place
+            wanted = _wanted(query)._replace(limit=limit, after=after if isinstance(after, RowPlace) else None)
+            return epoch, rows_of(held, topic, wanted)
+
+        epoch, sort = self._feed.store.read(look)
+        return epoch, sort()
+
+    def _check_ready(self) -> None:
+        """Raise `ProblemError` while this worker reads the history: an answer would lack rows and not say so."""
+        self._feed.start()  # gunicorn's hook has done it; under another server the first request does
+        reasons = self._feed.readiness()
+        missing = [reasons[name] for name in _NOT_YET if name in reasons]
+        if missing:
+            raise catching_up("; ".join(missing))
+
+    def _after(self, query: Query, epoch: str, kind: type[Any]) -> Any:
+        """Return the place of the query's cursor; raises `ProblemError` when it is of other topics."""
+        if query.after is None:
+            return None
+        if query.after.epoch != epoch:
+            if not self._feed.can_judge(query.after.epoch):  # another worker may have seen new topics first
+                raise catching_up("this worker looks for the topics of the cursor")
+            raise stale_cursor(_OTHER_TOPICS)
+        if not isinstance(query.after.place, kind):
+            raise stale_cursor(_OTHER_TOPICS)
+        return query.after.place
+
+    def _page(self, route: Route, query: Query, body: dict[str, Any], epoch: str, last: Place | None) -> Response:
+        following = self._next(route, query, epoch, last)
+        return _with_next(Response(orjson.dumps(body | {"next": following}), content_type=JSON), following)
+
+    def _next(self, route: Route, query: Query, epoch: str, last: Place | None) -> str | None:
+        """Return the address of the rows that follow, relative to the host."""
+        if last is None:
+            return None
+        given: list[tuple[str, str]] = list(MultiDict(request.args).items(multi=True))
+        cursor = text_of(Cursor(epoch, last, query.since_ms), query.key)
+        kept = [(name, value) for name, value in given if name != "cursor"]
+        path = f"{self._settings.dashboard_url_prefix}{BASE}{route.path}"
+        return f"{path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+def _wanted(query: Query) -> Wanted:
+    return Wanted(query.devices or None, query.since_ms, query.until_ms, query.limit)
+
+
+def _samples(rows: Rows) -> Sequence[dict[str, Any]]:
+    return [
+        {
+            "device_id": device_id,
+            "timestamp": time_text(time_ms),
+            "celsius": celsius,
+            "fahrenheit": fahrenheit_from_celsius(celsius),
+            "kelvin": kelvin_from_celsius(celsius),
+        }
+        for device_id, time_ms, celsius in zip(rows.device_ids, rows.times_ms, rows.celsius, strict=True)
+    ]
+
+
+def _is_live(pipeline: Any) -> bool:
+    return bool(pipeline["kafka"]["ok"]) and not pipeline["behind"]
+
+
+def _with_next(response: Response, following: str | None) -> Response:
+    if following is not None:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response

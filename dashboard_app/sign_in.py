@@ -1,0 +1,154 @@
+"""Who may see the page: nobody is asked, a proxy says it, or a name and a password are checked.
+
+Off by default. On, everything but /healthz answers 401 to who is not known. Each worker counts wrong passwords by
+itself; what is shared between its request threads are single entries of dicts, which Python changes in one step.
+"""
+
+import hashlib
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from flask import Flask, Response, g, request
+from werkzeug.security import check_password_hash
+
+from dashboard_app.guard import refusal
+from dashboard_app.users import Role, User, read_users
+from sensorbus.contract.settings import Settings
+
+#: The header in which a named proxy gives the user's name.
+USER_HEADER: Final = "X-Forwarded-User"
+_OPEN: Final = "/healthz"
+_LONGEST_NAME: Final = 128
+#: A checked password is not hashed again for so long: scrypt costs more than all of a tick.
+_REMEMBERED_S: Final = 300.0
+_MOST_REMEMBERED: Final = 1_000
+_FREE_TRIES: Final = 3
+_FREE_TRIES_OF_ADDRESS: Final = 20
+_LONGEST_WAIT_S: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+def install(server: Flask, settings: Settings, clock_s: Callable[[], float] = time.monotonic) -> None:
+    """Ask who is there before anything else of the page is asked; raises `SettingsError` for a file of no use."""
+    if settings.dashboard_sign_in == "off":
+        return
+    users = read_users(settings)
+    check = _by_proxy(settings, users) if settings.dashboard_sign_in == "proxy" else _by_password(users, clock_s)
+    server.before_request_funcs.setdefault(None, []).insert(0, check)
+
+
+def may_operate() -> bool:
+    """Tell whether who asks may change something; without sign-in, everybody who gets here may."""
+    return bool(g.get("role", "operator") == "operator")
+
+
+def _by_proxy(settings: Settings, users: Mapping[str, User]) -> Callable[[], Response | None]:
+    proxies = [ip_network(text.strip()) for text in settings.dashboard_proxies.split(",")]
+
+    def check() -> Response | None:
+        if request.path == _OPEN:
+            return None
+        name = request.headers.get(USER_HEADER, "")
+        if not _is_within(request.remote_addr, proxies) or not _is_name(name):
+            return refusal(401, "sign in at the proxy")
+        _let_in(name, users[name].role if name in users else "viewer")
+        return None
+
+    return check
+
+
+def _by_password(users: Mapping[str, User], clock_s: Callable[[], float]) -> Callable[[], Response | None]:
+    gate = Gate(users, clock_s)
+
+    def check() -> Response | None:
+        if request.path == _OPEN:
+            return None
+        given = request.authorization
+        if given is None or given.type != "basic" or not given.username or given.password is None:
+            return _challenge()
+        wait_s = gate.wait_s(request.remote_addr or "", given.username)
+        if wait_s > 0:
+            answer = refusal(429, "too many wrong passwords; wait")
+            answer.headers["Retry-After"] = str(int(wait_s) + 1)
+            return answer
+        user = gate.user(request.remote_addr or "", given.username, given.password)
+        if user is None:
+            return _challenge()
+        _let_in(user.name, user.role)
+        return None
+
+    return check
+
+
+class Gate:
+    """Checks names and passwords, and makes who is wrong too often wait: 1, 2, 4, ... 60 s."""
+
+    def __init__(self, users: Mapping[str, User], clock_s: Callable[[], float]) -> None:
+        """Remember nobody yet."""
+        self._users, self._clock_s = users, clock_s
+        self._key = secrets.token_bytes(32)
+        self._some_hash = next((user.password_hash for user in users.values()), "")  # for names that are not there
+        self._remembered: dict[bytes, float] = {}  # digests of what was right, and until when they count
+        self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # how many, and when the last one was
+
+    def wait_s(self, address: str, name: str) -> float:
+        """Return for how long nothing of this name, or of anybody at this address, is looked at."""
+        return max(self._wait_s((address, name), _FREE_TRIES), self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS))
+
+    def user(self, address: str, name: str, password: str) -> User | None:
+        """Return the user whose password that is; as long takes a name that is not there."""
+        user = self._users.get(name)
+        known_hash = user.password_hash if user else self._some_hash
+        digest = hmac.digest(self._key, f"{name}\0{known_hash}\0{password}".encode(), hashlib.sha256)
+        now_s = self._clock_s()
+        if user is not None and self._remembered.get(digest, now_s) > now_s:
+            return user
+        if not check_password_hash(known_hash, password) or user is None:
+            for key in ((address, name), (address, "")):
+                self._note_failure(key, now_s)
+            _log.warning("wrong password or name from %s", address)
+            return None
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[digest] = now_s + _REMEMBERED_S
+        self._failures.pop((address, name), None)
+        return user
+
+    def _note_failure(self, key: tuple[str, str], now_s: float) -> None:
+        if len(self._failures) >= _MOST_REMEMBERED:
+            self._failures.clear()
+        count, last_s = self._failures.get(key, (0, now_s))
+        self._failures[key] = (count + 1 if now_s - last_s < _REMEMBERED_S else 1, now_s)
+
+    def _wait_s(self, key: tuple[str, str], free: int) -> float:
+        count, last_s = self._failures.get(key, (0, 0.0))
+        if count < free:
+            return 0.0
+        return last_s + min(2.0 ** min(count - free, 10), _LONGEST_WAIT_S) - self._clock_s()
+
+
+def _challenge() -> Response:
+    answer = refusal(401, "sign in")
+    answer.headers["WWW-Authenticate"] = 'Basic realm="sensorbus", charset="UTF-8"'
+    return answer
+
+
+def _let_in(name: str, role: Role) -> None:
+    g.user, g.role = name, role
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+
+
+def _is_within(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        return any(ip_address(address or "") in network for network in networks)
+    except ValueError:
+        return False

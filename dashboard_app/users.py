@@ -1,0 +1,50 @@
+"""The file of users: a line `name:role:hash` for each; the hash is werkzeug's, and may be empty behind a proxy.
+
+gunicorn's master reads it too, before it may load anything that counts (prometheus_client looks at its variable once).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.settings import Settings, variable_name
+
+Role = Literal["viewer", "operator"]
+_ROLES: Final = ("viewer", "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user."""
+
+    name: str
+    role: Role
+    password_hash: str
+
+
+def read_users(settings: Settings) -> dict[str, User]:
+    """Return the users by name; a proxy may do without a file, then all are viewers.
+
+    Raises `SettingsError`, which names the variable and the line and shows nothing of it.
+    """
+    variable = variable_name("dashboard_users_file")
+    if settings.dashboard_users_file is None:
+        if settings.dashboard_sign_in != "basic":
+            return {}
+        raise SettingsError(f"{variable} is not set: sign-in by password needs a file of users (docs/security.md)")
+    try:
+        lines = settings.dashboard_users_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: cannot read the file that it names: {error}") from None
+    users = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, rest = line.strip().partition(":")
+        role, _, password_hash = rest.partition(":")
+        if not name or role not in _ROLES or (not password_hash and settings.dashboard_sign_in == "basic"):
+            raise SettingsError(f"{variable}: line {number} is not name:viewer:hash or name:operator:hash")
+        users[name] = User(name, cast("Role", role), password_hash)
+    if not users and settings.dashboard_sign_in == "basic":
+        raise SettingsError(f"{variable}: the file has no user, so nobody could sign in")
+    return users

@@ -1,0 +1,224 @@
+"""deploy/ says what the code says: metrics that exist, services of the table, settings that are known.
+
+That targets are found and queries answered is shown by Prometheus itself in tests/integration/test_monitoring.py.
+"""
+
+import re
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from sensorbus.contract.settings import PREFIX, load
+from sensorbus.contract.topics import BY_NAME
+from sensorbus.runtime import metrics
+from sensorbus.services import SERVICES, Service
+from tests.support.manifests import (
+    alert_rules,
+    container,
+    dashboard,
+    dashboard_queries,
+    documents,
+    environment,
+    manifest_files,
+    pod,
+    resources,
+    workloads,
+)
+from tests.support.sources import REPOSITORY
+
+#: The oldest and the newest Kubernetes that the manifests are for.
+VERSIONS = ("1.30", "1.37")
+WORKLOADS = workloads()
+#: What every scrape or process has besides our own metrics.
+FOREIGN_METRICS = {"up", "process_resident_memory_bytes", "ALERTS"}
+QUERIES = [*dashboard_queries(), *((rule["alert"], rule["expr"]) for rule in alert_rules())]
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def series() -> dict[str, set[str]]:
+    """Return the series of our metrics as Prometheus calls them, each with its labels."""
+    found = {}
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            name, labels = metric._name, {*metric._labelnames, "instance", "pid"}
+            if metric._type == "counter":
+                found[f"{name}_total"] = labels
+            elif metric._type == "histogram":
+                found |= {f"{name}_count": labels, f"{name}_sum": labels, f"{name}_bucket": labels | {"le"}}
+            else:
+                found[name] = labels
+    return found
+
+
+def labels_in(query: str) -> set[str]:
+    """Return the labels that a query selects or groups by."""
+    grouped = re.findall(r"\b(?:by|on|without) \(([^)]*)\)", query)
+    selected = re.findall(r"(\w+)\s*(?:=~|!=|!~|=)\s*\"", query)
+    return {label.strip() for group in grouped for label in group.split(",")} | set(selected)
+
+
+@pytest.mark.parametrize(("title", "query"), QUERIES, ids=lambda text: text[:40])
+def test_a_query_asks_for_series_and_labels_that_exist(title: str, query: str) -> None:
+    """Every metric's name is one that a part has, and so is every label."""
+    known = series()
+    words = set(re.findall(r"\b(?:sensorbus|process|python|gunicorn)_\w+", re.sub(r'"[^"]*"', '""', query)))
+    used = words | {"up"} if re.search(r"\bup\b", query) else words
+    assert used, title
+    assert used - known.keys() - FOREIGN_METRICS == set()
+    allowed = {"job", "instance"}.union(*(known.get(name, set()) for name in used))
+    assert labels_in(query) - allowed == set()
+
+
+def test_every_metric_is_shown() -> None:
+    """The dashboard has a curve of each metric."""
+    asked = " ".join(query for _, query in dashboard_queries())
+    names = {metric._name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)}
+    assert {name for name in names if name not in asked} == set()
+
+
+def test_a_panel_has_a_place_of_its_own() -> None:
+    """Ids are unique, and no two panels lie over each other."""
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+
+
+def test_every_alert_has_its_runbook() -> None:
+    """The chapter that an alert names is in the page of operations."""
+    headings = re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    pages = {tuple(rule["annotations"]["runbook"].split("#")) for rule in alert_rules()}
+    assert {page for page, _ in pages} == {"docs/operations.md"}
+    assert {anchor for _, anchor in pages} - anchors == set()
+
+
+def test_prometheus_asks_every_service() -> None:
+    """The targets are the services of the table, at the ports of docker-compose.yml, their `job` label kept."""
+    (config,) = documents("prometheus/prometheus.yml")
+    targets = [
+        target for each in config["scrape_configs"] for static in each["static_configs"] for target in static["targets"]
+    ]
+    assert [target.partition(":")[0] for target in targets] == [service.name for service in SERVICES]
+    assert {target.partition(":")[2] for target in targets} == {"9100", "8050"}
+    assert all(each["honor_labels"] for each in config["scrape_configs"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("resource", resources(), ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
+def test_a_manifest_is_what_kubernetes_allows(resource: dict[str, Any], version: str) -> None:
+    """It passes Kubernetes's own schema, without a field that it would ignore."""
+    kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_every_manifest_is_applied_or_said_to_be_optional() -> None:
+    """kustomization.yaml lists all files but itself and the one that needs KEDA."""
+    (kustomization,) = documents("kubernetes/kustomization.yaml")
+    listed = {*kustomization["resources"], "kustomization.yaml", "autoscaling-by-lag.yaml"}
+    assert listed == set(manifest_files())
+
+
+def test_the_workloads_are_the_services_of_the_table() -> None:
+    """After the topics come the services in data-flow order."""
+    assert list(WORKLOADS) == ["topics", *(service.name for service in SERVICES)]
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_a_pod_runs_the_tables_command(service: Service) -> None:
+    """`sensorbus up`, compose and Kubernetes start the same programs."""
+    assert container(WORKLOADS[service.name])["command"] == service.command()
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_pods_environment_is_made_of_settings(name: str, tmp_path: Any) -> None:
+    """Every variable is known, its value can be used, and each part has a Kafka user of its own."""
+    variables = environment(WORKLOADS[name])
+    assert all(variable.startswith(PREFIX) for variable in variables)
+    (tmp_path / "password").write_text("secret\n")
+    settings, warnings = load({**variables, "SENSORBUS_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")})
+    assert warnings == []
+    assert settings.kafka_options["sasl.username"].get_secret_value() == name
+    assert pod(WORKLOADS[name])["volumes"][0]["secret"]["secretName"] == f"kafka-{name}"
+    assert settings.instance_id is None  # two pods of a deployment would fence each other
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_a_pod_is_asked_at_its_own_port(service: Service) -> None:
+    """Probes and scrapes go where the part listens; liveness does not depend on Kafka, readiness does."""
+    workload, part = WORKLOADS[service.name], container(WORKLOADS[service.name])
+    variables = environment(workload)
+    page = service.name == "dashboard"
+    port = int(variables["SENSORBUS_DASHBOARD_PORT" if page else "SENSORBUS_OPS_PORT"])
+    assert part["ports"] == [{"name": "http", "containerPort": port}]
+    assert variables["SENSORBUS_DASHBOARD_HOST" if page else "SENSORBUS_OPS_HOST"] == "0.0.0.0"  # noqa: S104  # the pod's own
+    probes = {kind: part[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert {kind: probe["path"] for kind, probe in probes.items()} == {
+        "startup": "/healthz",
+        "liveness": "/healthz",
+        "readiness": "/readyz",
+    }
+    assert {probe["port"] for probe in probes.values()} == {"http"}
+    notes = workload["spec"]["template"]["metadata"]["annotations"]
+    assert notes == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_pod_may_do_little(name: str) -> None:
+    """Not root, read-only root, no capabilities, no token of the cluster; bounded in CPU and memory."""
+    of, part = pod(WORKLOADS[name]), container(WORKLOADS[name])
+    assert of["securityContext"]["runAsNonRoot"] is True
+    assert of["securityContext"]["runAsUser"] == 10001
+    assert of["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert of["automountServiceAccountToken"] is False
+    assert part["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert part["resources"].keys() == {"requests", "limits"}
+    assert all(part["resources"][kind].keys() == {"cpu", "memory"} for kind in ("requests", "limits"))
+    mounts = {mount["name"]: mount["mountPath"] for mount in part["volumeMounts"]}
+    assert mounts.items() >= {"kafka": "/run/secrets/kafka", "tmp": "/tmp"}.items()  # noqa: S108  # the container's own
+    assert mounts.get("state") == ("/state" if name in {"alert", "alert-count", "avg-temp"} else None)
+    assert {volume["name"] for volume in of["volumes"]} == mounts.keys()
+
+
+def test_every_service_has_a_disruption_budget_that_lets_a_node_be_drained() -> None:
+    """One pod of each may go; of the page, one stays."""
+    budgets = {each["metadata"]["name"]: each["spec"] for each in resources() if each["kind"] == "PodDisruptionBudget"}
+    assert set(budgets) == {service.name for service in SERVICES}
+    for name, budget in budgets.items():
+        labels = WORKLOADS[name]["spec"]["selector"]["matchLabels"]
+        assert budget["selector"]["matchLabels"] == labels
+        assert budget.get("minAvailable") == (1 if name == "dashboard" else None)
+        assert budget.get("maxUnavailable") == (None if name == "dashboard" else 1)
+    (scaler,) = [each["spec"] for each in resources() if each["kind"] == "HorizontalPodAutoscaler"]
+    assert scaler["minReplicas"] > budgets["dashboard"]["minAvailable"]
+
+
+def test_scaling_by_lag_looks_at_the_jobs_own_group() -> None:
+    """The group and the topic are those of the code, and there are no more replicas than partitions."""
+    from processors.application import JOBS, consumer_group  # noqa: PLC0415  # Quix takes a second to import
+
+    scaled, _ = documents("kubernetes/autoscaling-by-lag.yaml")
+    job, settings = scaled["spec"]["scaleTargetRef"]["name"], load({})[0]
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["consumerGroup"] == consumer_group(job, settings)
+    assert BY_NAME[trigger["metadata"]["topic"]] in JOBS[job][0]
+    assert scaled["spec"]["maxReplicaCount"] == settings.topic_partitions
+
+
+def test_the_image_is_the_one_of_compose() -> None:
+    """One image, one version, in both."""
+    (kustomization,) = documents("kubernetes/kustomization.yaml")
+    compose = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
+    images = {container(workload)["image"] for workload in WORKLOADS.values()}
+    assert images == set(re.findall(r"image: (sensorbus:\S+)", compose))
+    assert f"sensorbus:{kustomization['images'][0]['newTag']}" in images

@@ -1,0 +1,116 @@
+"""The real Prometheus reads the running parts with deploy/prometheus, and every curve of the dashboard is answered."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.settings import Settings
+from sensorbus.runtime import kafka
+from sensorbus.services import SERVICES
+from tests.support import prometheus
+from tests.support.dashboards import dashboard
+from tests.support.manifests import DEPLOY, alert_rules, dashboard_queries
+from tests.support.needs import need
+from tests.support.parts import part
+from tests.support.prometheus import Prometheus
+from tests.support.real_kafka import free_ports
+from tests.support.ticks import get
+from tests.support.waiting import wait_until
+
+#: Curves that are empty while all goes well; all others have at least one series.
+EMPTY_WHEN_WELL = {"Dead letters", "Not readable, and consumer restarts"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+def is_ready(address: str) -> bool:
+    """Tell whether the part there says so."""
+    return get(f"http://{address}/readyz")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Give a Prometheus that watches the whole system, the page with two workers."""
+    need(prometheus.why_not())
+    folder = tmp_path_factory.mktemp("monitoring")
+    with ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker())
+        bus = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=folder)
+        kafka.ensure_topics(bus, "test")
+        targets = {}
+        for service in SERVICES[:-1]:
+            own = bus.model_copy(update={"ops_port": free_ports()[0]})
+            stack.enter_context(part(own, folder / f"{service.name}.log", service.module, *service.arguments))
+            targets[f"{service.name}:9100"] = f"127.0.0.1:{own.ops_port}"
+        page = dashboard(bus, folder, dashboard_workers=2)
+        stack.enter_context(page.part)
+        targets["dashboard:8050"] = f"127.0.0.1:{page.settings.dashboard_port}"
+        for address in targets.values():
+            wait_until(partial(is_ready, address), 60, f"{address} to be ready", folder / "alert.log")
+        page.ticker().tick()
+        running = stack.enter_context(Prometheus(folder, targets))
+        running.wait_for_targets(len(SERVICES))
+        for _ in range(3):
+            page.ticker().tick()
+        wait_until(
+            lambda: all(running.query(query) for title, query in dashboard_queries() if title not in EMPTY_WHEN_WELL),
+            40,
+            "every curve to have a series",
+            running.log,
+        )
+        yield running
+
+
+@pytest.mark.parametrize(("title", "query"), list(dashboard_queries()), ids=lambda text: text[:40])
+def test_every_curve_is_answered(watched: Prometheus, title: str, query: str) -> None:
+    """Without an error, and with a series for what happens in a system that runs well."""
+    assert watched.query(query) or title in EMPTY_WHEN_WELL
+
+
+def test_the_jobs_keep_their_names(watched: Prometheus) -> None:
+    """The label `job` is the stream job, as docs/operations.md lists it."""
+    found = watched.query("count by (job) (sensorbus_job_records_total)")
+    assert {each["metric"]["job"] for each in found} == {"alert", "alert-count", "avg-temp"}
+
+
+def test_both_workers_of_the_page_are_seen(watched: Prometheus) -> None:
+    """Gauges come once per worker, counters as the sum of both, whichever answers the scrape."""
+    assert len(watched.query("sensorbus_ring_age_seconds")) == 2
+    (ticks,) = watched.query("sensorbus_tick_seconds_count")
+    assert int(ticks["value"][1]) == 4
+
+
+def test_the_rules_are_loaded_and_nothing_is_wrong(watched: Prometheus) -> None:
+    """Prometheus evaluates each of them; in a system that runs well none fires."""
+    rules = [rule for group in watched.ask("rules")["groups"] for rule in group["rules"]]
+    assert [rule["name"] for rule in rules] == [rule["alert"] for rule in alert_rules()]
+    assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
+    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "alerts.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_promtool_has_nothing_to_say(command: tuple[str, ...]) -> None:
+    """Syntax, and each rule played once with what sets it off and once without."""
+    need(prometheus.why_not())
+    done = subprocess.run(
+        [str(shutil.which("promtool")), *command],
+        cwd=Path(DEPLOY / "prometheus"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

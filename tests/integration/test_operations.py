@@ -1,0 +1,204 @@
+"""docs/operations.md, chapter by chapter: each of its commands is run as it stands there, on a real Kafka."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
+from sensorbus.runtime import kafka
+from tests.support.dashboards import START_MS
+from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.parts import environment_of
+from tests.support.real_kafka import RealKafka, free_ports
+from tests.support.shell import Shell, blocks
+from tests.support.ticks import get
+from tests.support.topics import Record, produce, values
+from tests.support.waiting import wait_until
+
+CHAPTERS = blocks("operations.md")
+#: The tests below, by the chapter whose commands they run.
+RUN = {
+    "Run it",
+    "Dead letters",
+    "Backup and restore",
+    "Replay: compute all results anew",
+    "More partitions",
+    "Disaster: the cluster is gone",
+}
+READINGS = 60
+
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def bus(own_kafka: RealKafka, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Give a Kafka of the module's own, for topics without a prefix, as in the docs."""
+    return Settings(kafka_bootstrap_servers=own_kafka.address, state_dir=tmp_path_factory.mktemp("state") / "jobs")
+
+
+@pytest.fixture
+def shell(bus: Settings, tmp_path: Path) -> Iterator[Shell]:
+    """Give a shell with the bus's environment."""
+    environment = environment_of(bus, KAFKA=bus.bootstrap_servers, SENSORBUS_DASHBOARD_PORT=str(free_ports()[0]))
+    with Shell(tmp_path, environment) as opened:
+        yield opened
+
+
+def send(bus: Settings, first: int, count: int = READINGS) -> None:
+    """Write hot readings of two devices, a second apart."""
+    kafka.ensure_topics(bus, "test")
+    for device in ("a", "b"):
+        moments = (START_MS + 1_000 * number for number in range(first, first + count))
+        produce(
+            bus,
+            SENSOR,
+            [Record(device.encode(), encode_reading(device, iso_timestamp(at_ms), 40.0)) for at_ms in moments],
+        )
+
+
+def settle(bus: Settings, folder: Path) -> None:
+    """Wait until the running jobs have read everything and it is visible."""
+    Jobs(bus, folder / "part-0.log").settle(*THREE_JOBS)
+
+
+def test_every_chapter_with_commands_is_run() -> None:
+    """A new block in the docs is a new test here."""
+    assert set(CHAPTERS) == RUN
+
+
+def test_run_it(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """The parts start, `doctor` is content, results come out, and each stops with exit code 0."""
+    send(bus, 0)
+    for block in CHAPTERS["Run it"]:
+        assert "FAILED" not in shell.run(block)
+    settle(bus, tmp_path)
+    page = shell._environment["SENSORBUS_DASHBOARD_PORT"]
+    wait_until(lambda: get(f"http://127.0.0.1:{page}/readyz")[0] == 200, 30, "the page to be ready")
+    assert len(values(bus, AVG_TEMP)) > READINGS
+    shell.stop()
+
+
+def test_dead_letters(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """They are shown, exported, repaired and sent back, once."""
+    kafka.ensure_topics(bus, "test")
+    produce(bus, SENSOR, [Record(b"a", b'{"timestamp": "soon", "device_id": "a", "temperature": 1}')])
+    (block,) = CHAPTERS["Dead letters"]
+    with Jobs(bus, tmp_path / "jobs.log") as jobs:
+        jobs.start("alert")
+        jobs.settle("alert")
+        before = len(values(bus, SENSOR))
+        assert "soon" in shell.run(block[:2])
+        letters = [json.loads(line) for line in (tmp_path / "letters.jsonl").read_text().splitlines()]
+        text = (tmp_path / "letters.jsonl").read_text().replace("soon", iso_timestamp(START_MS))
+        (tmp_path / "letters.jsonl").write_text(text)
+        assert f"would send {len(letters)}" in shell.run(block[2:3])
+        assert f"sent {len(letters)}" in shell.run(block[3:])
+        assert "sent 0" in shell.run(block[3:])
+        assert len(values(bus, SENSOR)) == before + len(letters)
+        jobs.stop("alert")
+
+
+def test_backup_and_restore(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """A job whose folder is gone goes on exactly; the readings can be written to a file."""
+    send(bus, 100)
+    with Jobs(bus, tmp_path / "jobs.log") as jobs:
+        jobs.start(*THREE_JOBS)
+        jobs.settle(*THREE_JOBS)
+        jobs.stop(*THREE_JOBS)
+    restore, archive = CHAPTERS["Backup and restore"]
+    shell.run(restore[:1])
+    assert not (bus.state_dir / "avg-temp").exists()
+    send(bus, 160)
+    shell.run(restore[1:2])
+    with Jobs(bus, tmp_path / "part-0.log") as jobs:
+        jobs.start("alert", "alert-count")
+        jobs.settle(*THREE_JOBS)
+        jobs.stop("alert", "alert-count")
+    assert "FALSE" not in shell.run(restore[2:])
+    shell.run(archive)
+    assert len((tmp_path / "readings.txt").read_text().splitlines()) == len(values(bus, SENSOR))
+    shell.stop()
+
+
+def test_replay(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """All results are computed anew from `sensor`, here with another threshold, and are true."""
+    send(bus, 300)
+    with Jobs(bus, tmp_path / "jobs.log") as jobs:
+        jobs.start(*THREE_JOBS)
+        jobs.settle(*THREE_JOBS)
+        jobs.stop(*THREE_JOBS)
+    assert values(bus, ALERT_COUNT)
+    shell._environment["SENSORBUS_ALERT_THRESHOLD_KELVIN"] = "320"
+    (block,) = CHAPTERS["Replay: compute all results anew"]
+    shell.run(block[:-1])
+    settle(bus, tmp_path)
+    assert "FALSE" not in shell.run(block[-1:])
+    shell.stop()
+    assert values(bus, ALERT_COUNT) == []
+    assert values(bus, AVG_TEMP)
+
+
+def test_more_partitions(bus: Settings, shell: Shell) -> None:
+    """The second set of topics has the new number; the first is as it was."""
+    kafka.ensure_topics(bus, "test")
+    (block,) = CHAPTERS["More partitions"]
+    said = shell.run(block)
+    assert said.count("created") == len(TOPICS)
+    client = kafka.admin(bus, "test")
+    found = kafka.cluster_metadata(bus, client).topics
+    assert {len(found[f"v2-{topic.name}"].partitions) for topic in TOPICS} == {8}
+    assert {len(found[topic.name].partitions) for topic in TOPICS} == {4}
+
+
+def test_disaster(bus: Settings, shell: Shell) -> None:
+    """On a cluster without our topics, with empty folders, everything is as at the first start."""
+    (block,) = CHAPTERS["Disaster: the cluster is gone"]
+    shell._environment["SENSORBUS_TOPIC_PREFIX"] = "after-"  # to this process, a cluster without its topics
+    assert "FAILED" not in shell.run(block)
+    assert not bus.state_dir.exists()
+
+
+def changelog(bus: Settings, topic: str) -> list[Message]:
+    """Return the last record of each key of a changelog."""
+    consumer: Consumer = kafka.consumer(bus, "test", **{"auto.offset.reset": "earliest"})
+    partitions = kafka.cluster_metadata(bus, kafka.admin(bus, "test")).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    last: dict[bytes, Message] = {}
+    try:
+        wait_until(lambda: not _poll_into(consumer, last) and last, 20, f"the end of {topic}")
+    finally:
+        consumer.close()
+    return list(last.values())
+
+
+def _poll_into(consumer: Consumer, last: dict[bytes, Message]) -> bool:
+    come = [message for message in consumer.consume(500, 1.0) if message.error() is None]
+    last |= {message.key(): message for message in come if message.value()}
+    return bool(come)
+
+
+def test_a_state_of_another_version_is_said_and_left_alone(bus: Settings, tmp_path: Path) -> None:
+    """The job ends with a line that names the version, before it has written or committed anything."""
+    own = bus.model_copy(update={"topic_prefix": "version-", "state_dir": tmp_path / "state"})
+    send(own, 0)
+    with Jobs(own, tmp_path / "jobs.log") as jobs:
+        jobs.start("avg-temp")
+        jobs.settle("avg-temp")
+        jobs.stop("avg-temp")
+        producer: Producer = kafka.producer(own, "test")
+        for held in changelog(own, "changelog__version-sensorbus.avg-temp--version-sensor--default"):
+            newer = held.value().replace(b"[1,", b"[99,", 1)
+            producer.produce(held.topic(), newer, held.key(), held.partition(), headers=held.headers())
+        producer.flush(10)
+        before = values(own, AVG_TEMP)
+        (tmp_path / "state").rename(tmp_path / "old-state")
+        send(own, 60)
+        jobs.start("avg-temp")
+        jobs.running["avg-temp"].wait(1, within_s=40)
+        assert "state of version 99, not 1" in jobs.running["avg-temp"].said()
+        assert values(own, AVG_TEMP) == before

@@ -1,0 +1,249 @@
+"""A real Kafka with TLS, passwords or client certificates, and rights: exactly those of docs/security.md."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS
+from sensorbus.runtime import kafka
+from tests.support import real_kafka
+from tests.support.certificates import Authority, Issued
+from tests.support.dashboards import START_MS, dashboard
+from tests.support.needs import need
+from tests.support.parts import REPOSITORY, Part, environment_of, part
+from tests.support.rights import Right, rights
+from tests.support.secure_kafka import SecureKafka
+from tests.support.shell import Shell, blocks
+from tests.support.topics import Record, produce, values
+from tests.support.waiting import wait_until
+
+JOBS: Final = ("alert", "alert-count", "avg-temp")
+USERS: Final = ("topics", "simulator", *JOBS, "dashboard", "operator")
+#: What Quix says when a topic's settings cannot be read.
+DENIED_CONFIGS: Final = 'verify the "DescribeConfigs" operation is allowed for your credentials'
+#: How the users come in, by turns.
+KINDS: Final = ("password", "certificate")
+PASSWORD: Final = "marker-hunter2"  # noqa: S105  # no secret: the test looks for it in logs
+
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
+
+
+@dataclass
+class Guarded:
+    """A broker with users, certificates of the same names, and buses on it."""
+
+    broker: SecureKafka
+    folder: Path
+    certificates: Mapping[str, Issued] = field(default_factory=dict)
+
+    def bus(self, prefix: str) -> Settings:
+        """Return a bus that may do everything: who gives rights has them."""
+        state = self.folder / f"state-{prefix}"
+        return Settings(kafka_bootstrap_servers=self.broker.address, topic_prefix=prefix, state_dir=state)
+
+    def as_user(self, bus: Settings, user: str, *, by: str = "password") -> Settings:
+        """Return the bus as a user reaches it."""
+        if by == "certificate":
+            return self.broker.with_certificate(bus, self.certificates[user])
+        return self.broker.with_password(bus, user, PASSWORD)
+
+    def allow_all(self, prefix: str, *without: str) -> None:
+        """Give what the table gives to all users, by both names, but not these kinds of things to the jobs."""
+        for right in rights(prefix):
+            if not (right.kind in without and right.user in JOBS):
+                self.broker.allow(right)
+                self.broker.allow(right, f"User:CN={right.user}")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Give a broker that all tests of the module share; each has a topic prefix of its own."""
+    need(real_kafka.why_not())
+    folder = tmp_path_factory.mktemp("secure")
+    with SecureKafka(folder / "kafka") as broker:
+        for user in USERS:
+            broker.add_user(user, PASSWORD)
+        yield Guarded(broker, folder, {user: broker.authority.issue(user) for user in USERS})
+
+
+def has_said(each: Part, text: str) -> bool:
+    """Tell whether a part has written that."""
+    return text in each.said()
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `sensorbus` with these arguments to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "sensorbus", *arguments],
+        cwd=REPOSITORY,
+        env=environment_of(settings, COLUMNS="500"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_every_part_runs_with_the_rights_of_the_table(guarded: Guarded, tmp_path: Path) -> None:
+    """From `topics create` over the jobs to the page, bad input included; no secret is in any log."""
+    bus = guarded.bus("least-")
+    guarded.allow_all("least-")
+    mine = {user: guarded.as_user(bus, user, by=by) for user, by in zip(USERS, cycle(KINDS), strict=False)}
+    mine["alert"] = mine["alert"].model_copy(update={"instance_id": "one"})  # both kinds of transactional ids
+    made = command(mine["topics"], "topics", "create")
+    assert (made.returncode, made.stdout.count("created")) == (0, len(TOPICS)), made.stderr
+    page = dashboard(mine["dashboard"], tmp_path)
+    with ExitStack() as stack:
+        for job in JOBS:
+            stack.enter_context(part(mine[job], tmp_path / f"{job}.log", "processors", job))
+        stack.enter_context(part(mine["simulator"], tmp_path / "simulator.log", "simulator"))
+        stack.enter_context(page.part)
+        hot = encode_reading("hot", iso_timestamp(START_MS), 99.0)
+        produce(bus, SENSOR, [Record(b"hot", b"not json"), Record(b"another key", hot)])
+        for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER):
+            wait_until(partial(values, bus, topic), 60, f"records in {topic.name}", tmp_path / "alert.log")
+        page.wait_ready()
+        browser = page.ticker()
+        wait_until(lambda: "hot" in {alert[0] for alert in browser.tick()["alerts"]}, 30, "the alert", page.part.log)
+        examined = command(mine["operator"], "doctor")
+        assert (examined.returncode, "warning" in examined.stdout) == (0, False), examined.stdout
+        assert command(mine["operator"], "verify").returncode == 0
+    for log in tmp_path.glob("*.log"):
+        said = log.read_text()
+        assert PASSWORD not in said
+        assert "authoriz" not in said.lower(), said
+
+
+WRONG: Final = {
+    "password": "refuses this user and password (SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD)",
+    "user": "refuses this user and password (SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD)",
+    "mechanism": "takes only the SASL mechanisms SCRAM-SHA-512 (SENSORBUS_KAFKA_SASL_MECHANISM)",
+    "authority": "is not accepted: unable to get local issuer certificate (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
+    "expired server": "is not accepted: certificate has expired (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
+    "no certificate": "wants a client certificate, and none is given (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION)",
+    "expired certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
+    "foreign certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
+    "no TLS": "speaks no TLS there (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
+}
+
+
+@pytest.fixture(scope="module")
+def wrong(guarded: Guarded) -> Mapping[str, Settings]:
+    """Give a bus that is reached wrongly in each of these ways."""
+    broker, bus = guarded.broker, guarded.bus("wrong-")
+    foreign = Authority(guarded.folder, "foreign")
+    other = {"ssl_ca_location": str(foreign.certificate)}
+    return {
+        "password": broker.with_password(bus, "alert", f"{PASSWORD}!"),
+        "user": broker.with_password(bus, "nobody", PASSWORD),
+        "mechanism": broker.with_password(bus, "alert", PASSWORD, sasl_mechanism="SCRAM-SHA-256"),
+        "authority": broker.with_password(bus, "alert", PASSWORD, **other),
+        "expired server": broker.with_certificate(bus, None, broker.expired_address),
+        "no certificate": broker.with_certificate(bus, None),
+        "expired certificate": broker.with_certificate(bus, broker.authority.issue("late", expired=True)),
+        "foreign certificate": broker.with_certificate(bus, foreign.issue("stranger")),
+        "no TLS": broker.with_certificate(bus, None, broker.address),
+    }
+
+
+@pytest.fixture(scope="module")
+def told(wrong: Mapping[str, Settings]) -> Mapping[str, subprocess.CompletedProcess[str]]:
+    """Give what `doctor` says to each of them; they wait for their time-outs all at once."""
+    with ThreadPoolExecutor(len(wrong)) as pool:
+        return dict(zip(wrong, pool.map(lambda bus: command(bus, "doctor"), wrong.values()), strict=True))
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_who_is_not_let_in_is_told_why_in_one_line(
+    told: Mapping[str, subprocess.CompletedProcess[str]], case: str
+) -> None:
+    """`doctor` names the setting; it says so once, and shows no secret."""
+    done = told[case]
+    (line,) = [line for line in done.stdout.splitlines() if "FAILED" in line]
+    assert WRONG[case] in line
+    assert done.returncode == 1
+    assert (done.stderr, PASSWORD in done.stdout) == ("", False)
+
+
+def test_parts_that_are_not_let_in_say_it_once(wrong: Mapping[str, Settings], tmp_path: Path) -> None:
+    """Simulator, a job and the page wait; the line that names the setting is there, and not one per try."""
+    said = WRONG["password"]
+    page = dashboard(wrong["password"], tmp_path)
+    others = {"simulator": ("simulator",), "alert": ("processors", "alert")}
+    with ExitStack() as stack:
+        parts = [part(wrong["password"], tmp_path / f"{name}.log", *words) for name, words in others.items()]
+        for each in (*parts, page.part):
+            stack.enter_context(each)
+        for each in parts:
+            wait_until(partial(has_said, each, said), 30, "the reason", each.log)
+            assert each.said().count(said) <= 2
+        wait_until(lambda: said in page.ready()[1].get("kafka", ""), 30, "the page's reason", page.part.log)
+    assert all(PASSWORD not in log.read_text() for log in tmp_path.glob("*.log"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("GROUP", "group"), ("TRANSACTIONAL_ID", "transactional id"), ("TOPIC", "topic")]
+)
+def test_a_job_that_lacks_a_right_ends_with_one_line(guarded: Guarded, tmp_path: Path, kind: str, named: str) -> None:
+    """It says which kind of right, and where they are listed."""
+    prefix = f"lacks-{kind.lower().replace('_', '-')}-"
+    bus = guarded.bus(prefix)
+    kafka.ensure_topics(bus, "test")
+    guarded.allow_all(prefix, kind)
+    if kind == "TOPIC":
+        for topic in TOPICS:
+            guarded.broker.allow(Right("alert-count", "TOPIC", bus.topic_name(topic), False, ["DESCRIBE"]))
+    job = part(guarded.as_user(bus, "alert-count"), tmp_path / "job.log", "processors", "alert-count")
+    with job:
+        job.wait(1, within_s=60)
+    (line,) = [line for line in job.said().splitlines() if "ERROR" in line]
+    assert f"lacks a right on a {named} (" in line or DENIED_CONFIGS in line
+    assert "docs/" in line
+    assert "Traceback" not in job.said()
+
+
+def test_a_simulator_that_may_not_write_says_so(guarded: Guarded, tmp_path: Path) -> None:
+    """The topic is named; the readings count as failed."""
+    bus = guarded.bus("lacks-write-")
+    kafka.ensure_topics(bus, "test")
+    for topic in TOPICS:
+        guarded.broker.allow(Right("simulator", "TOPIC", bus.topic_name(topic), False, ["DESCRIBE"]))
+    simulator = part(guarded.as_user(bus, "simulator"), tmp_path / "simulator.log", "simulator", "--duration", "3")
+    with simulator:
+        wait_until(lambda: not simulator.is_running(), 40, "the simulator to end", simulator.log)
+    assert f"{bus.topic_name(SENSOR)}" in simulator.said()
+    assert "authorization failed" in simulator.said()
+    assert len(simulator.said().splitlines()) < 8
+
+
+def test_a_user_that_may_not_make_topics_is_told_which_right_is_missing(guarded: Guarded) -> None:
+    """One line with the topic."""
+    done = command(guarded.as_user(guarded.bus("lacks-create-"), "alert"), "topics", "create")
+    assert done.returncode == 1
+    assert "lacks a right on topic lacks-create-sensor" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_commands_that_give_rights_do(guarded: Guarded, tmp_path: Path) -> None:
+    """Those of docs/security.md, with Kafka's own tool; what they give is listed."""
+    ((block,),) = blocks("security.md").values()
+    with Shell(tmp_path, environment_of(guarded.bus(""), KAFKA=guarded.broker.address)) as shell:
+        listed = shell.run(block).rpartition("Current ACLs for principal")[2]
+    assert "name=sensor, patternType=LITERAL" in listed
+    assert "resourceType=TRANSACTIONAL_ID, name=sensorbus.alert., patternType=PREFIXED" in listed
+    assert {word for word in ("READ", "WRITE", "DESCRIBE_CONFIGS") if f"operation={word}," in listed} == {
+        "READ",
+        "WRITE",
+        "DESCRIBE_CONFIGS",
+    }

@@ -1,0 +1,119 @@
+"""Browsers that tick, as a bounded load: keep-alive connections, one tick a period each, every answer looked at."""
+
+import asyncio
+import contextlib
+import json
+import random
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dashboard_app import ids
+from tests.support.ticks import tick_body
+
+_ANSWER_WITHIN_S: Final = 10.0
+_END_WITHIN_S: Final = 20.0
+
+
+@dataclass
+class Outcome:
+    """What became of the requests. As browsers and proxies do, one whose connection is closed is sent once more."""
+
+    answers: int = 0
+    sent_again: int = 0
+    refused: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class Load:
+    """So many browsers in a thread of their own, spread over the period; a context manager."""
+
+    def __init__(self, port: int, browsers: int, period_s: float, *, may_be_refused: bool = False) -> None:
+        """`may_be_refused`: a server that takes no connection any more is no failure."""
+        self._port, self._browsers, self._period_s = port, browsers, period_s
+        self._may_be_refused = may_be_refused
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
+        self.outcome = Outcome()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let each browser end its request."""
+        self._stop.set()
+        self._thread.join(_END_WITHIN_S)
+        assert not self._thread.is_alive()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._browsers):
+                group.create_task(self._browse(random.Random(number).random() * self._period_s))  # noqa: S311  # a phase
+
+    async def _browse(self, phase_s: float) -> None:
+        browser = _Browser(self._port)
+        await asyncio.sleep(phase_s)
+        while not self._stop.is_set():
+            try:
+                self.outcome.sent_again += await browser.tick()
+                self.outcome.answers += 1
+            except ConnectionRefusedError as error:
+                self.outcome.refused += 1
+                if not self._may_be_refused:
+                    self.outcome.failures.append(repr(error))
+            except (OSError, EOFError, TimeoutError, ValueError) as error:
+                self.outcome.failures.append(repr(error))
+            await asyncio.sleep(self._period_s)
+        browser.close()
+
+
+class _Browser:
+    """One connection and one cursor."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._cursor: Any = None
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def tick(self) -> int:
+        """Return 1 if the request had to be sent again, on a new connection."""
+        try:
+            await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
+        except (ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError) as error:
+            self.close()
+            if isinstance(error, asyncio.IncompleteReadError) and error.partial:
+                raise
+            await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
+            return 1
+        return 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection[1].close()
+        self._connection = None
+
+    async def _ask(self) -> None:
+        if self._connection is None:
+            self._connection = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._connection
+        body = json.dumps(tick_body({"cursor": self._cursor, "detail": [], "history": []})).encode()
+        writer.write(
+            b"POST /_dash-update-component HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        await writer.drain()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+        text = await reader.readexactly(length)
+        if " 200 " not in head.partition("\r\n")[0]:
+            raise ValueError(f"{head} {text[:200]!r}")
+        if "connection: close" in head:
+            self.close()
+        self._cursor = json.loads(json.loads(text)["response"][ids.DELTA]["data"])["cursor"]

@@ -1,0 +1,121 @@
+"""A real Apache Kafka that lets nobody in without a password or a certificate, and does nothing without a right.
+
+Three listeners beside the open one, whose clients are super-users: SASL_SSL with SCRAM, TLS with client certificates,
+and TLS with a server certificate that has expired.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from pydantic import SecretStr
+
+from sensorbus.contract.settings import Settings
+from tests.support.certificates import Authority, Issued
+from tests.support.real_kafka import RealKafka, free_ports
+from tests.support.rights import Right
+
+_JAAS: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+_TIMEOUT_S: Final = 15.0
+
+
+class SecureKafka(RealKafka):
+    """One broker with an authority of its own; `address` is the open listener, for those who give rights."""
+
+    def __init__(self, home: Path) -> None:
+        """Make the certificates in `home`."""
+        super().__init__(home)
+        home.mkdir(parents=True, exist_ok=True)
+        self.authority = Authority(home)
+        (sasl, tls), (expired, _) = free_ports(), free_ports()
+        self.sasl_address, self.tls_address = f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}"
+        self.expired_address = f"127.0.0.1:{expired}"
+        server, old = self.authority.issue("server"), self.authority.issue("old-server", expired=True)
+        extra = f"SASL_SSL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},EXPIRED://127.0.0.1:{expired}"
+        for name in ("listeners", "advertised.listeners"):
+            self._properties[name] += f",{extra}"
+        self._properties |= {
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,TLS:SSL,"
+            "EXPIRED:SSL",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": _JAAS,
+            "listener.name.tls.ssl.client.auth": "required",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(server.both),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.authority.certificate),
+            "listener.name.expired.ssl.keystore.location": str(old.both),
+        }
+
+    def add_user(self, name: str, password: str) -> None:
+        """Make a user with a SCRAM password, or give one another password."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(name, info, password.encode())
+        client = self._admin()
+        for future in client.alter_user_scram_credentials([change]).values():
+            future.result(_TIMEOUT_S)
+
+    def allow(self, right: Right, principal: str | None = None) -> None:
+        """Give a right, to the user `User:<its name>` if nobody else is named."""
+        pattern = ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL
+        bindings = [
+            AclBinding(
+                ResourceType[right.kind],
+                right.name,
+                pattern,
+                principal or f"User:{right.user}",
+                "*",
+                AclOperation[operation],
+                AclPermissionType.ALLOW,
+            )
+            for operation in right.operations
+        ]
+        client = self._admin()
+        for future in client.create_acls(bindings).values():
+            future.result(_TIMEOUT_S)
+
+    def with_password(self, settings: Settings, user: str, password: str, **options: str) -> Settings:
+        """Return settings that reach this broker as a user; `options` are more of librdkafka's, `_` for a dot."""
+        given = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_username": user,
+            "sasl_password": password,
+        }
+        return self._secured(settings, self.sasl_address, **given | options)
+
+    def with_certificate(
+        self, settings: Settings, issued: Issued | None, address: str = "", **options: str
+    ) -> Settings:
+        """Return settings that reach this broker with a client certificate (None: without one)."""
+        own = (
+            {}
+            if issued is None
+            else {"ssl_certificate_location": str(issued.certificate), "ssl_key_location": str(issued.key)}
+        )
+        return self._secured(settings, address or self.tls_address, security_protocol="SSL", **own, **options)
+
+    def _secured(self, settings: Settings, address: str, **options: str) -> Settings:
+        given: dict[str, Any] = {"ssl_ca_location": str(self.authority.certificate)} | options
+        return settings.model_copy(
+            update={
+                "kafka_bootstrap_servers": address,
+                "kafka_options": {name.replace("_", "."): SecretStr(value) for name, value in given.items()},
+            }
+        )
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.address})

@@ -1,0 +1,188 @@
+"""Who is let in, by password and by a proxy's word, and who has to wait."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask, g
+from flask.testing import FlaskClient
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from dashboard_app import sign_in
+from dashboard_app.users import read_users
+from sensorbus.contract.settings import Settings
+
+PASSWORD = "marker-hunter2"  # noqa: S105  # no secret: it is looked for in what is said
+HASH = generate_password_hash(PASSWORD, method="scrypt:1024:8:1")  # cheap: the tests check many
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        """Start at 100 s."""
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+def client_of(settings: Settings, clock: Clock | None = None) -> FlaskClient:
+    """Return a client of a server that says who is there."""
+    server = Flask("test", static_folder=None)
+
+    @server.get("/<path:_path>")
+    def who(_path: str) -> dict[str, object]:
+        return {"user": g.get("user"), "operates": sign_in.may_operate()}
+
+    sign_in.install(server, settings, clock or Clock())
+    return server.test_client()
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """Give a file with a viewer and an operator."""
+    file = tmp_path / "users"
+    file.write_text(f"# who\nann:viewer:{HASH}\n\nbob:operator:{HASH}\n")
+    return file
+
+
+def with_passwords(users: Path, clock: Clock | None = None) -> FlaskClient:
+    """Return a client of a page with passwords."""
+    return client_of(Settings(dashboard_sign_in="basic", dashboard_users_file=users), clock)
+
+
+def status(client: FlaskClient, name: str, password: str, path: str = "/page") -> int:
+    """Return the status for a name and a password."""
+    return client.get(path, auth=(name, password)).status_code
+
+
+def test_off_asks_nobody() -> None:
+    """As on a developer's machine; who gets there may do all."""
+    assert client_of(Settings()).get("/page").json == {"user": None, "operates": True}
+
+
+@pytest.mark.parametrize("path", ["/", "/page", "/readyz", "/metrics", "/_dash-layout", "/none", "/healthz/"])
+def test_without_a_password_nothing_is_told(users: Path, path: str) -> None:
+    """401 and a challenge for everything, what is not there included."""
+    answer = with_passwords(users).get(path)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_the_probe_of_life_needs_none(users: Path) -> None:
+    """What restarts the process has no password."""
+    assert with_passwords(users).get("/healthz").status_code == 200
+
+
+def test_roles(users: Path) -> None:
+    """A viewer sees, an operator may change."""
+    client = with_passwords(users)
+    assert client.get("/page", auth=("ann", PASSWORD)).json == {"user": "ann", "operates": False}
+    assert client.get("/page", auth=("bob", PASSWORD)).json == {"user": "bob", "operates": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("ann", ""), ("ann", PASSWORD + "x"), ("eve", PASSWORD), ("", PASSWORD), ("ANN", PASSWORD)]
+)
+def test_what_is_wrong_is_401(users: Path, name: str, password: str) -> None:
+    """A wrong name is told like a wrong password."""
+    assert status(with_passwords(users), name, password) == 401
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Bearer x", "Basic YQ==", "Basic " + "A" * 9_000, ""])
+def test_a_header_that_is_none_is_401(users: Path, header: str) -> None:
+    """And no 500."""
+    assert with_passwords(users).get("/page", headers={"Authorization": header}).status_code == 401
+
+
+def test_a_password_is_hashed_once_in_five_minutes(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick per second must not cost a scrypt per second; a wrong one is hashed each time."""
+    checked: list[str] = []
+
+    def check(password_hash: str, password: str) -> bool:
+        checked.append(password)
+        return check_password_hash(password_hash, password)
+
+    monkeypatch.setattr(sign_in, "check_password_hash", check)
+    clock = Clock()
+    client = with_passwords(users, clock)
+    assert [status(client, "ann", PASSWORD) for _ in range(5)] == [200] * 5
+    assert status(client, "ann", "wrong") == status(client, "ann", "wrong") == 401
+    assert checked == [PASSWORD, "wrong", "wrong"]
+    clock.now_s += 301
+    assert status(client, "ann", PASSWORD) == 200
+    assert checked[3:] == [PASSWORD]
+
+
+def test_a_name_that_is_not_there_costs_a_hash_too(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time tells nothing of who is known."""
+    checked: list[str] = []
+
+    def check(password_hash: str, _password: str) -> bool:
+        checked.append(password_hash)
+        return False
+
+    monkeypatch.setattr(sign_in, "check_password_hash", check)
+    client = with_passwords(users)
+    status(client, "eve", "x")
+    status(client, "ann", "x")
+    assert [text.partition(":")[0] for text in checked] == ["scrypt", "scrypt"]
+
+
+def test_who_is_wrong_too_often_waits_longer_and_longer(users: Path) -> None:
+    """429 with the seconds, right or wrong; the wait doubles; other names are not touched."""
+    clock = Clock()
+    client = with_passwords(users, clock)
+    assert [status(client, "ann", "x") for _ in range(4)] == [401, 401, 401, 429]
+    answer = client.get("/page", auth=("ann", PASSWORD))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert status(client, "bob", PASSWORD) == 200
+    for wait_s in (1, 2, 4, 8, 16, 32, 60, 60):
+        clock.now_s += wait_s - 0.5
+        assert status(client, "ann", PASSWORD) == 429
+        clock.now_s += 0.6
+        assert status(client, "ann", "x") == 401
+    clock.now_s += 60.1
+    assert status(client, "ann", PASSWORD) == 200
+    assert [status(client, "ann", "x") for _ in range(3)] == [401] * 3
+
+
+def test_an_address_that_tries_many_names_waits_too(users: Path) -> None:
+    """20 free tries in all."""
+    client = with_passwords(users)
+    assert [status(client, f"name-{number}", "x") for number in range(21)] == [401] * 20 + [429]
+
+
+def test_what_is_remembered_is_bounded(users: Path) -> None:
+    """However many names an attacker makes up."""
+    gate = sign_in.Gate(read_users(Settings(dashboard_users_file=users)), Clock())
+    for number in range(3_000):
+        gate._note_failure(("1.2.3.4", str(number)), 0.0)
+    assert len(gate._failures) <= 1_000
+
+
+def test_a_named_proxy_is_believed() -> None:
+    """Its header names the user; without a file all are viewers."""
+    client = client_of(Settings(dashboard_sign_in="proxy"))
+    answer = client.get("/page", headers={sign_in.USER_HEADER: "ann"})
+    assert answer.json == {"user": "ann", "operates": False}
+    for name in ("", "x" * 200):
+        assert client.get("/page", headers={sign_in.USER_HEADER: name}).status_code == 401
+
+
+def test_nobody_else_is(users: Path) -> None:
+    """The same header from elsewhere is 401, whatever it says of its way."""
+    settings = Settings(dashboard_sign_in="proxy", dashboard_proxies="10.0.0.0/8", dashboard_users_file=users)
+    client = client_of(settings)
+    claims = {sign_in.USER_HEADER: "bob", "X-Forwarded-For": "10.0.0.1"}
+    assert client.get("/page", headers=claims).status_code == 401
+    answer = client.get("/page", headers=claims, environ_base={"REMOTE_ADDR": "10.1.2.3"})
+    assert answer.json == {"user": "bob", "operates": True}
+
+
+def test_passwords_are_in_no_log(users: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong one is logged with its address alone."""
+    status(with_passwords(users), "ann", f"{PASSWORD}!")
+    assert PASSWORD not in caplog.text
+    assert "wrong password or name from 127.0.0.1" in caplog.text

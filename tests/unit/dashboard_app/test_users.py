@@ -1,0 +1,50 @@
+"""The file of users, read and refused."""
+
+from pathlib import Path
+
+import pytest
+
+from dashboard_app.users import User, read_users
+from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.settings import Settings
+
+
+def written(tmp_path: Path, text: str, **changes: object) -> Settings:
+    """Return settings with a file of users that holds the text."""
+    file = tmp_path / "users"
+    file.write_text(text)
+    of = Settings(dashboard_sign_in="basic", dashboard_users_file=file)
+    return of.model_copy(update=changes)
+
+
+def test_a_line_is_a_user(tmp_path: Path) -> None:
+    """A hash may hold colons; comments and empty lines are none."""
+    settings = written(tmp_path, "# who\n\nann:viewer:scrypt:1:2:3$s$h\nbob:operator:x\n")
+    assert read_users(settings) == {
+        "ann": User("ann", "viewer", "scrypt:1:2:3$s$h"),
+        "bob": User("bob", "operator", "x"),
+    }
+
+
+@pytest.mark.parametrize("text", ["ann", "ann:admin:x", "ann:viewer:", ":viewer:x", "ann:viewer"])
+def test_a_file_of_no_use_is_one_line_with_the_variable(tmp_path: Path, text: str) -> None:
+    """It names the line, and shows nothing of it."""
+    with pytest.raises(SettingsError, match="SENSORBUS_DASHBOARD_USERS_FILE: line 2 is not name:viewer:hash"):
+        read_users(written(tmp_path, f"# first\n{text}\n"))
+
+
+def test_a_proxy_needs_no_hashes_and_no_file(tmp_path: Path) -> None:
+    """It has checked the passwords itself; the file gives roles only."""
+    assert read_users(written(tmp_path, "bob:operator:", dashboard_sign_in="proxy"))["bob"].role == "operator"
+    assert read_users(Settings(dashboard_sign_in="proxy")) == {}
+
+
+def test_passwords_need_a_file_with_users(tmp_path: Path) -> None:
+    """Not set, not readable, empty: one line each."""
+    for settings, said in (
+        (Settings(dashboard_sign_in="basic"), "is not set"),
+        (Settings(dashboard_sign_in="basic", dashboard_users_file=tmp_path / "none"), "cannot read"),
+        (written(tmp_path, "# nobody\n"), "has no user"),
+    ):
+        with pytest.raises(SettingsError, match=f"SENSORBUS_DASHBOARD_USERS_FILE.*{said}"):
+            read_users(settings)

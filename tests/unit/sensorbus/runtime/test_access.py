@@ -1,0 +1,68 @@
+"""What Kafka's refusals are called, without a broker; a real one refuses in tests/integration/test_secure_kafka.py."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError
+
+from sensorbus.contract.settings import Settings, load
+from sensorbus.runtime import access
+
+SASL = "sasl_ssl://a:1/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)"
+MECHANISM = (
+    "SASL PLAIN mechanism handshake failed: broker's supported mechanisms: SCRAM-SHA-256,SCRAM-SHA-512 (after 1ms)"
+)
+ALERT = (
+    "ssl://a:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42"
+)
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    """Give settings whose address nobody else's cause is remembered for."""
+    of = load({"SENSORBUS_KAFKA_BOOTSTRAP_SERVERS": "nowhere.invalid:1"})[0]
+    yield of
+    access.answered(of)
+
+
+@pytest.mark.parametrize(
+    ("said", "variable"),
+    [
+        (SASL, "SENSORBUS_KAFKA_SASL_PASSWORD"),
+        (MECHANISM, "SENSORBUS_KAFKA_SASL_MECHANISM"),
+        (ALERT, "SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION"),
+        ("closed by peer: connecting to a PLAINTEXT broker listener?", "SENSORBUS_KAFKA_SECURITY_PROTOCOL"),
+    ],
+)
+def test_a_refusal_names_its_setting(settings: Settings, said: str, variable: str) -> None:
+    """One line with the address and the variable."""
+    line = access.refusal(settings, "Connection refused", said)
+    assert line is not None
+    assert "Kafka at nowhere.invalid:1" in line
+    assert variable in line
+
+
+def test_the_mechanisms_that_the_broker_takes_are_named(settings: Settings) -> None:
+    """They are the way out."""
+    assert "mechanisms SCRAM-SHA-256,SCRAM-SHA-512 (" in str(access.refusal(settings, MECHANISM))
+
+
+def test_what_is_no_refusal_is_none(settings: Settings) -> None:
+    """A broker that is away is told by the caller."""
+    assert access.refusal(settings, "Connect to ipv4#127.0.0.1:1 failed: Connection refused") is None
+
+
+def test_a_refusal_is_remembered_until_kafka_answers(settings: Settings) -> None:
+    """The client says it once, and then only that all brokers are down."""
+    line = access.refusal(settings, SASL)
+    assert access.refusal(settings, "1/1 brokers are down") == line
+    access.answered(settings)
+    assert access.refusal(settings, "1/1 brokers are down") is None
+
+
+def test_a_missing_right_names_the_thing() -> None:
+    """And no other error is called one."""
+    denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    assert str(access.missing_right(denied, "g")).startswith("this Kafka user lacks a right on group g (")
+    assert str(access.missing_right(denied)).startswith("this Kafka user lacks a right on a group (")
+    assert access.missing_right(KafkaError(KafkaError._TRANSPORT)) is None
