@@ -67,7 +67,7 @@ browser: tools ## run the tests that drive a real browser
 
 .PHONY: bench
 bench: tools ## run the benchmarks, one after the other
-	@for file in tests/bench/bench_*.py; do module=$${file%.py}; echo "== $$file"; $(RUN) python -m "$${module//\//.}"; done
+	@for file in tests/bench/bench_*.py; do module=$${file%.py}; echo "== $$file"; $(RUN) --group bench python -m "$${module//\//.}"; done
 
 .PHONY: kafka
 kafka: tools ## bring the Apache Kafka that the tests start (Java and Maven)

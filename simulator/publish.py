@@ -80,7 +80,7 @@ class Publisher:
                 waited_s += self._send_when_possible(key, value, stop)
             except KafkaException as error:
                 raise self._refused(error) from None
-        self._client.poll(0)
+        self._poll(0)
         self._count()
         return waited_s
 
@@ -94,9 +94,9 @@ class Publisher:
 
     def finish(self, stop: Event) -> Totals:
         """Wait for what is on its way, once stopped only as long as the end may take; log and return the totals."""
-        self._client.poll(0)
+        self._poll(0)
         while len(self._client) and self._may_go_on(stop):
-            self._client.poll(_POLL_S)
+            self._poll(_POLL_S)
             self._count()
         waiting = len(self._client)
         self._count()
@@ -118,7 +118,7 @@ class Publisher:
         waited_s = 0.0
         while self._may_go_on(stop):
             started_s = time.monotonic()
-            self._client.poll(_POLL_S)
+            self._poll(_POLL_S)
             waited_s += min(time.monotonic() - started_s, _STUCK_POLL_S)
             self._count()
             try:
@@ -132,6 +132,13 @@ class Publisher:
                 return waited_s
         self._not_taken += 1
         return waited_s
+
+    def _poll(self, timeout_s: float) -> None:
+        """Take what the client has to tell; an error that ends it, such as a missing right, may come here first."""
+        try:
+            self._client.poll(timeout_s)
+        except KafkaException as error:
+            raise self._refused(error) from None
 
     def _may_go_on(self, stop: Event) -> bool:
         """Tell whether there is time left; it is limited from when `stop` is seen to be set."""

@@ -1,5 +1,6 @@
 """The docs say what the code says."""
 
+import itertools
 import re
 import tomllib
 
@@ -53,9 +54,9 @@ def test_every_kind_of_error_is_on_the_page_of_messages() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    """docs/decisions/0001-dependencies.md has a row for each runtime and development dependency and no other."""
+    """docs/decisions/0001-dependencies.md has a row for each dependency of every group and no other."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted = [*project["project"]["dependencies"], *itertools.chain(*project["dependency-groups"].values())]
     names = [re.split(r"[<>=~!\[; ]", requirement)[0] for requirement in wanted]
     assert sorted(rows("decisions/0001-dependencies.md")) == sorted(names)
 

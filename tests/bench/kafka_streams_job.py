@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,7 @@ def _build() -> Path:
     mvn = [shutil.which("mvn") or "mvn", "--quiet", "--batch-mode", f"--file={_SOURCE / 'pom.xml'}", *fetch]
     javac = [shutil.which("javac") or "javac", "-cp", f"{jars}/*", "-d", str(classes), str(_SOURCE / "Averages.java")]
     for command in (mvn, javac):
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=_BUILD_WITHIN_S)
+        # stdout belongs to the figures; Maven writes colours there even when it is told to be quiet
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=_BUILD_WITHIN_S)
     complete.write_text(text)
     return classes

@@ -20,18 +20,20 @@ import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
-import org.apache.kafka.streams.kstream.EmitStrategy;
 import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.Windowed;
 
 /**
  * The mean of every window, as a Kafka Streams user writes it: `Averages ADDRESS SOURCE TARGET STATE READINGS`.
  *
- * <p>Windows of 10 s, 1 s apart, told when they close, at least once, state with a changelog. Ends when it has read so
- * many readings, and prints the CPU seconds of the whole process and the seconds since the streams were started.
+ * <p>Windows of 10 s, 1 s apart, told when they close, at least once, state with a changelog. They are suppressed until
+ * they close: `EmitStrategy.onWindowClose` looks for closed windows once a second of the wall clock and only when a
+ * record comes, so it never tells those that the last records close. Ends when it has read so many readings, and prints
+ * the CPU seconds of the whole process and the seconds since the streams were started.
  */
 public final class Averages {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -57,11 +59,11 @@ public final class Averages {
             .groupByKey(Grouped.with(Serdes.String(), readings()))
             .windowedBy(TimeWindows.ofSizeAndGrace(Duration.ofSeconds(10), Duration.ZERO)
                 .advanceBy(Duration.ofSeconds(1)))
-            .emitStrategy(EmitStrategy.onWindowClose())
             .aggregate(
                 () -> new Sum(0, 0),
                 (device, reading, sum) -> new Sum(sum.total() + reading.celsius(), sum.count() + 1),
                 Materialized.with(Serdes.String(), sums()))
+            .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()))
             .toStream()
             .map(Averages::result)
             .to(target, Produced.with(Serdes.String(), Serdes.ByteArray()));
@@ -83,9 +85,6 @@ public final class Averages {
         options.put(StreamsConfig.STATE_DIR_CONFIG, arguments[3]);
         options.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         options.put(StreamsConfig.producerPrefix("compression.type"), "lz4");
-        // By default closed windows are looked for once a second of the wall clock, and only when a record comes: those
-        // that the last records of a stream close would never be told.
-        options.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
         return options;
     }
 

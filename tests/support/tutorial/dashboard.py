@@ -10,7 +10,7 @@ import time
 from quixstreams import Application
 
 ADDRESS, PREFIX = sys.argv[1:3]
-SECONDS = 12
+SECONDS = 6
 FIELDS = {"sensor": "temperature", "alert": "kelvin", "alert-count": "alert_count", "avg-temp": "avg_temp"}
 
 app = Application(
