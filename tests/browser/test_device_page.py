@@ -99,6 +99,7 @@ def test_an_empty_bus_says_what_its_page_waits_for(visit: Visit, tmp_path: Path)
     with open_bus(tmp_path) as empty:
         page = visit(empty).open(path=_path("first"))
         expect(page.locator("#notice")).to_have_text(re.compile("^Waiting for the first reading"))
+        page.close()  # before its server: a request that breaks off is a complaint
 
 
 def test_a_silent_device_has_no_readings_in_a_short_range(visit: Visit, bus: Bus) -> None:
