@@ -107,9 +107,8 @@ def test_a_killed_up_takes_its_parts_along(tmp_path: Path) -> None:
         wait_until(lambda: not processes_of(supervisor), 20, "the parts to end")
 
 
-@pytest.mark.parametrize(
-    "job", ["avg-temp", *(pytest.param(job, marks=pytest.mark.slow) for job in ("alert", "alert-count"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["alert", "alert-count", "avg-temp"])
 def test_a_killed_job_of_up_is_back_with_results(tmp_path: Path, job: str) -> None:
     """On the embedded broker too: started again within seconds, its next results within 15 s of the kill."""
     port = free_port()
@@ -294,6 +293,7 @@ def test_letters_that_can_be_read_by_now_are_sent_back(fresh_settings: Settings)
     assert len(read_all(fresh_settings, SENSOR)) == 1
 
 
+@pytest.mark.slow
 def test_commands_see_by_themselves_that_the_broker_is_the_embedded_one() -> None:
     """In another shell than that of `up` nobody tells them."""
     with EmbeddedBroker() as broker:
@@ -311,6 +311,7 @@ def test_commands_see_by_themselves_that_the_broker_is_the_embedded_one() -> Non
         assert "FALSE" in run(settings, "verify", "--since", "1m", **told).stdout
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_read_is_a_difference_with_its_place(fresh_settings: Settings) -> None:
     """The rest is compared all the same."""
     produce(fresh_settings, SENSOR, [Record(b"a", READING % (b"2026-01-01T00:00:00Z", b"20.0"))])

@@ -74,6 +74,7 @@ def _has(settings: Settings, topic: Topic, number: int) -> bool:
     return len(values(settings, topic)) == number
 
 
+@pytest.mark.slow
 def test_repeats_are_duplicated_and_not_different(repeated: Settings) -> None:
     """Each result stands there twice: the table counts them as duplicated, says ok, and the exit code is 0."""
     code, table = run_verify(repeated)
