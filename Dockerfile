@@ -12,6 +12,7 @@ RUN uv sync --frozen --no-dev --no-install-project
 COPY sensorbus sensorbus
 COPY simulator simulator
 COPY processors processors
+# `make plotly` before this build makes the page's first visit half as large (docs/page.md).
 COPY dashboard_app dashboard_app
 RUN uv sync --frozen --no-dev --no-editable
 

@@ -8,8 +8,12 @@ MAKEFLAGS += --no-print-directory
 
 # More arguments for a target's program, e.g. make up ARGS="--devices 100", make test ARGS="-k windows".
 ARGS ?=
-# What `make test` chooses: what runs on any machine within 5 minutes. `make real` and `make browser` run the rest.
+# What `make test` chooses: what runs on any machine within 5 minutes. `make real` runs the slow ones and those on a real
+# Kafka, `make browser` those in Chromium; the long ones run on demand (CONTRIBUTING.md).
 MARKS ?= not real_kafka and not browser and not slow and not long
+
+# Test files that make test and make real run at once: they wait more than they compute. 0: one after the other.
+WORKERS ?= 2
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
 export UV_PYTHON_DOWNLOADS ?= never
@@ -29,15 +33,16 @@ help:
 .PHONY: setup
 setup: tools ## install everything for working on it into .venv
 	@$(UV) sync --frozen
-	@for tool in java mvn chromium node; do command -v $$tool >/dev/null || echo "$$tool is not there: make test skips what needs it"; done
+	@for need in "java:make real" "mvn:make real" "chromium:make browser" "node:make test"; do \
+		command -v "$${need%%:*}" >/dev/null || echo "$${need%%:*} is not there: $${need#*:} skips what needs it"; done
 
 .PHONY: up
 up: tools ## run everything on this machine; the page is at http://localhost:8050
 	@$(RUN) --no-dev sensorbus up $(ARGS)
 
 .PHONY: test
-test: tools js ## run the tests that need neither a real Kafka nor a browser, and say what did not run
-	@$(RUN) pytest -m "$(MARKS)" $(ARGS)
+test: tools js ## run the quick tests that need neither a real Kafka nor a browser; say what did not run
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile -m "$(MARKS)" $(ARGS)
 
 .PHONY: js
 js: ## run the tests of the page's scripts
@@ -48,11 +53,15 @@ js: ## run the tests of the page's scripts
 
 .PHONY: real
 real: tools ## run the tests on a real Kafka, and the slow ones
-	@$(RUN) pytest -m "(real_kafka or slow) and not browser and not long" $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile -m "(real_kafka or slow) and not browser and not long" $(ARGS)
 
 .PHONY: faults
 faults: tools ## do a seeded mix of faults to a bus on a real Kafka; SEED=7 MINUTES=10, ARGS="--help" for more
 	@$(RUN) python -m tests.support.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
+
+.PHONY: soak
+soak: tools ## run 1000 devices on a real Kafka with a fault every minute, and watch results and memory; MINUTES=60
+	@$(RUN) python -m tests.support.soak --minutes $(or $(MINUTES),60) $(ARGS)
 
 .PHONY: check
 check: tools ## lint, formatting, types
@@ -62,8 +71,15 @@ check: tools ## lint, formatting, types
 
 .PHONY: browser
 browser: tools ## run the tests that drive a real browser
-	@[[ -d tests/js/node_modules ]] || ! command -v npm >/dev/null || npm ci --silent --prefix tests/js
+	@for folder in tests/js deploy/plotly; do \
+		[[ -d $$folder/node_modules ]] || ! command -v npm >/dev/null || npm ci --silent --prefix $$folder; done
 	@$(RUN) pytest -m browser $(ARGS)
+
+.PHONY: plotly
+plotly: ## make the page's first visit smaller: plotly.js with what the page draws alone, for the image and the wheel (npm)
+	@npm ci --silent --prefix deploy/plotly
+	@mkdir -p dashboard_app/assets/vendor
+	@cp deploy/plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js dashboard_app/assets/vendor/
 
 .PHONY: bench
 bench: tools ## run the benchmarks, one after the other
@@ -73,13 +89,23 @@ bench: tools ## run the benchmarks, one after the other
 kafka: tools ## bring the Apache Kafka that the tests start (Java and Maven)
 	@$(RUN) python -m tests.support.real_kafka
 
+# The version is whole: @2 would be 2.0.0. Without --strict it says that all is well when it cannot ask.
+PIP_AUDIT := pip-audit@2.10.1
+
+.PHONY: audit
+audit: tools ## ask PyPI for known holes in what the image installs; sbom.cdx.json lists it
+	@mkdir -p .cache
+	@$(UV) export --frozen --no-dev --quiet --format cyclonedx1.5 --preview-features sbom-export --output-file sbom.cdx.json >/dev/null
+	@$(UV) export --frozen --no-dev --quiet --no-emit-project --output-file .cache/requirements.txt >/dev/null
+	@$(UV) tool run $(PIP_AUDIT) --strict --disable-pip --require-hashes --requirement .cache/requirements.txt
+
 .PHONY: docs
 docs: tools ## write docs/settings.md and .env.example anew from the table of settings
 	@$(RUN) python -m tests.support.write_settings_docs
 
 .PHONY: clean
 clean: ## remove what the targets above have made
-	@rm -rf .venv .cache .sensorbus .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build tests/artifacts
+	@rm -rf dashboard_app/assets/vendor .venv .cache .sensorbus .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build tests/artifacts sbom.cdx.json
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: tools

@@ -1,5 +1,10 @@
-"""The JSON API: GET routes that answer from what the worker holds, made from api_table.py (docs/api.md)."""
+"""The JSON API: GET routes that answer from what the worker holds.
 
+They are made from api_table.py (docs/api.md).
+"""
+
+import math
+import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from itertools import islice
@@ -8,7 +13,6 @@ from urllib.parse import urlencode
 
 import orjson
 from flask import Flask, Response, request
-from werkzeug.datastructures import MultiDict
 
 from dashboard_app import api_csv, api_devices, api_openapi, api_problems, api_table
 from dashboard_app.api_cursor import Cursor, Place, RowPlace, text_of
@@ -18,10 +22,12 @@ from dashboard_app.api_rows import Rows, Wanted, rows_of
 from dashboard_app.api_table import BASE, JSON, Route
 from dashboard_app.api_time import time_text
 from dashboard_app.feed import Feed
+from dashboard_app.held import Held
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.runtime.clock import ClockMs
+from sensorbus.runtime.metrics import API_REQUESTS, API_ROWS, API_SECONDS
 
 #: What /readyz names while a worker does not hold the history yet (feed.py).
 _NOT_YET: Final = ("topics", "assignment", "history")
@@ -38,6 +44,7 @@ def register(server: Flask, settings: Settings, feed: Feed, now_ms: ClockMs) -> 
         api_table.READINGS.name: api.readings,
         api_table.READINGS_CSV.name: api.readings_csv,
         api_table.ALERTS.name: api.alerts,
+        api_table.OVERVIEW_CSV.name: api.overview_csv,
         api_table.OPENAPI.name: api.openapi,
     }
     for route in api_table.ROUTES:
@@ -47,13 +54,17 @@ def register(server: Flask, settings: Settings, feed: Feed, now_ms: ClockMs) -> 
 
 def _view(route: Route, answer: _Answer, now_ms: ClockMs) -> Callable[[], Response]:
     def view() -> Response:
+        started_s = time.perf_counter()
         try:
-            response = answer(route, query_in(route, dict(request.args.lists()), now_ms()))
+            response = answer(route, query_in(route, request.args.to_dict(flat=False), now_ms()))
         except ProblemError as error:
-            return api_problems.response(error)
-        if not response.is_streamed:
-            response.add_etag(weak=True)  # compression may follow
-            response.make_conditional(request)
+            response = api_problems.response(error)
+        else:
+            if not response.is_streamed:
+                response.add_etag(weak=True)  # compression may follow
+                response.make_conditional(request)
+        API_REQUESTS.labels(route.name, str(response.status_code)).inc()
+        response.call_on_close(lambda: API_SECONDS.labels(route.name).observe(time.perf_counter() - started_s))
         return response
 
     return view
@@ -106,8 +117,19 @@ class Api:
             number, last = len(rows.device_ids), rows.last
         body = api_csv.lines(rows, number, query.unit, self._settings.alert_threshold_kelvin)
         response = Response(body, content_type=route.content_type)
-        response.headers["Content-Disposition"] = 'attachment; filename="sensorbus-readings.csv"'
-        return _with_next(response, self._next(route, query, epoch, last))
+        API_ROWS.labels(route.name).inc(number)
+        return _with_next(_as_file(response, "sensorbus-readings.csv"), self._next(route, query, epoch, last))
+
+    def overview_csv(self, route: Route, query: Query) -> Response:
+        """Answer with the fleet's bands per second as CSV."""
+        self._check_ready()
+        since_ms = -math.inf if query.since_ms is None else query.since_ms
+        until_ms = math.inf if query.until_ms is None else query.until_ms
+        bands = self._feed.overview.by_second(self._now_ms())
+        wanted = {second_ms: band for second_ms, band in bands.items() if since_ms <= second_ms < until_ms}
+        body, number = api_csv.overview(wanted, query.unit)
+        API_ROWS.labels(route.name).inc(number)
+        return _as_file(Response(body, content_type=route.content_type), "sensorbus-overview.csv")
 
     def _samples(
         self, route: Route, query: Query, topic: str, complete: Callable[[dict[str, Any]], dict[str, Any]]
@@ -119,11 +141,10 @@ class Api:
 
     def _rows(self, query: Query, topic: str, limit: int) -> tuple[str, Rows]:
         self._check_ready()
-        self._after(query, self._feed.store.epoch, RowPlace)
 
-        def look(held: Any, epoch: str) -> tuple[str, Callable[[], Rows]]:
-            after = None if query.after is None else query.after.place
-            wanted = _wanted(query)._replace(limit=limit, after=after if isinstance(after, RowPlace) else None)
+        def look(held: Held, epoch: str) -> tuple[str, Callable[[], Rows]]:
+            after = self._after(query, epoch, RowPlace)
+            wanted = Wanted(query.devices or None, query.since_ms, query.until_ms, limit, after)
             return epoch, rows_of(held, topic, wanted)
 
         epoch, sort = self._feed.store.read(look)
@@ -150,6 +171,7 @@ class Api:
         return query.after.place
 
     def _page(self, route: Route, query: Query, body: dict[str, Any], epoch: str, last: Place | None) -> Response:
+        API_ROWS.labels(route.name).inc(len(body[route.name]))
         following = self._next(route, query, epoch, last)
         return _with_next(Response(orjson.dumps(body | {"next": following}), content_type=JSON), following)
 
@@ -157,15 +179,10 @@ class Api:
         """Return the address of the rows that follow, relative to the host."""
         if last is None:
             return None
-        given: list[tuple[str, str]] = list(MultiDict(request.args).items(multi=True))
         cursor = text_of(Cursor(epoch, last, query.since_ms), query.key)
-        kept = [(name, value) for name, value in given if name != "cursor"]
+        kept = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
         path = f"{self._settings.dashboard_url_prefix}{BASE}{route.path}"
         return f"{path}?{urlencode([*kept, ('cursor', cursor)])}"
-
-
-def _wanted(query: Query) -> Wanted:
-    return Wanted(query.devices or None, query.since_ms, query.until_ms, query.limit)
 
 
 def _samples(rows: Rows) -> Sequence[dict[str, Any]]:
@@ -179,6 +196,11 @@ def _samples(rows: Rows) -> Sequence[dict[str, Any]]:
         }
         for device_id, time_ms, celsius in zip(rows.device_ids, rows.times_ms, rows.celsius, strict=True)
     ]
+
+
+def _as_file(response: Response, name: str) -> Response:
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _is_live(pipeline: Any) -> bool:

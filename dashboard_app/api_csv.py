@@ -1,15 +1,16 @@
 """Readings as CSV by RFC 4180, safe to open in a spreadsheet.
 
-The columns and the rules are those of the page's export (assets/page/export.js, assets/model/csv.js).
+The page's export is made of it (assets/model/export.js).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dashboard_app.api_rows import Rows
 from dashboard_app.api_table import CSV_HEADER
 from dashboard_app.api_time import time_text
+from dashboard_app.overview import BANDS
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 
 #: An answer has so many bytes at most; what is left out is told of by its `Link`.
@@ -57,6 +58,14 @@ def lines(rows: Rows, number: int, unit: str, threshold_kelvin: float) -> Iterat
         ).encode()
 
 
+def overview(bands: Mapping[int, Sequence[float]], unit: str) -> tuple[bytes, int]:
+    """Return the bands (overview.py) as CSV, and the number of rows."""
+    convert = _IN_UNIT[unit]
+    told = [["time_utc", *(f"{name}_{unit}" for name in BANDS)]]
+    told += ([time_text(ms), *(_number(convert(celsius)) for celsius in bands[ms])] for ms in sorted(bands))
+    return "".join(f"{','.join(cells)}\r\n" for cells in told).encode(), len(bands)
+
+
 def _number(value: float) -> str:
-    """Return 20.5 as "20.5", 20.0 as "20": as the page's export writes it."""
+    """Return 20.5 as "20.5", 20.0 as "20"."""
     return f"{value + 0.0:.2f}".rstrip("0").rstrip(".")

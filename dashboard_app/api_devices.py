@@ -1,5 +1,6 @@
-"""The devices as the API tells of them: the numbers of the page's cards (assets/model), by the same rules.
+"""The devices as the API tells of them.
 
+The numbers of the page's cards (assets/model), by the same rules.
 Called from request threads; what is read under the store's lock is copied.
 """
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard_app.api_query import Query
 from dashboard_app.api_time import time_text
@@ -15,12 +17,13 @@ from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
-from sensorbus.contract.units import kelvin_from_celsius
+from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, kelvin_from_celsius
 
 _STALE_PERIODS: Final = 3
 _OFFLINE_PERIODS: Final = 10
 #: What a job may take on top of what its windows take before it is called down (assets/model/diagnosis.js).
 _PATIENCE_MS: Final = 8_000
+_ROUNDING_REACH_KELVIN: Final = 0.02  # further off, rounding to 2 decimals decides nothing
 _NEVER_MS: Final = np.iinfo(np.int64).min
 
 
@@ -80,6 +83,15 @@ def state(celsius: float, silent_ms: int, settings: Settings) -> str:
     if silent_ms > _STALE_PERIODS * settings.reading_period_ms:
         return "STALE"
     return "HIGH" if kelvin_from_celsius(celsius) > settings.alert_threshold_kelvin else "OK"
+
+
+def are_high(celsius: Floats, threshold_kelvin: float) -> NDArray[np.bool_]:
+    """Tell which temperatures are alerts, by the rule of job alert; numpy's rounding is another one at ties."""
+    above_kelvin = celsius - ABSOLUTE_ZERO_CELSIUS - threshold_kelvin
+    found: NDArray[np.bool_] = above_kelvin > 0
+    near = np.flatnonzero(np.abs(above_kelvin) < _ROUNDING_REACH_KELVIN)
+    found[near] = [kelvin_from_celsius(value) > threshold_kelvin for value in celsius[near].tolist()]
+    return found
 
 
 class _Trusted(NamedTuple):
@@ -159,7 +171,7 @@ def _is_alert_job_down(held: Held, settings: Settings, now_ms: int) -> bool:
     is_old = (times_ms < newest_ms) & (times_ms >= oldest_ms)
     np.maximum.at(last_ms, devices[is_old], times_ms[is_old])
     is_high = is_old & (times_ms == last_ms[devices])
-    is_high &= np.round(celsius + 273.15, 2) > settings.alert_threshold_kelvin
+    is_high &= are_high(celsius, settings.alert_threshold_kelvin)
     rows = alerts.appended_since(oldest_ms)
     np.maximum.at(alerted_ms, alerts.values_of("device", rows), alerts.values_of("time", rows))
     return bool((alerted_ms[devices[is_high]] < times_ms[is_high]).any())

@@ -6,11 +6,12 @@ One table for the routes that read them and for the OpenAPI description. Reading
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 
 from dashboard_app.api_problems import refused
-from sensorbus.contract.messages import MAX_DEVICE_ID_CHARACTERS
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.messages import MAX_DEVICE_ID_CHARACTERS, device_id_fault, event_time_ms_from_iso
 
 MAX_DEVICES: Final = 100
 STATES: Final = ("OK", "HIGH", "STALE", "OFFLINE")
@@ -20,6 +21,7 @@ _DURATION: Final = re.compile(r"([1-9]\d{0,8})(ms|s|min|h)", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 
 Json = dict[str, Any]
+DEVICE_ID_SCHEMA: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_DEVICE_ID_CHARACTERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,9 @@ class Parameter:
 
 def device_in(_name: str, text: str) -> str:
     """Return a device id."""
-    if not 1 <= len(text) <= MAX_DEVICE_ID_CHARACTERS:
-        raise refused("device", f"`device` has {len(text)} characters, not 1 to {MAX_DEVICE_ID_CHARACTERS}")
+    fault = device_id_fault(text)
+    if fault is not None:
+        raise refused("device", f"`device` {fault}")
     return text
 
 
@@ -57,10 +60,9 @@ def time_in(name: str, text: str) -> int:
     if not _TIME.fullmatch(text):
         raise refused(name, hint)
     try:
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text.upper())).astimezone(UTC)
-    except (ValueError, OverflowError):
+        time_ms = event_time_ms_from_iso(text, UTC)
+    except InvalidMessageError:
         raise refused(name, hint) from None
-    time_ms = int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
     if time_ms < 0:
         raise refused(name, hint)
     return time_ms
@@ -98,7 +100,7 @@ def limit(default: int, most: int) -> Parameter:
 DEVICE: Final = Parameter(
     name="device",
     description="Only of this device; may be given several times.",
-    schema={"type": "string", "minLength": 1, "maxLength": MAX_DEVICE_ID_CHARACTERS},
+    schema=DEVICE_ID_SCHEMA,
     read=device_in,
     max_items=MAX_DEVICES,
 )

@@ -1,4 +1,7 @@
-"""What a request to the API asks for, read from its parameters. Raises `ProblemError`."""
+"""What a request to the API asks for, read from its parameters.
+
+Raises `ProblemError`.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

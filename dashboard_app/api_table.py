@@ -1,5 +1,6 @@
-"""What the API offers: one table of routes, with their parameters and the shape of their answers.
+"""What the API offers: one table of routes.
 
+Each with its parameters and the shape of its answers.
 The routes are made from it, requests are read by it, and the OpenAPI description is written from it.
 """
 
@@ -15,7 +16,6 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv; charset=utf-8"
 CSV_HEADER: Final = ("time_utc", "device_id", "temperature_{unit}", "above_threshold")
 _TIME: Final[Json] = {"type": "string", "format": "date-time", "pattern": r"\.\d{3}Z$"}
-_DEVICE_ID: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 128}
 _NEXT: Final[Json] = {
     "type": ["string", "null"],
     "description": "Where the next rows are; null when there are no more now.",
@@ -37,7 +37,11 @@ class Route:
     content_type: str = JSON
     schema_name: str = ""
     schema: Json
-    default_limit: int = 0
+
+    @property
+    def default_limit(self) -> int:
+        """How many rows an answer has at most unless `limit` says so; 0 where there is none."""
+        return next((one.schema["default"] for one in self.parameters if one.name == "limit"), 0)
 
 
 def _rows(name: str, row: Json, **more: Json) -> Json:
@@ -58,14 +62,14 @@ def _temperature(description: str, *types: str) -> Json:
 
 
 _SAMPLE: Final[dict[str, Json]] = {
-    "device_id": _DEVICE_ID,
+    "device_id": parameters.DEVICE_ID_SCHEMA,
     "timestamp": _TIME | {"description": "Event time, UTC."},
     "celsius": _temperature("As received."),
     "fahrenheit": _temperature("Rounded to 2 decimals."),
     "kelvin": _temperature("Rounded to 2 decimals: what the threshold is compared with."),
 }
 _DEVICE: Final = _object(
-    device_id=_DEVICE_ID,
+    device_id=parameters.DEVICE_ID_SCHEMA,
     state={"type": "string", "enum": list(parameters.STATES), "description": "As on the page."},
     timestamp=_TIME | {"description": "Event time of the newest reading, UTC."},
     celsius=_temperature("The newest reading, as received."),
@@ -93,7 +97,6 @@ DEVICES: Final = Route(
     parameters=(parameters.DEVICE, parameters.STATE, parameters.limit(100, 1_000), parameters.CURSOR),
     schema_name="Devices",
     schema=_rows("devices", _DEVICE, now=_TIME | {"description": "The worker's clock."}),
-    default_limit=100,
 )
 READINGS: Final = Route(
     path="/readings",
@@ -102,7 +105,6 @@ READINGS: Final = Route(
     parameters=(parameters.DEVICE, *_TIMES, parameters.limit(1_000, _MOST_ROWS), parameters.CURSOR),
     schema_name="Readings",
     schema=_rows("readings", _object(**_SAMPLE, above_threshold={"type": "boolean"})),
-    default_limit=1_000,
 )
 ALERTS: Final = Route(
     path="/alerts",
@@ -111,12 +113,11 @@ ALERTS: Final = Route(
     parameters=(parameters.DEVICE, *_TIMES, parameters.limit(1_000, _MOST_ROWS), parameters.CURSOR),
     schema_name="Alerts",
     schema=_rows("alerts", _object(**_SAMPLE)),
-    default_limit=1_000,
 )
 READINGS_CSV: Final = Route(
     path="/readings.csv",
     name="readings_csv",
-    summary="Readings as CSV, with the columns of the page's export",
+    summary="Readings as CSV, oldest first",
     parameters=(
         parameters.DEVICE,
         *_TIMES,
@@ -126,7 +127,14 @@ READINGS_CSV: Final = Route(
     ),
     content_type=CSV,
     schema={"type": "string"},
-    default_limit=_MOST_CSV_ROWS,
+)
+OVERVIEW_CSV: Final = Route(
+    path="/overview.csv",
+    name="overview_csv",
+    summary="Lowest, 10 %, median, 90 % and highest temperature of all devices in each of the last 100 s, as CSV",
+    parameters=(*_TIMES, parameters.UNIT),
+    content_type=CSV,
+    schema={"type": "string"},
 )
 OPENAPI: Final = Route(
     path="/openapi.json",
@@ -134,4 +142,4 @@ OPENAPI: Final = Route(
     summary="This description",
     schema={"type": "object"},
 )
-ROUTES: Final = (DEVICES, READINGS, READINGS_CSV, ALERTS, OPENAPI)
+ROUTES: Final = (DEVICES, READINGS, READINGS_CSV, ALERTS, OVERVIEW_CSV, OPENAPI)

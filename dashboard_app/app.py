@@ -35,10 +35,17 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     app.server.extensions[FEED] = feed
     app.index_string = layout.index_string(app.get_asset_url("theme_boot.js"))
     app.layout = layout.build(settings)
-    callbacks.register(app, feed, now_ms)
+    callbacks.register(app, feed, now_ms, settings.dashboard_url_prefix)
     clientside.register(app)
     ops.register(app.server, feed)
     api.register(app.server, settings, feed, now_ms)
     guard.protect(app, settings.dashboard_url_prefix)
     Compression(settings.dashboard_url_prefix).install(app.server)
+    _set_up(app)
     return app
+
+
+def _set_up(app: Dash) -> None:
+    """Have Dash set its server up now: it would with the first request, and answer a second one meanwhile with 404."""
+    with app.server.test_request_context():
+        app.server.preprocess_request()

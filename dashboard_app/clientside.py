@@ -1,5 +1,6 @@
-"""Joins Dash and the scripts in assets/: two clientside callbacks, and nothing is drawn by the server.
+"""Joins Dash and the scripts in assets/.
 
+Two clientside callbacks; nothing is drawn by the server.
 Dash writes each function into the page as an inline script, whose hash the Content-Security-Policy allows; so they
 only call what stands in a file.
 """

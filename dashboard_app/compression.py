@@ -1,10 +1,11 @@
 """Makes answers small: ticks fast, files well and once.
 
-Dash would compress its files anew on every load. A file's address holds its version, so its compressed form is kept
-for the life of the worker and by the browser for a year.
+Dash would compress its files anew on every load. Their compressed form is kept for the life of the worker; by the
+browser for a year where the address holds a version, else the browser asks whether it is still the same.
 """
 
 import gzip
+import hashlib
 from typing import Final, NamedTuple
 
 import brotli
@@ -20,11 +21,12 @@ _FILE_QUALITY: Final = 6  # of brotli: 0.2 s for plotly.js; 9 takes 0.7 s for 3 
 
 
 class _File(NamedTuple):
-    """A file as it is sent; `encoding` is "" where it is not compressed."""
+    """A file as it is sent; `encoding` is "" where it is not compressed, `tag` tells it from others."""
 
     body: bytes
     content_type: str
     encoding: str
+    tag: str
 
 
 class Compression:
@@ -42,21 +44,23 @@ class Compression:
 
     def held(self) -> Response | None:
         """Return the answer for a file that was asked for before."""
-        file = self._files.get((name, _file_encoding())) if (name := self._versioned_name()) else None
-        return _response(file) if file else None
+        name, has_version = self._file_name()
+        file = self._files.get((name, _file_encoding())) if name else None
+        return _response(file, has_version) if file else None
 
     def compress(self, response: Response) -> Response:
         """Return the answer compressed, if that helps."""
         response.vary.add("Accept-Encoding")
         if "Content-Encoding" in response.headers:
             return response
-        name = self._versioned_name() if response.status_code == 200 else None  # noqa: PLR2004  # OK
+        name, has_version = self._file_name() if response.status_code == 200 else (None, False)  # noqa: PLR2004  # OK
         if name:
             response.direct_passthrough = False
             file = _compressed_file(response.get_data(), response.content_type or "")
             self._files[name, _file_encoding()] = file
-            return _response(file)
-        response.headers["Cache-Control"] = "no-store" if request.method == "POST" else "no-cache"
+            return _response(file, has_version)
+        stored = request.method != "POST" and not response.cache_control.no_store
+        response.headers["Cache-Control"] = "no-cache" if stored else "no-store"
         is_text = (response.mimetype or "").startswith(_TEXT)
         if response.is_streamed or not is_text or not request.accept_encodings["gzip"]:
             return response
@@ -66,16 +70,20 @@ class Compression:
             response.headers["Content-Encoding"] = "gzip"
         return response
 
-    def _versioned_name(self) -> str | None:
-        """Return the name, without version, of the file that the request is for; None when it names no version."""
+    def _file_name(self) -> tuple[str | None, bool]:
+        """Return the name, without version, of the file that the request is for, and whether it named a version.
+
+        Of our own files only a version is sure; those of packages stay what they are while the worker lives. The
+        guard lets only names through that there are.
+        """
         if request.method != "GET":
-            return None
+            return None, False
         if request.path.startswith(self._assets):
-            return request.path if request.query_string.startswith(b"m=") else None
+            return (request.path, True) if request.query_string.startswith(b"m=") else (None, False)
         if request.path.startswith(self._suites):
             name, has_version = check_fingerprint(request.path)  # type: ignore[no-untyped-call]  # Dash gives none
-            return name if has_version else None
-        return None
+            return name, has_version
+        return None, False
 
 
 def _compressed_file(body: bytes, content_type: str) -> _File:
@@ -84,7 +92,7 @@ def _compressed_file(body: bytes, content_type: str) -> _File:
         body = brotli.compress(body, quality=_FILE_QUALITY)
     elif encoding == "gzip":
         body = gzip.compress(body, _FILE_LEVEL, mtime=0)
-    return _File(body, content_type, encoding)
+    return _File(body, content_type, encoding, hashlib.blake2s(body, digest_size=12).hexdigest())
 
 
 def _file_encoding() -> str:
@@ -92,10 +100,13 @@ def _file_encoding() -> str:
     return "br" if accepted["br"] else "gzip" if accepted["gzip"] else ""
 
 
-def _response(file: _File) -> Response:
+def _response(file: _File, has_version: bool) -> Response:
     response = Response(file.body, content_type=file.content_type)
-    response.headers["Cache-Control"] = _FOR_EVER
+    response.headers["Cache-Control"] = _FOR_EVER if has_version else "no-cache"
     response.vary.add("Accept-Encoding")
     if file.encoding:
         response.headers["Content-Encoding"] = file.encoding
+    if not has_version:
+        response.set_etag(file.tag)
+        response.make_conditional(request)
     return response

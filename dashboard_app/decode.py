@@ -1,5 +1,6 @@
-"""Kafka's messages to the rows that the store holds; what cannot be read is counted and left out.
+"""Kafka's messages to the rows that the store holds.
 
+What cannot be read is counted and left out.
 Pure but for the metrics; for the consumer thread.
 """
 

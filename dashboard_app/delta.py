@@ -1,5 +1,6 @@
-"""What a tick answers: everything that is new since a browser's cursor, as JSON (docs/tick.md).
+"""What a tick answers: all that is new since a browser's cursor.
 
+As JSON (docs/tick.md).
 Called from request threads. Nearly all of it was encoded by the writer when it came; here it is put together.
 """
 
@@ -8,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from dashboard_app.changes import Changes, Columns, Cursor, Question
 from dashboard_app.held import CURSOR_TOPICS
-from dashboard_app.news import Columns, Cursor, News, Question
 from dashboard_app.overview import Overview
 from dashboard_app.store import Store
 
@@ -72,30 +73,30 @@ def epoch_in(body: object, epoch: str) -> str | None:
 def delta(store: Store, question: Question, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
     """Return the answer: JSON in UTF-8."""
     epoch = store.epoch
-    news = store.news(question, now_ms)
-    return _answer(news, cursor_text(news.cursor, epoch), overview, pipeline, now_ms)
+    changes = store.changes(question, now_ms)
+    return _answer(changes, cursor_text(changes.cursor, epoch), overview, pipeline, now_ms)
 
 
 def no_news(cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
     """Return an answer that says nothing yet and leaves the browser its cursor."""
-    return _answer(News(), cursor, overview, pipeline, now_ms)
+    return _answer(Changes(), cursor, overview, pipeline, now_ms)
 
 
-def _answer(news: News, cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
+def _answer(changes: Changes, cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
     fleet, bands = overview.newest
     return orjson.dumps(
         {
             "v": VERSION,
             "now": now_ms,
             "cursor": cursor,
-            "reset": news.reset,
-            "skipped": news.skipped,
-            "roster": [news.roster.key, orjson.Fragment(news.roster.names)] if news.roster else None,
-            "devices": _columns(news.devices, now_ms) | {"previous": news.devices.previous},
-            "readings": _array(news.readings),
-            "alerts": _array(news.alerts),
-            "counts": _array(news.counts),
-            "averages": _columns(news.averages, now_ms),
+            "reset": changes.reset,
+            "skipped": changes.skipped,
+            "roster": [changes.roster.key, orjson.Fragment(changes.roster.names)] if changes.roster else None,
+            "devices": _columns(changes.devices, now_ms) | {"previous": changes.devices.previous},
+            "readings": _array(changes.readings),
+            "alerts": _array(changes.alerts),
+            "counts": _array(changes.counts),
+            "averages": _columns(changes.averages, now_ms),
             "fleet": fleet,
             "overview": bands,
             "pipeline": pipeline,

@@ -25,7 +25,6 @@ _MAX_DEPTH: Final = 8
 _FIELDS: Final = frozenset(
     {"output", "outputs", "inputs", "state", "changedPropIds", "parsedChangedPropsIds", "running"}
 )
-_CALLBACK: Final = "_dash-update-component"
 _ASSETS: Final = "assets/"
 _SUITES: Final = "_dash-component-suites/"
 #: What the app answers behind the prefix besides those; "" is the page.
@@ -56,7 +55,7 @@ def protect(app: Dash, prefix: str) -> None:
 
     @server.before_request
     def check() -> Response | None:
-        if request.path == f"{prefix}{_CALLBACK}":
+        if request.path == f"{prefix}{callbacks.PATH}":
             if request.method != "POST":
                 return refusal(405, "only POST")  # Dash would answer GET with the page
             refused = check_headers(request.headers, request.host, request.content_length)

@@ -1,4 +1,6 @@
-"""gunicorn's configuration: `gunicorn -c dashboard_app/gunicorn_conf.py dashboard_app.wsgi:server`.
+"""gunicorn's configuration.
+
+`gunicorn -c dashboard_app/gunicorn_conf.py dashboard_app.wsgi:server`
 
 gunicorn runs this file in its master, which never touches Kafka: each worker starts its consumer thread after the fork.
 """
@@ -7,7 +9,6 @@ import contextlib
 import logging
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from ipaddress import ip_address
@@ -42,14 +43,11 @@ def _load() -> Settings:
 def _check_port(loaded: Settings) -> None:
     """Raise `PortInUseError`, where gunicorn would try for 5 s and end with a traceback."""
     host, port = loaded.dashboard_host, loaded.dashboard_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            names = f"{variable_name('dashboard_host')}, {variable_name('dashboard_port')}"
-            raise PortInUseError(f"cannot listen on {host}:{port} ({names}): {error.strerror}") from None
+    try:
+        process.listenable_port(host, port)
+    except OSError as error:
+        names = f"{variable_name('dashboard_host')}, {variable_name('dashboard_port')}"
+        raise PortInUseError(f"cannot listen on {host}:{port} ({names}): {error.strerror}") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,4 +1,7 @@
-"""gunicorn's log in our format: its records go to the root logger, as everybody's do."""
+"""gunicorn's log in our format.
+
+Its records go to the root logger, as everybody's do.
+"""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
-"""What a worker holds of the topics: rings, devices, the newest reading and average of each.
+"""What a worker holds of the topics.
 
+Rings, devices, the newest reading and average of each.
 Not locked: the store does that.
 """
 

@@ -11,7 +11,7 @@ import dash_bootstrap_components as dbc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboard_app import figures, ids, theme
+from dashboard_app import empty_chart, ids, plain_pages, theme
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import TOPICS
 
@@ -64,7 +64,7 @@ def build(settings: Settings) -> Component:
         [
             html.A("Skip to the devices", href=f"#{ids.CARDS}", className="skip"),
             *_stores(settings),
-            _header(),
+            _header(settings),
             html.Div(id=ids.BANNER, className="banner", hidden=True),
             html.Section(id=ids.PIPELINE, className="pipeline", role="status", **_aria(label="Pipeline", live="off")),
             html.Main(
@@ -120,7 +120,8 @@ def _stores(settings: Settings) -> list[Component]:
     ]
 
 
-def _header() -> Component:
+def _header(settings: Settings) -> Component:
+    account = html.A("Account", href=f"{settings.dashboard_url_prefix}{plain_pages.ACCOUNT}", className="button")
     return html.Header(
         [
             html.H1("Sensorbus"),
@@ -135,6 +136,8 @@ def _header() -> Component:
                     _choice(ids.THEME, "Theme"),
                     html.Button("Export CSV", id=ids.EXPORT, className="button", type="button"),
                     html.Button("?", id=ids.HELP, className="button", type="button", **_aria(label="Help")),
+                    html.Span(id=ids.EXPORT_NOTE, className="export-note", role="status"),
+                    *([] if settings.dashboard_sign_in == "off" else [account]),
                 ],
                 className="tools",
             ),
@@ -176,7 +179,7 @@ def _chart() -> Component:
             ),
             html.Div(id=ids.LEGEND, className="legend"),
             html.Div(
-                dcc.Graph(id=ids.CHART, figure=figures.empty_chart(), config=figures.GRAPH_CONFIG, className="plot"),
+                dcc.Graph(id=ids.CHART, figure=empty_chart.figure(), config=empty_chart.GRAPH_CONFIG, className="plot"),
                 className="plot-frame",
                 **_aria(hidden="true"),
             ),

@@ -1,5 +1,6 @@
-"""/healthz, /readyz and /metrics of a worker, at the root whatever the page's prefix is.
+"""/healthz, /readyz and /metrics of a worker.
 
+At the root, whatever the page's prefix is.
 Ready means: connected, all partitions assigned, history read, consumer thread alive. Devices that are silent do not
 make a worker unready: the page says so itself, and another worker could show no more.
 """
@@ -8,13 +9,14 @@ import os
 from typing import Final
 
 import orjson
-from flask import Flask, Response
+from flask import Flask, Response, g
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from dashboard_app.feed import Feed
 from sensorbus.runtime.metrics import DASHBOARD_FAMILIES, registry_of
 
+READY: Final = "/readyz"
 #: Set by gunicorn_conf.py when there are several workers; prometheus_client reads it too.
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -26,11 +28,12 @@ def register(server: Flask, feed: Feed) -> None:
     def healthz() -> Response:
         return _json(200, {"status": "alive"})
 
-    @server.get("/readyz")
+    @server.get(READY)
     def readyz() -> Response:
         feed.start()
         reasons = feed.readiness()
-        return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", "reasons": reasons})
+        told = {} if g.get("is_stranger") else {"reasons": reasons}
+        return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", **told})
 
     @server.get("/metrics")
     def metrics() -> Response:

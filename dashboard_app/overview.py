@@ -1,8 +1,9 @@
-"""The fleet as a whole: its size, its rate, how old its data is, and its temperatures per second.
+"""The fleet as a whole: size, rate, age, temperatures per second.
 
 Computed by the consumer thread once a second, for all browsers of a worker; request threads read the newest result.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ _RATE_MS: Final = 5_000
 _WINDOW_MS: Final = 100_000
 _SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
 _STEP_MS: Final = 1_000
-_BANDS: Final = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
+#: Name and percentile.
+BANDS: Final = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
 
 
 class Newest(NamedTuple):
@@ -47,6 +49,12 @@ class Overview:
         """Forget the bands: these are other topics now."""
         self._bands, self._updated_ms = {}, None
 
+    def by_second(self, now_ms: int) -> Mapping[int, Sequence[float]]:
+        """Return the bands of the last 100 s by the second's start, in °C, of a small fleet too; from any thread."""
+        if self._store.is_large:
+            return self._bands
+        return self._bands_since((now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS, now_ms)
+
     def _fleet(self, now_ms: int) -> dict[str, float | None]:
         recent = self._store.recent(now_ms - _RATE_MS)
         newest_ms = np.zeros(int(recent.devices.max(initial=-1)) + 1, np.int64)
@@ -65,17 +73,20 @@ class Overview:
             return None
         self._update_bands(now_ms)
         seconds = sorted(self._bands)
-        columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(_BANDS)}
+        columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(BANDS)}
         return {"step_ms": _STEP_MS, "t": seconds, **columns}
 
     def _update_bands(self, now_ms: int) -> None:
         oldest_ms = (now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS
         settled = [second for second in self._bands if second < now_ms - _SETTLED_MS - _STEP_MS]
         from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled)])
-        self._bands = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms}
+        kept = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms}
+        self._bands = kept | self._bands_since(from_ms, now_ms)  # a new one: request threads may hold the old one
+
+    def _bands_since(self, from_ms: int, now_ms: int) -> dict[int, list[float]]:
         recent = self._store.recent(from_ms - _SETTLED_MS)
-        changing = (recent.times_ms >= from_ms) & (recent.times_ms <= now_ms)
-        self._bands |= bands(recent.times_ms[changing], recent.values[changing])
+        wanted = (recent.times_ms >= from_ms) & (recent.times_ms <= now_ms)
+        return bands(recent.times_ms[wanted], recent.values[wanted])
 
 
 def bands(times_ms: Integers, celsius: Floats) -> dict[int, list[float]]:
@@ -84,7 +95,7 @@ def bands(times_ms: Integers, celsius: Floats) -> dict[int, list[float]]:
     order = np.argsort(seconds, kind="stable")
     found, firsts = np.unique(seconds[order], return_index=True)
     groups = np.split(celsius[order], firsts[1:]) if len(found) else []
-    percents = list(_BANDS.values())
+    percents = list(BANDS.values())
     return {
         second: np.percentile(group, percents).round(2).tolist()
         for second, group in zip(found.tolist(), groups, strict=True)

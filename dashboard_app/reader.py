@@ -1,5 +1,6 @@
-"""One Kafka consumer from start to failure: reads the topics into the store and tells how that goes.
+"""One Kafka consumer from start to failure.
 
+It reads the topics into the store and tells how that goes.
 For the consumer thread; other threads read `health`, which is replaced, never changed.
 """
 
@@ -14,14 +15,15 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from dashboard_app.assignment import Assignment, Place, look, starts
 from dashboard_app.decode import records_in
 from dashboard_app.overview import Overview
-from dashboard_app.plan import Place, Plan, look, starts
+from dashboard_app.progress import LIVE_WITHIN_S, Progress
 from dashboard_app.store import Store
-from sensorbus.contract.errors import BrokerUnavailableError
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, SENSOR, TOPICS
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import RING_AGE_SECONDS, RING_DEVICES, RING_READINGS
 
@@ -31,7 +33,8 @@ _POLL_S: Final = 0.04  # what a reading waits at most; a tick waits longer
 _LOOK_EVERY_S: Final = 10.0
 _LOOK_WHEN_QUIET_S: Final = 2.0  # silence may be an outage: asking tells
 _LOOK_AGAIN_S: Final = 0.5
-_LIVE_WITHIN_S: Final = 2.0
+_SAY_EVERY_S: Final = 10.0
+_SETTLED_AFTER_S: Final = 2.0  # by then a client that is back has heard all that was said of the outage
 _TIDY_EVERY_S: Final = 1.0
 _TIDY_UNTIL_READY_S: Final = 0.1
 #: Small buffers: the ring holds the data. The other values make a record's way short.
@@ -82,6 +85,9 @@ class Reader:
         self.polls = 0
         self.looked_s = -math.inf  # when Kafka was last asked successfully what there is, by the monotonic clock
         self._is_doubted = False
+        self._said_s = -math.inf  # when an outage was last told of
+        self._up_s = -math.inf  # when Kafka was there again
+        self._note_cause = kafka.cause_noted(settings)
         self._begin()
 
     def look_soon(self) -> None:
@@ -90,7 +96,7 @@ class Reader:
 
     def run(self, stop: Event) -> None:
         """Read until `stop` is set; raises what it cannot live with."""
-        consumer = kafka.consumer(self._settings, PART, error_cb=self._on_error, **_OPTIONS)
+        consumer = kafka.consumer(self._settings, PART, error_cb=self._on_error, logger=kafka.silent_log, **_OPTIONS)
         admin = kafka.admin(self._settings, PART)
         self._begin()
         try:
@@ -100,14 +106,11 @@ class Reader:
             consumer.close()
 
     def _begin(self) -> None:
-        self._plan: Plan | None = None
-        self._tidy_at_s = self._came_s = 0.0
+        self._assignment: Assignment | None = None
+        self._tidy_at_s = 0.0
         self._asked_s = -math.inf  # when Kafka was last asked what there is
         self._is_settled = False  # it answered, and all topics are there
-        self._next: dict[Place, int] = {}
-        self._live_s: dict[Place, float] = {}  # when a place was last read to its end, or near it
-        self._lag_s: dict[Place, float] = {}  # since when a place has been behind
-        self._old_s: dict[Place, float] = {}  # when a place last gave records that were not new
+        self._progress = Progress()
 
     def _step(self, consumer: Consumer, admin: AdminClient) -> None:
         now_s = time.monotonic()
@@ -123,45 +126,48 @@ class Reader:
         if self._is_doubted or not self._is_settled:
             wait_s = _LOOK_AGAIN_S
         else:
-            wait_s = _LOOK_WHEN_QUIET_S if now_s - self._came_s > _LOOK_WHEN_QUIET_S else _LOOK_EVERY_S
+            wait_s = _LOOK_WHEN_QUIET_S if now_s - self._progress.came_s > _LOOK_WHEN_QUIET_S else _LOOK_EVERY_S
         return now_s - self._asked_s >= wait_s
 
     def _look(self, consumer: Consumer, admin: AdminClient) -> None:
         """See what there is to read and read it; an outage is told and tried again."""
         self._asked_s, self._is_doubted, self._is_settled = time.monotonic(), False, False
         try:
-            plan = look(self._settings, consumer, admin)
-            if plan != self._plan:
-                self._adopt(plan, consumer, admin)
-        except BrokerUnavailableError as error:
+            if not self.health.kafka_ok:
+                found = kafka.cluster_metadata(self._settings, admin)  # tells best why nobody answers
+                kafka.recognised(self._settings, found)  # or that it is not the broker that it is said to be
+            assignment = look(self._settings, consumer, admin)
+            if assignment != self._assignment:
+                self._adopt(assignment, consumer, admin)
+        except (BrokerUnavailableError, SettingsError) as error:
             self._down(str(error))
             return
-        self.looked_s, self._is_settled = self._asked_s, not plan.missing
+        self.looked_s, self._is_settled = self._asked_s, not assignment.missing
         self._up()
-        if plan.missing:
-            _log.warning("waiting for topics: %s (`sensorbus topics create` makes them)", ", ".join(plan.missing))
+        if assignment.missing:
+            _log.warning("waiting for topics: %s (`sensorbus topics create` makes them)", ", ".join(assignment.missing))
 
-    def _adopt(self, plan: Plan, consumer: Consumer, admin: AdminClient) -> None:
-        if plan.epoch != self._store.epoch:
+    def _adopt(self, assignment: Assignment, consumer: Consumer, admin: AdminClient) -> None:
+        if assignment.epoch != self._store.epoch:
             if self._store.epoch:
                 _log.warning("these are other topics than before: the page starts anew")
-            self._store.clear(plan.epoch)
+            self._store.clear(assignment.epoch)
             self._overview.clear()
-            self._next, self._live_s = {}, {}
+            self._progress = Progress()
         since_ms = self._now_ms() - self._settings.dashboard_history_ms
-        new = plan.places - self._next.keys()
+        following = self._progress.next
+        new = assignment.places - following.keys()
         for place, offset in starts(self._settings, consumer, admin, new, since_ms).items():
-            self._next[place] = self._store.begin(*place, offset)
+            following[place] = self._store.begin(*place, offset)
+        name = self._settings.topic_name
         consumer.assign(
             [
-                TopicPartition(
-                    self._settings.topic_name(BY_NAME[topic]), partition, self._next[Place(topic, partition)]
-                )
-                for topic, partition in sorted(plan.places)
+                TopicPartition(name(BY_NAME[one.topic]), one.partition, following[one])
+                for one in sorted(assignment.places)
             ]
         )
-        self._plan = plan
-        self.health = replace(self.health, missing=plan.missing, is_assigned=bool(plan.places))
+        self._assignment = assignment
+        self.health = replace(self.health, missing=assignment.missing, is_assigned=bool(assignment.places))
 
     def _take(self, messages: Sequence[Message]) -> None:
         now_ms = self._now_ms()
@@ -180,7 +186,7 @@ class Reader:
                 self._store.append(topic, records)
             last = {message.partition(): message for message in of_topic}
             for partition, message in last.items():
-                is_new = message.timestamp()[1] >= now_ms - _LIVE_WITHIN_S * 1000
+                is_new = message.timestamp()[1] >= now_ms - LIVE_WITHIN_S * 1000
                 self._note_read(Place(topic, partition), message.offset() + 1, is_live=is_new)
 
     def _note(self, message: Message, error: KafkaError) -> None:
@@ -194,9 +200,7 @@ class Reader:
         self.look_soon()
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:
-        self._next[place] = next_offset
-        self._came_s = time.monotonic()
-        (self._live_s if is_live else self._old_s)[place] = self._came_s
+        self._progress.note(place, next_offset, time.monotonic(), is_live=is_live)
         self._up()
 
     def _tidy(self, consumer: Consumer) -> None:
@@ -213,37 +217,32 @@ class Reader:
             RING_AGE_SECONDS.set(max(0, now_ms - statistics.newest_append_ms) / 1000)
 
     def _measure(self, consumer: Consumer) -> None:
-        """See how many records there are to read.
-
-        Once caught up, only a place that gives old records is behind: what stays unread at the end of a quiet one are
-        transaction markers, which are offsets without a record, or records that an open transaction hides.
-        """
+        """See how many records there are to read."""
         now_s = time.monotonic()
-        places = self._plan.places if self._plan else frozenset()
-        is_caught_up = self.health.is_caught_up or (bool(places) and self._live_s.keys() >= places)
-        lags = {}
-        for place in places:
-            if now_s - self._live_s.get(place, 0.0) > _LIVE_WITHIN_S:
-                partition = TopicPartition(self._settings.topic_name(BY_NAME[place.topic]), place.partition)
-                _, end = consumer.get_watermark_offsets(partition, cached=True)
-                if end > self._next[place]:
-                    lags[place] = end - self._next[place]
-        self._lag_s = {place: self._lag_s.get(place, now_s) for place in lags}
-        behind = sum(
-            lag
-            for place, lag in lags.items()
-            if not is_caught_up
-            or (now_s - self._lag_s[place] >= _LIVE_WITHIN_S and now_s - self._old_s.get(place, 0.0) <= _LIVE_WITHIN_S)
-        )
-        self.health = replace(self.health, is_caught_up=is_caught_up, behind=behind)
+        places = self._assignment.places if self._assignment else frozenset()
+        ends = {place: self._end_of(place, consumer) for place in self._progress.silent(places, now_s)}
+        left = self._progress.left(places, ends, now_s, was_caught_up=self.health.is_caught_up)
+        self.health = replace(self.health, is_caught_up=left.is_caught_up, behind=left.behind)
+
+    def _end_of(self, place: Place, consumer: Consumer) -> int:
+        partition = TopicPartition(self._settings.topic_name(BY_NAME[place.topic]), place.partition)
+        _, end = consumer.get_watermark_offsets(partition, cached=True)
+        return int(end)
 
     def _on_error(self, error: KafkaError) -> None:
         """Take what librdkafka says of the connection; called from inside `consume`."""
-        if error.code() in _OUTAGES:
+        if error.code() in _OUTAGES and time.monotonic() - self._up_s < _SETTLED_AFTER_S:
+            self.look_soon()  # it may be older than the answer that we had
+        elif error.code() in _OUTAGES:
             self._down(str(kafka.unavailable(self._settings, KafkaException(error))))
+        else:
+            self._note_cause(error)  # of one connection; the outage that follows does not say why
 
     def _down(self, reason: str) -> None:
-        _log.warning("%s; trying again", reason)  # the log folds repeats to one per 10 s
+        now_s = time.monotonic()
+        if now_s - self._said_s >= _SAY_EVERY_S:  # librdkafka tells of each try, many times a second
+            _log.warning("%s; trying again", reason)
+            self._said_s = now_s
         since_ms = self.health.since_ms or self._now_ms()
         self.health = replace(self.health, kafka_ok=False, since_ms=since_ms, error=reason)
 
@@ -251,3 +250,5 @@ class Reader:
         if not self.health.kafka_ok:
             _log.info("Kafka answers at %s", self._settings.bootstrap_servers)
             self.health = replace(self.health, kafka_ok=True, since_ms=None, error=None)
+            self._said_s, self._up_s = -math.inf, time.monotonic()
+            access.answered(self._settings)

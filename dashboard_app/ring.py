@@ -4,7 +4,6 @@ Not locked: the store does that. A row has a sequence number that only grows and
 capacity. Rows are in the order of arrival, so each partition's are in the order of their offsets.
 """
 
-import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,14 +12,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from dashboard_app.marks import ROWS_PER_MARK, Mark, Marks
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 #: So many of the newest rows are kept as the JSON that answers are made of; older ones are encoded when asked for.
 ENCODED_ROWS: Final = 131_072
-# A mark says what had been read before a row: one per so many rows, or per second when fewer come.
-_ROWS_PER_MARK: Final = 4_096
-_MARK_INTERVAL_MS: Final = 1_000
 
 
 def encode(row: Sequence[str | float]) -> bytes:
@@ -117,8 +115,7 @@ class Ring:
         self._read = np.zeros(0, np.int64)  # by partition: the offset that follows what was put in
         self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
         self._newest_append_ms: int | None = None
-        # Marks: (row, offsets read before it, newest append time before it). All three only grow: can be searched.
-        self._marks: list[tuple[int, Integers, int]] = []
+        self._marks = Marks()
 
     def statistics(self) -> Statistics:
         """Return how full it is."""
@@ -134,21 +131,18 @@ class Ring:
 
     def append(self, records: Records, devices: Sequence[int]) -> None:
         """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
-        step = min(_ROWS_PER_MARK, len(self._encoded))
+        step = min(ROWS_PER_MARK, len(self._encoded))
         for first in range(0, len(devices), step):
             part = slice(first, first + step)
             self._append(Records._make(column[part] for column in records), devices[part])
 
     def drop_before(self, append_ms: int) -> None:
         """Drop the oldest rows that were appended before that time."""
-        # All rows before a mark are at most as new as it says.
-        index = bisect.bisect_left(self._marks, append_ms, key=lambda mark: mark[2])
-        if index:
-            self._drop_until(self._marks[index - 1][0])
+        self._drop_until(self._marks.row_at(append_ms) or self._first)
         if self._newest_append_ms is not None and self._newest_append_ms < append_ms:
             self._drop_until(self._next)
             return
-        end = next((row for row, _, _ in self._marks if row > self._first), self._next)
+        end = self._marks.row_after(self._first) or self._next
         kept = np.flatnonzero(self.column("append", self._first, end) >= append_ms)
         self._drop_until(self._first + int(kept[0]) if len(kept) else end)
 
@@ -162,15 +156,14 @@ class Ring:
         wanted = self.offsets.wanted(cursor)
         if (wanted >= self.offsets.next).all():
             return np.zeros(0, np.int64)
-        first = max(self._first, self._start_of(wanted))
+        first = max(self._first, self._marks.row_before(wanted) or 0)
         partitions = self.column("partition", first, self._next)
         offsets = self.column("offset", first, self._next)
         return first + np.flatnonzero(offsets >= wanted[partitions])
 
     def appended_since(self, append_ms: int) -> Integers:
         """Return the rows appended at or after that time, looking back mark by mark."""
-        index = bisect.bisect_left(self._marks, append_ms, key=lambda mark: mark[2])
-        first = max(self._first, self._marks[index - 1][0] if index else self._first)
+        first = max(self._first, self._marks.row_at(append_ms) or 0)
         return first + np.flatnonzero(self.column("append", first, self._next) >= append_ms)
 
     def values_of(self, name: str, rows: Integers) -> NDArray[Any]:
@@ -210,7 +203,8 @@ class Ring:
         partitions, offsets, appends_ms = (np.asarray(column) for column in records[:3])
         self._grow(int(partitions.max()) + 1)
         end = self._next + len(devices)
-        self._mark(end, int(appends_ms.max()))
+        newest_ms = int(appends_ms.max())
+        self._marks.add(Mark(self._next, self._read.copy(), self._newest_append_ms or 0), end, newest_ms)
         self._drop_until(end - self._capacity)
         rows = np.arange(self._next, end)
         places = rows % self._capacity
@@ -219,28 +213,11 @@ class Ring:
             self._columns[name][places] = values
         self._encoded[rows % len(self._encoded)] = records.fragments
         np.maximum.at(self._read, partitions, offsets + 1)
-        self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, int(appends_ms.max()))
-
-    def _mark(self, end: int, append_ms: int) -> None:
-        """Mark the row that comes next, unless the last mark is near enough to `[next, end)`."""
-        if self._marks:
-            row, _, marked_ms = self._marks[-1]
-            if end - row <= _ROWS_PER_MARK and append_ms - marked_ms < _MARK_INTERVAL_MS:
-                return
-        self._marks.append((self._next, self._read.copy(), self._newest_append_ms or 0))
+        self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, newest_ms)
 
     def _grow(self, partitions: int) -> None:
         if partitions > len(self._lost):
             self._read, self._lost = _grown(self._read, partitions), _grown(self._lost, partitions)
-
-    def _start_of(self, wanted: Integers) -> int:
-        """Return a row before which none is at or after the cursor."""
-
-        def is_past(mark: tuple[int, Integers, int]) -> bool:
-            return bool((mark[1] > wanted[: len(mark[1])]).any())
-
-        index = bisect.bisect_left(self._marks, True, key=is_past)
-        return self._marks[index - 1][0] if index else self._first
 
     def _drop_until(self, first: int) -> None:
         """Drop the rows before this one, and remember how far each partition's reached."""
@@ -250,9 +227,7 @@ class Ring:
         partitions = self.column("partition", self._first, until)
         np.maximum.at(self._lost, partitions, self.column("offset", self._first, until) + 1)
         self._first = until
-        done = bisect.bisect_right(self._marks, until, key=lambda mark: mark[0]) - 1
-        if done > 0:
-            del self._marks[:done]
+        self._marks.drop_before(until)
 
 
 def _grown(array: Integers, size: int) -> Integers:

@@ -1,7 +1,9 @@
-"""Who may see the page: nobody is asked, a proxy says it, or a name and a password are checked.
+"""Who may see the page.
 
-Off by default. On, everything but /healthz answers 401 to who is not known. Each worker counts wrong passwords by
-itself; what is shared between its request threads are single entries of dicts, which Python changes in one step.
+Nobody is asked, a proxy says it, a name and a password are checked, or a provider is asked.
+Off by default. On, everything but /healthz and a bare /readyz answers 401 to who is not known. Each worker counts wrong
+passwords by itself; what is shared between its request threads are single entries of dicts, which Python changes in one
+step.
 """
 
 import hashlib
@@ -10,20 +12,24 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
 from werkzeug.security import check_password_hash
 
+from dashboard_app import ops, plain_pages
 from dashboard_app.guard import refusal
-from dashboard_app.users import Role, User, read_users
+from dashboard_app.users import Role, User, is_name, read_users
 from sensorbus.contract.settings import Settings
+
+if TYPE_CHECKING:
+    from dashboard_app.oidc_sign_in import SignIn
 
 #: The header in which a named proxy gives the user's name.
 USER_HEADER: Final = "X-Forwarded-User"
 _OPEN: Final = "/healthz"
-_LONGEST_NAME: Final = 128
 #: A checked password is not hashed again for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
 _MOST_REMEMBERED: Final = 1_000
@@ -38,9 +44,22 @@ def install(server: Flask, settings: Settings, clock_s: Callable[[], float] = ti
     """Ask who is there before anything else of the page is asked; raises `SettingsError` for a file of no use."""
     if settings.dashboard_sign_in == "off":
         return
-    users = read_users(settings)
-    check = _by_proxy(settings, users) if settings.dashboard_sign_in == "proxy" else _by_password(users, clock_s)
-    server.before_request_funcs.setdefault(None, []).insert(0, check)
+    check = _check_of(server, settings, clock_s)
+    home = settings.dashboard_url_prefix
+    sign_out = f"{home}{plain_pages.SIGN_OUT}" if settings.dashboard_sign_in == "oidc" else None
+
+    def ask() -> Response | None:
+        if request.path == _OPEN:
+            return None
+        refused = check()
+        if refused is not None and refused.status_code == HTTPStatus.UNAUTHORIZED and request.path == ops.READY:
+            g.is_stranger = True  # an orchestrator's probe knows no password: it is told yes or no, and nothing more
+            return None
+        if refused is None and request.method == "GET" and request.path == f"{home}{plain_pages.ACCOUNT}":
+            return plain_pages.account(g.user, g.role, home, sign_out)
+        return refused
+
+    server.before_request_funcs.setdefault(None, []).insert(0, ask)
 
 
 def may_operate() -> bool:
@@ -48,14 +67,34 @@ def may_operate() -> bool:
     return bool(g.get("role", "operator") == "operator")
 
 
+def _check_of(server: Flask, settings: Settings, clock_s: Callable[[], float]) -> Callable[[], Response | None]:
+    if settings.dashboard_sign_in == "oidc":
+        from dashboard_app.oidc_sign_in import SignIn  # noqa: PLC0415  # 15 MB of libraries that the others do without
+
+        return _by_provider(SignIn(server, settings))
+    users = read_users(settings)
+    return _by_proxy(settings, users) if settings.dashboard_sign_in == "proxy" else _by_password(users, clock_s)
+
+
+def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
+    def check() -> Response | None:
+        if (answer := provider.answer()) is not None:
+            return answer
+        user = provider.user()
+        if user is None:
+            return provider.send_there()
+        _let_in(user.name, user.role)
+        return None
+
+    return check
+
+
 def _by_proxy(settings: Settings, users: Mapping[str, User]) -> Callable[[], Response | None]:
     proxies = [ip_network(text.strip()) for text in settings.dashboard_proxies.split(",")]
 
     def check() -> Response | None:
-        if request.path == _OPEN:
-            return None
         name = request.headers.get(USER_HEADER, "")
-        if not _is_within(request.remote_addr, proxies) or not _is_name(name):
+        if not _is_within(request.remote_addr, proxies) or not is_name(name):
             return refusal(401, "sign in at the proxy")
         _let_in(name, users[name].role if name in users else "viewer")
         return None
@@ -67,8 +106,6 @@ def _by_password(users: Mapping[str, User], clock_s: Callable[[], float]) -> Cal
     gate = Gate(users, clock_s)
 
     def check() -> Response | None:
-        if request.path == _OPEN:
-            return None
         given = request.authorization
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
@@ -141,10 +178,6 @@ def _challenge() -> Response:
 
 def _let_in(name: str, role: Role) -> None:
     g.user, g.role = name, role
-
-
-def _is_name(name: str) -> bool:
-    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
 def _is_within(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

@@ -1,17 +1,18 @@
 """What a worker holds of the topics, for all its requests.
 
-One writer (the consumer thread) puts records in, many request threads take news out, each under one short lock:
+One writer (the consumer thread) puts records in, many request threads take changes out, each under one short lock:
 nobody sees half a batch. A cursor is the next Kafka offset of every partition, never a place in the ring, so any
 worker can go on where another one stopped.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
+from dashboard_app.changes import Changes, Question, changes
 from dashboard_app.devices import MAX_DEVICES, roster
 from dashboard_app.held import Held
-from dashboard_app.news import News, Question, news
 from dashboard_app.ring import Floats, Integers, Records, Statistics
 from sensorbus.contract.topics import SENSOR
 
@@ -35,6 +36,7 @@ class Store:
         self._bounds = (ring_rows, history_ms, max_devices)
         self._held = Held(*self._bounds)
         self._settled_version = -1
+        self._newest_append_ms = self._held.newest_append_ms()  # never changed, only replaced: read without the lock
         self.epoch = ""
 
     # For the writer.
@@ -47,17 +49,17 @@ class Store:
     def append(self, topic: str, records: Records) -> None:
         """Put records of a topic in; what was put in before is left out."""
         if records.offsets:
-            with self._lock:
+            with self._changing():
                 self._held.append(topic, records)
 
     def append_dead_letters(self, records: Records) -> None:
         """Count dead letters; only when they came is held."""
-        with self._lock:
+        with self._changing():
             self._held.append_dead_letters(records)
 
     def drop_old(self, now_ms: int) -> None:
         """Drop what is older than the history, and devices of which nothing is left."""
-        with self._lock:
+        with self._changing():
             self._held.drop_old(now_ms)
 
     def settle(self) -> None:
@@ -74,15 +76,22 @@ class Store:
 
     def clear(self, epoch: str) -> None:
         """Forget everything: these are other topics now."""
-        with self._lock:
+        with self._changing():
             self.epoch, self._held, self._settled_version = epoch, Held(*self._bounds), -1
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock, and renew what is read without it."""
+        with self._lock:
+            yield
+            self._newest_append_ms = self._held.newest_append_ms()
 
     # For readers.
 
-    def news(self, question: Question, now_ms: int) -> News:
+    def changes(self, question: Question, now_ms: int) -> Changes:
         """Return what is new; the cost follows what is new, not what is held."""
         with self._lock:
-            return news(self._held, question, now_ms)
+            return changes(self._held, question, now_ms)
 
     def read(self, look: Callable[[Held, str], T]) -> T:
         """Return what `look(held, epoch)` makes of what is held; it must be quick and keep nothing of it."""
@@ -96,10 +105,9 @@ class Store:
             rows = ring.appended_since(append_ms)
             return Recent(*(ring.values_of(name, rows) for name in ("device", "time", "value")))
 
-    def newest_append_ms(self) -> dict[str, int | None]:
+    def newest_append_ms(self) -> Mapping[str, int | None]:
         """Return the append time of the newest record of each topic, None before the first."""
-        with self._lock:
-            return self._held.newest_append_ms()
+        return self._newest_append_ms
 
     def statistics(self) -> dict[str, Statistics]:
         """Return how full the ring of each topic is."""

@@ -1,5 +1,6 @@
-"""The file of users: a line `name:role:hash` for each; the hash is werkzeug's, and may be empty behind a proxy.
+"""The file of users: a line `name:role:hash` for each.
 
+The hash is werkzeug's, and may be empty behind a proxy.
 gunicorn's master reads it too, before it may load anything that counts (prometheus_client looks at its variable once).
 """
 
@@ -11,6 +12,7 @@ from sensorbus.contract.settings import Settings, variable_name
 
 Role = Literal["viewer", "operator"]
 _ROLES: Final = ("viewer", "operator")
+_LONGEST_NAME: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,11 @@ class User:
     name: str
     role: Role
     password_hash: str
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a name that somebody else gives can be one."""
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
 def read_users(settings: Settings) -> dict[str, User]:

@@ -7,18 +7,13 @@ from threading import Event
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime.process import run_part
 
+#: As in `processors.application.JOBS`, which takes a second to import.
 _JOBS = ("alert", "alert-count", "avg-temp", "all")
 
 
 def main() -> None:
-    """Run the job named on the command line; exit code 2 and one line for any other name."""
-    arguments = sys.argv[1:]
-    if len(arguments) != 1 or arguments[0] not in _JOBS:
-        given = " ".join(arguments) or "no job"
-        known = ", ".join(_JOBS)
-        sys.stderr.write(f"processors: {given!r} is not one of the jobs: {known}\n")
-        sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
-    job = arguments[0]
+    """Run the job named on the command line; exit code 2 and one line for anything else."""
+    job = _job(sys.argv[1:])
 
     def run(settings: Settings, stop: Event) -> None:
         # Quix takes a second to import; a dependency of its schema registry client, unused here, warns when it does.
@@ -28,6 +23,18 @@ def main() -> None:
         run_job(job, settings, stop)
 
     run_part(job, run)
+
+
+def _job(arguments: list[str]) -> str:
+    known = ", ".join(_JOBS)
+    if arguments in (["-h"], ["--help"]):
+        sys.stdout.write(f"usage: python -m processors JOB\nJOB is {known}; docs/settings.md lists the settings.\n")
+        sys.exit(0)
+    if len(arguments) == 1 and arguments[0] in _JOBS:
+        return arguments[0]
+    wrong = f"{' '.join(arguments)!r} is not one of the jobs" if arguments else "name one of the jobs"
+    sys.stderr.write(f"processors: {wrong}: {known}\n")
+    sys.exit(2)
 
 
 if __name__ == "__main__":

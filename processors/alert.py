@@ -4,6 +4,7 @@ It also answers for `sensor`: what cannot be read there goes to `dead-letter`, w
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from quixstreams.dataframe import StreamingDataFrame
 
@@ -12,7 +13,9 @@ from processors.outputs import Output, write
 from processors.records import NOTHING, Handler, step
 from sensorbus.contract.messages import Reading, alert_from_reading, encode_alert, encode_key, parse_reading
 from sensorbus.contract.topics import ALERT, SENSOR
-from sensorbus.contract.units import kelvin_from_celsius
+from sensorbus.contract.units import celsius_from_kelvin, kelvin_from_celsius
+
+_ROUNDING: Final = 0.01  # more than two roundings to 2 decimals add
 
 
 def build(sensor: StreamingDataFrame, bus: Bus) -> None:
@@ -24,8 +27,11 @@ def build(sensor: StreamingDataFrame, bus: Bus) -> None:
 def handler(bus: Bus) -> Handler[Reading]:
     """Return what the job does with a reading."""
     alerts, threshold_kelvin = bus.topic(ALERT), bus.settings.alert_threshold_kelvin
+    cold_celsius = celsius_from_kelvin(threshold_kelvin) - _ROUNDING
 
     def on_reading(reading: Reading, _state: None) -> Sequence[Output]:
+        if reading.celsius < cold_celsius:  # nearly every one is, and needs no sum to tell
+            return NOTHING
         kelvin = kelvin_from_celsius(reading.celsius)
         if kelvin <= threshold_kelvin:
             return NOTHING

@@ -1,5 +1,6 @@
-"""Job `alert-count`: with every alert, the new count of each window that it falls in.
+"""Job `alert-count`: alerts of a device in each window.
 
+With every alert comes the new count of each window that it falls in.
 A later count of the same `(device_id, start)` replaces the earlier one, so a reader needs no newer alert to see the
 truth: the window that ends now has the count last told, or none was told and it is 0.
 It also answers for `alert`: what cannot be read there goes to `dead-letter`.

@@ -17,17 +17,8 @@ class Bus:
     @property
     def exactly_once(self) -> bool:
         """Tell whether outputs, state and offsets are committed as one."""
-        return exactly_once(self.settings)
+        return self.settings.is_exactly_once
 
     def topic(self, topic: Topic) -> str:
         """Return a topic's name on this bus."""
         return self.settings.topic_name(topic)
-
-
-def exactly_once(settings: Settings) -> bool:
-    """Tell whether the job runs exactly once.
-
-    Not on the embedded broker: it takes the offsets of a transaction and forgets them, so that a job started again
-    would read everything again on top of its state.
-    """
-    return settings.processing_guarantee == "exactly-once" and not settings.embedded_broker

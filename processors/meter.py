@@ -1,5 +1,6 @@
-"""What a job counts, cheaply: plain numbers on the hot path, published to Prometheus about once a second.
+"""What a job counts, cheaply.
 
+Plain numbers on the hot path, published to Prometheus about once a second.
 One thread, the job's, counts and publishes; `/readyz` and `/metrics` read from another one.
 """
 
@@ -16,6 +17,8 @@ from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 #: The delay is looked at once in so many records: the clock and the histogram cost as much as a parse.
 _DELAY_EVERY_RECORDS: Final = 32
 _TURNING_WITHIN_S: Final = 30.0
+_CHANGELOG_PREFIX: Final = "changelog__"  # Quix's
+_NOT_ASSIGNED: Final = ("none", "stopping", "stopped")  # librdkafka's fetch states of such a partition
 
 
 class Meter:
@@ -36,6 +39,7 @@ class Meter:
         self._turned_s = time.monotonic()
         self._answered_s = time.monotonic()
         self._joined = False
+        self._lagging: set[tuple[str, str]] = set()
         self._published: Counter[tuple[str, str]] = Counter()
 
     def start(self) -> None:
@@ -74,8 +78,7 @@ class Meter:
         if any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in stats.get("brokers", {}).values()):
             self._answered_s = self._turned_s
         self._joined = stats.get("cgrp", {}).get("join_state") == "steady"
-        for topic, partition, lag in _lags(stats):
-            metrics.JOB_LAG_RECORDS.labels(self.job, topic, partition).set(lag)
+        self._publish_lags(stats)
         self._commits = max(self._commits, _requests(stats, "OffsetCommit"))
         self.publish()
 
@@ -97,6 +100,17 @@ class Meter:
         if self._append_time_ms:
             metrics.JOB_LAG_SECONDS.labels(self.job).set(max(0, self._clock_ms() - self._append_time_ms) / 1000)
 
+    def _publish_lags(self, stats: Mapping[str, Any]) -> None:
+        """Show the lag of each partition that is ours; another member shows that of one we had to give away."""
+        lags = _lags(stats)
+        for place in self._lagging - lags.keys():
+            metrics.JOB_LAG_RECORDS.remove(self.job, *place)
+        self._lagging &= lags.keys()
+        for place, lag in lags.items():
+            if lag >= 0:
+                metrics.JOB_LAG_RECORDS.labels(self.job, *place).set(lag)
+                self._lagging.add(place)
+
     def silent_s(self) -> float:
         """Return how long ago the job last knew of a broker that it is connected to; called from any thread."""
         return time.monotonic() - self._answered_s
@@ -117,14 +131,30 @@ class Meter:
         return new
 
 
-def _lags(stats: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """Return topic, partition and records not yet read, of the partitions that are fetched and known."""
-    return [
-        (topic["topic"], number, partition["consumer_lag"])
+def _lags(stats: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """Return the records not yet read by (topic, partition) of the partitions that are assigned; below 0: not known."""
+    return {
+        (topic["topic"], number): _lag(partition)
         for topic in stats.get("topics", {}).values()
+        if not topic["topic"].startswith(_CHANGELOG_PREFIX)  # assigned too, and at rest but for a recovery
         for number, partition in topic["partitions"].items()
-        if partition.get("fetch_state") == "active" and partition.get("consumer_lag", -1) >= 0
-    ]
+        if partition.get("fetch_state", "none") not in _NOT_ASSIGNED
+    }
+
+
+def _lag(partition: Mapping[str, Any]) -> int:
+    """Return how many records of a partition the job has not been given; below 0: not known.
+
+    Not librdkafka's `consumer_lag`: it counts from what the consumer has committed, and exactly once the producer does.
+    """
+    end, given = partition.get("ls_offset", -1), partition.get("app_offset", -1)
+    if partition["fetch_state"] != "active" or end < 0:
+        return -1
+    if not partition.get("fetchq_cnt"):  # then it is past the markers of transactions too, which are no records
+        given = max(given, partition.get("next_offset", -1))
+    if given < 0:
+        given = partition.get("committed_offset", -1)
+    return max(0, end - given) if given >= 0 else -1
 
 
 def _requests(stats: Mapping[str, Any], name: str) -> int:

@@ -1,5 +1,6 @@
-"""Records to readings and alerts: the first step of every job, which never raises, whatever the bytes are.
+"""Records to readings and alerts: the first step of every job.
 
+It never raises, whatever the bytes are.
 What cannot be read becomes a dead letter of the job that answers for the topic; the others only count it. A reading
 whose key is not its device's is not yet a reading: the same job sends it to the topic again under the right key (state
 and order live in a partition, and the key decides which), and every job waits for that copy.
@@ -47,10 +48,7 @@ class Place(NamedTuple):
 def step(
     bus: Bus, topic: Topic, parse: Parse[Message], handlers: Sequence[Handler[Message]], *, answers_for_topic: bool
 ) -> Step:
-    """Return the one step of a job's chain over `topic`.
-
-    With `answers_for_topic` it writes the dead letters and the copies with the right key.
-    """
+    """Return the step of a job over `topic`; one that `answers_for_topic` writes the dead letters and the copies."""
     rules, meter, source = bus.settings.time_rules, bus.meter, bus.topic(topic)
     dead_letters = bus.topic(DEAD_LETTER)
 

@@ -6,20 +6,12 @@ What is read here from the command line wins over the environment. Exit codes: 0
 
 import contextlib
 import functools
+import importlib.metadata
 import itertools
-import logging
-import os
 import re
-import shutil
-import socket
 import sys
-import threading
-import time
-import urllib.request
-import webbrowser
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import Annotated, Final
 
 import typer
@@ -27,24 +19,22 @@ from confluent_kafka import Consumer
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from sensorbus import dead_letters, records
 from sensorbus import doctor as examination
+from sensorbus import up as system
 from sensorbus import verify as verification
-from sensorbus.broker import WELL_KNOWN_PORT, EmbeddedBroker, seconds_held
-from sensorbus.contract.errors import PortInUseError, SensorbusError, SettingsError
-from sensorbus.contract.settings import Settings, variable_name
-from sensorbus.contract.topics import TOPICS
+from sensorbus.contract.errors import SensorbusError, SettingsError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import DEAD_LETTER, TOPICS, Topic
 from sensorbus.runtime import kafka, process
 from sensorbus.runtime.clock import wall_clock_ms
-from sensorbus.services import SERVICES, SIMULATOR, Supervisor
 
-_PAGE_TIMEOUT_S: Final = 60.0
 _MOST_UNREADABLE: Final = 10  # of each topic; the table has their number
-_log = logging.getLogger(__name__)
+_NOT_A_TERMINAL_COLUMNS: Final = 10_000
 
 app = typer.Typer(
-    help="Real-time IoT temperature monitoring on Apache Kafka, Quix Streams and Dash.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -64,34 +54,32 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sensorbus {importlib.metadata.version('sensorbus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """Real-time IoT temperature monitoring on Apache Kafka, Quix Streams and Dash."""
+
+
 @app.command()
 def up(
     devices: Annotated[int, typer.Option(min=0, help="Simulated devices; 0: real devices write to `sensor`.")] = 20,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the page.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated temperatures.")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
     stop = process.stop_on_signals()
     settings = process.start("up", dashboard_port=port)
-    _check_port_free(settings)
-    with contextlib.ExitStack() as stack:
-        children = settings
-        if settings.kafka_bootstrap_servers is None:
-            children = stack.enter_context(_embedded(settings))
-            _log.info("embedded Kafka at %s%s", children.bootstrap_servers, _history_held(devices, settings))
-        else:
-            _log.info("Kafka at %s", settings.bootstrap_servers)
-        if not kafka.retry(lambda: kafka.ensure_topics(children, "up"), stop):
-            return
-        address = (
-            f"http://{_reachable(settings.dashboard_host)}:{settings.dashboard_port}{settings.dashboard_url_prefix}"
-        )
-        threading.Thread(target=_announce, args=(address, stop, open_), name="announce", daemon=True).start()
-        services = [service for service in SERVICES if devices or service is not SIMULATOR]
-        arguments = {"simulator": ["--devices", str(devices), *(["--seed", str(seed)] if seed is not None else [])]}
-        Supervisor(services, _environment(children), arguments).run(stop)
-        _log.info("stopped")
+    system.run(settings, devices, seed, stop, open_page=open_)
 
 
 @topics_app.command("create")
@@ -109,15 +97,19 @@ def topics_create() -> None:
 
 @topics_app.command("list")
 def topics_list() -> None:
-    """List the topics: partitions, offsets held, who writes them and what."""
+    """List the topics: partitions, offsets held, who writes them and what; exit code 1 when some are missing."""
     settings = process.start("topics")
-    consumer = _consumer_to_end(settings, "topics")
+    settings, missing = _look(settings, "topics", TOPICS)
     table = Table("topic", "partitions", "offsets", "written by", "value", box=None)
-    with contextlib.closing(consumer):
+    with contextlib.closing(_consumer_to_end(settings, "topics")) as consumer:
         for topic in TOPICS:
-            state = records.topic_state(settings, consumer, topic)
-            table.add_row(state.name, str(state.partitions), str(state.offsets), topic.written_by, topic.value)
-    Console().print(table)
+            if topic not in missing:
+                state = records.topic_state(settings, consumer, topic)
+                table.add_row(state.name, str(state.partitions), str(state.offsets), topic.written_by, topic.value)
+    if table.row_count:
+        _show(table)
+    if missing:
+        raise records.missing_error(settings, missing)
 
 
 @app.command()
@@ -128,9 +120,9 @@ def doctor() -> None:
     marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]FAILED[/]"}
     failed = False
     for finding in examination.examine(settings, wall_clock_ms):
-        table.add_row(marks[finding.state], finding.subject, finding.detail)
+        table.add_row(marks[finding.state], finding.subject, Text(finding.detail))
         failed |= finding.state == "failed"
-    Console().print(table)
+    _show(table)
     sys.exit(1 if failed else 0)
 
 
@@ -140,14 +132,16 @@ def tail(
     last: Annotated[int, typer.Option("--last", "-n", min=0, help="Show this many records that are there.")] = 10,
     all_: Annotated[bool, typer.Option("--all", help="Show all records that are there.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on with new records until Ctrl-C.")] = True,
+    whole: Annotated[bool, typer.Option("--whole", help="Cut nothing, however long it is.")] = False,
 ) -> None:
-    """Show a topic's records, one line each: time, place, key, value, headers."""
+    """Show a topic's records, one line each: time, place, key, value, headers; long ones are cut."""
     stop = process.stop_on_signals()
     settings = process.start("tail")
     wanted = records.topic_by_name(settings, topic)
+    settings = _with_topics(settings, "tail", (wanted,))
     with contextlib.closing(_consumer_to_end(settings, "tail")) as consumer:
         for message in records.tail(settings, consumer, wanted, last=None if all_ else last, follow=follow, stop=stop):
-            typer.echo(records.line(message))
+            typer.echo(records.line(message, None if whole else records.MOST_CHARACTERS))
 
 
 @app.command()
@@ -160,20 +154,20 @@ def verify(
     """Recompute the results from `sensor` and compare; exit code 1 when the output topics say something else."""
     settings = process.start("verify")
     since_ms = None if since is None else wall_clock_ms() - _duration_ms(since)
-    progress = Progress(*Progress.get_default_columns(), TextColumn("{task.completed} readings"), transient=True)
+    settings = _with_topics(settings, "verify", TOPICS)
+    progress = _progress("readings")
     with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
         task = progress.add_task("verify", total=None)
         advance = functools.partial(progress.update, task)
-        settings = kafka.recognised(settings, consumer)
         comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
-    table = Table("", "topic", "expected", "found", "missing", "different", "duplicated", "late", box=None)
+    table = Table("", "topic", "expected", "found", "missing", "pending", "different", "duplicated", "late", box=None)
     for row in comparisons:
-        numbers = (row.expected, row.found, row.missing, row.different, row.duplicated, row.late)
+        numbers = (row.expected, row.found, row.missing, row.pending, row.different, row.duplicated, row.late)
         table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
-    Console().print(table)
+    _show(table)
     for line in itertools.chain.from_iterable(row.unreadable[:_MOST_UNREADABLE] for row in comparisons):
         typer.echo(f"sensorbus: {line}", err=True)
-    if not any(row.expected or row.found or row.different for row in comparisons):
+    if not any(row.expected > row.pending or row.found or row.different for row in comparisons):
         typer.echo("sensorbus: nothing was compared: no result is due in that time", err=True)
         sys.exit(1)
     sys.exit(0 if all(row.is_true for row in comparisons) else 1)
@@ -184,10 +178,10 @@ def dead_letter_export(
     file: Annotated[Path, typer.Argument(help="Where to write; one JSON line per letter.")],
 ) -> None:
     """Write the letters that were not sent back yet to a file, to repair their values there."""
-    settings = process.start("dead-letter")
+    settings = _with_topics(process.start("dead-letter"), "dead-letter", (DEAD_LETTER,))
     with contextlib.closing(_consumer_to_end(settings, "dead-letter")) as consumer:
         letters = dead_letters.open_letters(settings, consumer)
-    file.write_bytes(b"".join(line + b"\n" for line in dead_letters.export(letters)))
+    _write(file, b"".join(line + b"\n" for line in dead_letters.export(letters)))
     typer.echo(f"{len(letters)} letters in {file}")
 
 
@@ -201,9 +195,27 @@ def dead_letter_replay(
     """Send letters back to their topic, each once: those that can be read by now, or the repaired ones."""
     settings = process.start("dead-letter")
     values = None if repaired is None else dead_letters.repaired_values(repaired.read_bytes().splitlines())
+    settings = _with_topics(settings, "dead-letter", (DEAD_LETTER,))
     with contextlib.closing(_consumer_to_end(settings, "dead-letter")) as consumer:
         done = dead_letters.replay(settings, consumer, wall_clock_ms, values, dry_run=dry_run)
     typer.echo(f"{'would send' if dry_run else 'sent'} {done.sent}; {done.still_refused} cannot be read and stay")
+
+
+def _look(settings: Settings, part: str, topics: Sequence[Topic]) -> tuple[Settings, list[Topic]]:
+    """Return the settings as they fit the broker, and which topics are missing.
+
+    Asked by a client that keeps librdkafka's own lines to itself: what it says stands in our one line.
+    """
+    metadata = kafka.cluster_metadata(settings, kafka.admin(settings, part))
+    return kafka.recognised(settings, metadata), records.missing(settings, metadata, topics)
+
+
+def _with_topics(settings: Settings, part: str, topics: Sequence[Topic]) -> Settings:
+    """Return the settings as they fit the broker; `TopicError` names all topics that are missing."""
+    settings, missing = _look(settings, part, topics)
+    if missing:
+        raise records.missing_error(settings, missing)
+    return settings
 
 
 def _consumer_to_end(settings: Settings, part: str) -> Consumer:
@@ -211,80 +223,36 @@ def _consumer_to_end(settings: Settings, part: str) -> Consumer:
     return kafka.consumer(settings, part, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
 
 
+def _write(file: Path, content: bytes) -> None:
+    """Write a file that was named on the command line; raises `SettingsError` with its path."""
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _progress(unit: str) -> Progress:
+    """Return a line that counts while it is used; nothing where no terminal is, where Rich leaves an empty line."""
+    console = Console()
+    columns = (*Progress.get_default_columns(), TextColumn(f"{{task.completed}} {unit}"))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _show(table: Table) -> None:
+    """Print a table; where no terminal is, each row is one line, for grep."""
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = _NOT_A_TERMINAL_COLUMNS
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        typer.echo(line.rstrip())
+
+
 def _duration_ms(text: str) -> int:
     match = re.fullmatch(r"(\d+)(s|m|h|d)", text)
     if match is None:
         raise SettingsError(f"--since {text!r} cannot be used: say a number with s, m, h or d, e.g. 10m")
     return int(match[1]) * {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}[match[2]]
-
-
-def _check_port_free(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.dashboard_host, settings.dashboard_port))
-        except OSError as error:
-            raise PortInUseError(
-                f"the page cannot listen on {settings.dashboard_host}:{settings.dashboard_port}: {error.strerror}; "
-                f"choose another port with --port or {variable_name('dashboard_port')}"
-            ) from None
-
-
-@contextlib.contextmanager
-def _embedded(settings: Settings) -> Iterator[Settings]:
-    """Start the embedded broker with a state folder of its own: the broker is empty, so old state would be wrong."""
-    home = settings.state_dir.parent
-    for left in home.glob("embedded-*"):  # of a run that was killed
-        if not Path(f"/proc/{left.name.removeprefix('embedded-')}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    state_dir = home / f"embedded-{os.getpid()}"
-    try:
-        with EmbeddedBroker(port=WELL_KNOWN_PORT) as broker:
-            yield settings.model_copy(
-                update={
-                    "kafka_bootstrap_servers": broker.address,
-                    "embedded_broker": True,
-                    "topic_partitions": 4,
-                    "state_dir": state_dir,
-                }
-            )
-    finally:
-        shutil.rmtree(state_dir, ignore_errors=True)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Return the children's environment: ours, and what `up` decided."""
-    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:50]
-    return {
-        **os.environ,
-        variable_name("kafka_bootstrap_servers"): settings.bootstrap_servers,
-        variable_name("embedded_broker"): str(settings.embedded_broker),
-        variable_name("topic_partitions"): str(settings.topic_partitions),
-        variable_name("state_dir"): str(settings.state_dir),
-        variable_name("instance_id"): settings.instance_id or f"up-{host}",
-        variable_name("dashboard_port"): str(settings.dashboard_port),
-    }
-
-
-def _history_held(devices: int, settings: Settings) -> str:
-    if not devices:
-        return ""
-    held_s = seconds_held(devices, settings.reading_period_ms / 1000)
-    shown = f"{held_s / 60:.0f} min" if held_s >= 120 else f"{held_s:.0f} s"  # noqa: PLR2004  # two minutes
-    return f"; it holds about the last {shown} of {devices} devices and forgets all when it stops"
-
-
-def _reachable(host: str) -> str:
-    return "localhost" if host in {"0.0.0.0", "::", "127.0.0.1"} else host  # noqa: S104  # compared, not bound
-
-
-def _announce(address: str, stop: Event, open_page: bool) -> None:
-    """Say when the page answers, and open it if wanted."""
-    deadline_s = time.monotonic() + _PAGE_TIMEOUT_S
-    while not stop.wait(0.2) and time.monotonic() < deadline_s:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{address}healthz", timeout=2).close()  # noqa: S310  # http, our own page
-            _log.info("the page is at %s (Ctrl-C stops everything)", address)
-            if open_page:
-                webbrowser.open(address)
-            return

@@ -1,4 +1,4 @@
-"""Dead letters: reads them, writes them to a file for repair, sends them back once.
+"""Dead letters: reads, exports, repairs, and sends them back once.
 
 A replay is one transaction per batch: the record on its source topic and a marker in `dead-letter` that names the
 letter become visible together or not at all, so a letter is sent back at most once, whatever is killed when.

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,7 +10,7 @@ import confluent_kafka
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from sensorbus.contract.errors import BrokerUnavailableError, TopicError
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.records import topic_state
@@ -34,13 +34,13 @@ def examine(settings: Settings, now_ms: ClockMs) -> Iterator[Finding]:
     yield Finding(subject="versions", state="ok", detail=_versions())
     client = kafka.admin(settings, "doctor")
     try:
-        brokers = kafka.cluster_metadata(settings, client).brokers
-    except BrokerUnavailableError as error:
+        metadata = kafka.cluster_metadata(settings, client)
+        settings = kafka.recognised(settings, metadata)
+    except (BrokerUnavailableError, SettingsError) as error:
         yield Finding(subject="broker", state="failed", detail=str(error))
         return
-    settings = kafka.recognised(settings, client)
     kind = ", the embedded one" if settings.embedded_broker else ""
-    detail = f"{len(brokers)} at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}){kind}"
+    detail = f"{len(metadata.brokers)} at {kafka.place(settings)}{kind}"
     yield Finding(subject="broker", state="ok", detail=detail)
     consumer = kafka.consumer(settings, "doctor", **{"enable.partition.eof": True})
     try:
@@ -56,20 +56,21 @@ def _topic(settings: Settings, consumer: Consumer, client: AdminClient, topic: T
         state = topic_state(settings, consumer, topic)
     except (TopicError, BrokerUnavailableError) as error:
         return Finding(subject=subject, state="failed", detail=str(error))
-    age = "no record" if state.last_append_ms is None else f"last record {_age(now_ms - state.last_append_ms)} ago"
+    age = "no record" if state.last_append_ms is None else f"last record {age_text(now_ms - state.last_append_ms)} ago"
     detail = f"{state.partitions} partitions, {age}"
-    differences = [*_partition_difference(settings, state.partitions), *_policy_differences(settings, client, topic)]
+    differences = [*partition_difference(settings, state.partitions), *_described_differences(settings, client, topic)]
     if differences:
         return Finding(subject=subject, state="warning", detail=f"{detail}; {'; '.join(differences)}")
     return Finding(subject=subject, state="ok", detail=detail)
 
 
-def _partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
+def partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
+    """Yield that a topic has another number of partitions than it would be made with."""
     if partitions != settings.topic_partitions and not settings.embedded_broker:
         yield f"not {settings.topic_partitions} partitions, as {variable_name('topic_partitions')} says"
 
 
-def _policy_differences(settings: Settings, client: AdminClient, topic: Topic) -> Iterator[str]:
+def _described_differences(settings: Settings, client: AdminClient, topic: Topic) -> Iterator[str]:
     if settings.embedded_broker:  # it has no DescribeConfigs
         return
     resource = ConfigResource(ResourceType.TOPIC, settings.topic_name(topic))
@@ -78,7 +79,11 @@ def _policy_differences(settings: Settings, client: AdminClient, topic: Topic) -
     except KafkaException as error:
         yield f"its policies cannot be read: {error.args[0].str()}"
         return
-    policies = {name: entry.value for name, entry in described.items()}
+    yield from policy_differences({name: entry.value for name, entry in described.items()}, topic)
+
+
+def policy_differences(policies: Mapping[str, str | None], topic: Topic) -> Iterator[str]:
+    """Yield what a topic's policies on the cluster would do to its records, where they are not ours."""
     if policies.get("message.timestamp.type") != "LogAppendTime":
         yield "message.timestamp.type is not LogAppendTime, so old event times shorten retention"
     if int(policies.get("max.message.bytes") or 0) < topic.max_message_bytes:
@@ -90,7 +95,8 @@ def _versions() -> str:
     return f"Python {platform.python_version()}, {packages}, librdkafka {confluent_kafka.libversion()[0]}"
 
 
-def _age(age_ms: int) -> str:
+def age_text(age_ms: int) -> str:
+    """Return an age in its largest unit of which there are two; a clock that is behind makes it 0."""
     seconds = max(0, age_ms) / 1000
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:

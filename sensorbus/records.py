@@ -1,12 +1,16 @@
-"""Reads topics as they stand: sizes, last records, new records. Nothing is committed or changed."""
+"""Reads topics as they stand: sizes, last records, new records.
+
+Nothing is committed or changed.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
@@ -18,6 +22,9 @@ from sensorbus.runtime.logs import escape
 # partition and at least one record before it, so this far back there is a record if there is one at all.
 _MARKERS_LOOKED_PAST: Final = 100
 _POLL_S: Final = 0.2
+#: Of a key, a value or a header, that much is shown: all of what the jobs write, little of 8 MB of garbage.
+MOST_CHARACTERS: Final = 1_000
+_MOST_HEADERS: Final = 20
 _NEW_LEADER: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _NEW_LEADER_PAUSE_S: Final = 0.1
 
@@ -40,13 +47,26 @@ def topic_by_name(settings: Settings, name: str) -> Topic:
     return topic
 
 
+def missing(settings: Settings, metadata: ClusterMetadata, topics: Sequence[Topic]) -> list[Topic]:
+    """Return those of the topics that the cluster does not have."""
+    return [topic for topic in topics if not _exists(metadata, settings.topic_name(topic))]
+
+
+def missing_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:
+    """Return the one line that names all these topics and the command that makes them."""
+    names = ", ".join(settings.topic_name(topic) for topic in topics)
+    if len(topics) == 1:
+        return TopicError(f"topic {names} does not exist; `sensorbus topics create` makes it")
+    return TopicError(f"topics {names} do not exist; `sensorbus topics create` makes them")
+
+
 def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[TopicPartition]:
     """Return the topic's partitions; `TopicError` when it does not exist."""
     name = settings.topic_name(topic)
-    metadata = kafka.cluster_metadata(settings, consumer).topics.get(name)
-    if metadata is None or metadata.error is not None or not metadata.partitions:
-        raise TopicError(f"topic {name} does not exist; `sensorbus topics create` makes it")
-    return [TopicPartition(name, number) for number in sorted(metadata.partitions)]
+    metadata = kafka.cluster_metadata(settings, consumer)
+    if not _exists(metadata, name):
+        raise missing_error(settings, [topic])
+    return [TopicPartition(name, number) for number in sorted(metadata.topics[name].partitions)]
 
 
 def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:
@@ -109,19 +129,34 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
             yield message
 
 
-def line(message: Message) -> str:
-    """Return a record as one line for people: time, place, key, value, headers; nothing in it can break the line."""
+def line(message: Message, most: int | None = MOST_CHARACTERS) -> str:
+    """Return a record as one line for people: time, place, key, value, headers; nothing in it can break the line.
+
+    What is longer than `most` characters is cut, and says so (None: nothing is).
+    """
     seconds, milliseconds = divmod(max(0, message.timestamp()[1]), 1000)
     clock = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
-    headers = "".join(f" {name}={_text(value)}" for name, value in message.headers() or ())
+    headers = message.headers() or ()
+    shown = headers if most is None else headers[:_MOST_HEADERS]
+    texts = [_text(message.key(), most), _text(message.value(), most)]
+    texts += [f"{_text(name, most)}={_text(value, most)}" for name, value in shown]
+    texts += [f"... and {len(headers) - len(shown)} headers more"] if len(shown) < len(headers) else []
     place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-    return escape(f"{clock} {place} {_text(message.key())} {_text(message.value())}{headers}")
+    return escape(f"{clock} {place} {' '.join(texts)}")
 
 
-def _text(raw: bytes | str | None) -> str:
+def _text(raw: bytes | str | None, most: int | None) -> str:
     if raw is None:
         return "null"
-    return raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
+    text = raw if isinstance(raw, str) else raw.decode(errors="backslashreplace")
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[:most]}... and {len(text) - most:,} characters more"
+
+
+def _exists(metadata: ClusterMetadata, name: str) -> bool:
+    topic = metadata.topics.get(name)
+    return topic is not None and topic.error is None and bool(topic.partitions)
 
 
 def _watermarks(settings: Settings, consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:

@@ -1,5 +1,6 @@
-"""The services as one table in data-flow order, run as child processes, stopped in reverse.
+"""The services: one table, in data-flow order.
 
+They run as child processes and are stopped in reverse.
 docker-compose.yml says the same; a test compares. `run` belongs in the main thread: on Linux a child is told
 to stop when the thread that started it ends.
 """
@@ -56,6 +57,7 @@ class _Child:
 
     service: Service
     extra_arguments: Sequence[str]
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     backoff_s: float = _BACKOFF_FIRST_S
@@ -66,11 +68,18 @@ class Supervisor:
     """Runs services until it is told to stop, and starts again what ends before that."""
 
     def __init__(
-        self, services: Sequence[Service], environment: Mapping[str, str], arguments: Mapping[str, Sequence[str]]
+        self,
+        services: Sequence[Service],
+        environment: Mapping[str, str],
+        arguments: Mapping[str, Sequence[str]],
+        variables: Mapping[str, Mapping[str, str]],
     ) -> None:
-        """`environment` is the children's, whole; `arguments` are more of them, by service name."""
-        self._environment = {**environment, SUPERVISOR_PID_VARIABLE: str(os.getpid())}
-        self._children = [_Child(service, arguments.get(service.name, ())) for service in services]
+        """`environment` is the children's; `arguments` and `variables` are more for one of them, by service name."""
+        common = {**environment, SUPERVISOR_PID_VARIABLE: str(os.getpid())}
+        self._children = [
+            _Child(service, arguments.get(service.name, ()), {**common, **variables.get(service.name, {})})
+            for service in services
+        ]
 
     def run(self, stop: Event) -> None:
         """Start all, watch them until `stop` is set, end them all; nothing is left behind."""
@@ -86,7 +95,7 @@ class Supervisor:
     def _start(self, child: _Child) -> None:
         child.process = subprocess.Popen(  # noqa: S603  # our own table's command, no shell
             [*child.service.command(sys.executable), *child.extra_arguments],
-            env=self._environment,
+            env=child.environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; we stop the children in order
         )

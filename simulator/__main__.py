@@ -55,7 +55,7 @@ def simulate(  # noqa: PLR0913, PLR0917  # the options of a command
 
     def main(settings: Settings, stop: Event) -> None:
         start_ms = _start_ms(start, settings)
-        publisher = Publisher(producer(settings), settings.topic_name(SENSOR))
+        publisher = Publisher(producer(settings), settings.topic_name(SENSOR), settings)
         schedule: list[Schedule] = []  # empty until the topics are there
         health.serve(settings, lambda: publisher.readiness() | _readiness(schedule), SIMULATOR_FAMILIES)
         if not _topics_exist(settings, stop):

@@ -1,5 +1,6 @@
-"""Turns readings into keys and values of topic `sensor`, ten times as fast as one by one.
+"""Turns readings into keys and values of topic `sensor`, in bulk.
 
+Ten times as fast as one by one.
 The bytes are those of `sensorbus.contract.messages.encode_reading`; a test compares. What repeats (a device's name, a
 second, a temperature) is encoded once and kept.
 """

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.metrics import SIMULATOR_FAILED, SIMULATOR_PRODUCED
 
 _END_WITHIN_S: Final = 6.0  # less than the supervisor waits before it kills, so that what is lost gets said
@@ -49,12 +49,12 @@ def producer(settings: Settings) -> Producer:
 class Publisher:
     """Sends records to one topic and knows what became of them."""
 
-    def __init__(self, client: Producer, topic: str, end_within_s: float = _END_WITHIN_S) -> None:
-        """Take a producer that reports failures only (`delivery.report.only.error`).
+    def __init__(self, client: Producer, topic: str, settings: Settings, end_within_s: float = _END_WITHIN_S) -> None:
+        """Take a producer that reports failures only (`delivery.report.only.error`) and notes why it cannot connect.
 
         `end_within_s` is how long Kafka may take to accept the rest, once stopped.
         """
-        self._client, self._topic = client, topic
+        self._client, self._topic, self._settings = client, topic, settings
         self._end_within_s, self._ends_at_s = end_within_s, math.inf
         self._taken = self._failed = self._not_taken = self._counted = 0
         self._last_progress_s = time.monotonic()
@@ -79,7 +79,7 @@ class Publisher:
             except BufferError:
                 waited_s += self._send_when_possible(key, value, stop)
             except KafkaException as error:
-                raise self._refused(error) from None
+                raise _refused(topic, error) from None
         self._poll(0)
         self._count()
         return waited_s
@@ -101,8 +101,7 @@ class Publisher:
         waiting = len(self._client)
         self._count()
         totals = Totals(self.acknowledged, self._failed, waiting + self._not_taken)
-        level = logging.WARNING if totals.failed or totals.undelivered else logging.INFO
-        _log.log(level, "%d readings acknowledged, %d failed, %d not delivered", *totals, extra={"fold": False})
+        _say(totals)
         return totals
 
     def readiness(self) -> dict[str, str]:
@@ -126,7 +125,7 @@ class Publisher:
             except BufferError:
                 _log.warning("the queue to Kafka is full (%d readings); waiting until it moves", len(self._client))
             except KafkaException as error:
-                raise self._refused(error) from None
+                raise _refused(self._topic, error) from None
             else:
                 self._taken += 1
                 return waited_s
@@ -138,7 +137,7 @@ class Publisher:
         try:
             self._client.poll(timeout_s)
         except KafkaException as error:
-            raise self._refused(error) from None
+            raise _refused(self._topic, error) from None
 
     def _may_go_on(self, stop: Event) -> bool:
         """Tell whether there is time left; it is limited from when `stop` is seen to be set."""
@@ -150,17 +149,16 @@ class Publisher:
 
     def _count(self) -> None:
         """Bring the metric up to date, and say when Kafka is silent."""
-        now_s = time.monotonic()
-        acknowledged = self.acknowledged
+        now_s, acknowledged = time.monotonic(), self.acknowledged
         if acknowledged > self._counted:
             SIMULATOR_PRODUCED.inc(acknowledged - self._counted)
             self._counted = acknowledged
             self._last_progress_s = now_s
+            access.answered(self._settings)
         elif not len(self._client):
             self._last_progress_s = now_s
         elif now_s - self._last_progress_s > _SAY_SILENT_S:
-            silent_s = now_s - self._last_progress_s
-            _log.warning("Kafka acknowledged nothing for %.0f s; %d readings wait", silent_s, len(self._client))
+            _say_silent(self._settings, now_s - self._last_progress_s, len(self._client))
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -169,5 +167,23 @@ class Publisher:
         SIMULATOR_FAILED.inc()
         _log.error("%s did not take a reading: %s", message.topic(), error.str())
 
-    def _refused(self, error: KafkaException) -> TopicError:
-        return TopicError(f"topic {self._topic} takes no more readings from this process: {error.args[0].str()}")
+
+def _refused(topic: str, error: KafkaException) -> TopicError:
+    return TopicError(f"topic {topic} takes no more readings from this process: {error.args[0].str()}")
+
+
+def _say_silent(settings: Settings, silent_s: float, waiting: int) -> None:
+    why = access.refusal(settings) or access.cause(settings)
+    reason = f": {why}" if why else ""
+    _log.warning(
+        "Kafka at %s acknowledged nothing for %.0f s; %d readings wait%s",
+        kafka.place(settings),
+        silent_s,
+        waiting,
+        reason,
+    )
+
+
+def _say(totals: Totals) -> None:
+    level = logging.WARNING if totals.failed or totals.undelivered else logging.INFO
+    _log.log(level, "%d readings acknowledged, %d failed, %d not delivered", *totals, extra={"fold": False})

@@ -1,4 +1,7 @@
-"""The loop of the simulator: from turn to turn, what is due becomes records and is sent."""
+"""The loop of the simulator.
+
+From turn to turn, what is due becomes records and is sent.
+"""
 
 from collections.abc import Iterator
 from threading import Event

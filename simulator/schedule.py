@@ -1,5 +1,6 @@
-"""Decides which span of event time is sent next: by absolute times, so that nothing drifts.
+"""Decides which span of event time is sent next.
 
+By absolute times, so that nothing drifts.
 Each turn takes what became due since the last one, so being behind means catching up, and leaves nothing out. The one
 exception is a suspended process or machine: time that neither work nor waiting for Kafka explains. A suspended device
 takes no readings, so the schedule then goes on with the present instead of sending minutes of old readings in a burst.

@@ -1,5 +1,6 @@
-"""What every test may ask for: a bus on the embedded broker and on a real Kafka, a browser.
+"""What every test may ask for: a bus, a browser.
 
+A bus on the embedded broker and on a real Kafka.
 A test that asks for a bus runs once on each. What this machine lacks is skipped with the reason, unless
 SENSORBUS_TEST_REQUIRE_ALL=1, where it fails.
 """
@@ -8,7 +9,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import hypothesis
 import pytest
@@ -22,6 +23,15 @@ from tests.support.needs import need
 from tests.support.real_kafka import RealKafka
 
 _TEST_VARIABLES: Final = f"{PREFIX}TEST_"
+#: What a mark's tests are and what runs them; of several marks the first counts.
+_RUN_ELSEWHERE: Final = {
+    "long": "long (minutes each): on demand, see CONTRIBUTING.md",
+    "browser": "browser (in Chromium): make browser",
+    "real_kafka": "real_kafka (on a real Kafka): make real",
+    "slow": "slow (half a minute and more each): make real",
+}
+_UNMARKED: Final = "others (quick, on no real Kafka): make test"
+_LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -122,19 +132,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real_kafka)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what was not chosen, by the mark that says where it runs."""
+    if items:
+        left_out = items[0].config.stash.setdefault(_LEFT_OUT, {})
+        for item in items:
+            mark = next((mark for mark in _RUN_ELSEWHERE if item.get_closest_marker(mark)), "")
+            left_out[mark] = left_out.get(mark, 0) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the counts of a worker of pytest-xdist; each collects all tests, so one worker's are enough."""
+    if output := getattr(node, "workeroutput", None):  # a worker that crashed has none
+        node.config.stash[_LEFT_OUT] = output["left_out"]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the counts to the process that starts the workers, where this is one of them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what did not run for want of something, in one line per reason."""
+    """Say what did not run: for want of something, in one line per reason; not chosen, in one line per mark."""
     reasons: dict[str, int] = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in reasons.items():
         terminalreporter.write_line(f"did not run: {count} tests; {reason.removeprefix('Skipped: ')}")
-    deselected = len(terminalreporter.stats.get("deselected", []))
-    if deselected:
-        terminalreporter.write_line(
-            f"did not run: {deselected} tests; not chosen ({terminalreporter.config.option.markexpr})"
-        )
+    options = terminalreporter.config.option
+    for mark, count in sorted(terminalreporter.config.stash.get(_LEFT_OUT, {}).items()):
+        if options.keyword:  # then the choice is somebody's own, and the marks do not say why
+            terminalreporter.write_line(f"did not run: {count} {mark or 'unmarked'} tests not chosen (-k)")
+        else:
+            terminalreporter.write_line(f"did not run: {count} {_RUN_ELSEWHERE.get(mark, _UNMARKED)}")
 
 
 def _with_topics(settings: Settings) -> Settings:

@@ -9,7 +9,9 @@
   const CHOICES = ["system", "light", "dark"];
   const KEY = "sensorbus";
   const dark = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
+  const forced = globalThis.matchMedia?.("(forced-colors: active)"); // then the ground is the system's, whatever is chosen
   let choice = "system";
+  let isPrinting = false;
   let tokens = null;
 
   function stored() {
@@ -21,7 +23,8 @@
   }
 
   function resolved() {
-    return choice === "system" ? (dark?.matches ? "dark" : "light") : choice;
+    if (isPrinting) return "light"; // as paper is
+    return choice === "system" || forced?.matches ? (dark?.matches ? "dark" : "light") : choice;
   }
 
   /** Show the theme of that name; an unknown one is the system's. */
@@ -46,8 +49,15 @@
   const query = new URLSearchParams(location.search);
   choose(CHOICES.includes(query.get("theme")) ? query.get("theme") : stored().theme);
   if (query.get("kiosk") === "1") document.documentElement.dataset.kiosk = "1";
-  dark?.addEventListener("change", () => {
+  const changed = () => {
     choose(choice);
     bus.theme.onSystemChange();
-  });
+  };
+  for (const query of [dark, forced]) query?.addEventListener("change", changed);
+  for (const moment of ["beforeprint", "afterprint"]) {
+    addEventListener(moment, () => {
+      isPrinting = moment === "beforeprint";
+      changed();
+    });
+  }
 })();

@@ -4,12 +4,16 @@ Parsing is strict and raises `InvalidMessageError` only, whatever the bytes are.
 milliseconds since the epoch (`_ms`), windows are `[start_ms, end_ms)`. Keys are device ids in UTF-8.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
 
+from sensorbus.contract.emoji import joiner_places
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.units import (
     ABSOLUTE_ZERO_CELSIUS,
@@ -31,24 +35,18 @@ ERROR_KINDS: Final = (
 )
 
 MAX_DEVICE_ID_CHARACTERS: Final = 128
-# Control and format characters: C0, DEL, C1, and what reorders or hides text (bidi marks, zero width, BOM).
-_FORBIDDEN_IN_DEVICE_ID: Final = frozenset(
-    chr(code)
-    for first, last in (
-        (0x00, 0x1F),
-        (0x7F, 0x9F),
-        (0x061C, 0x061C),
-        (0x200B, 0x200B),
-        (0x200E, 0x200F),
-        (0x2028, 0x202E),
-        (0x2060, 0x206F),
-        (0xFEFF, 0xFEFF),
-        (0xFFF9, 0xFFFB),
-    )
-    for code in range(first, last + 1)
-)
+# Unicode's control and format characters and its line and paragraph separators: what hides, reorders or breaks text.
+_FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DATE_CHARACTERS: Final = len("2026-01-31")
+#: A date and time with each digit as 0: a calendar or week date, a time to the hour or finer, an offset or none; all
+#: with separators or without, as ISO 8601 has it. `datetime.fromisoformat` alone reads `12.5Z`, half past twelve, as
+#: half a second past twelve, and takes any character at some places, other ones in each version of Python.
+_ISO_SHAPE: Final = re.compile(
+    rb"(?:0000-00-00|0{8}|0000-W00-0|0000W000)[Tt ]"
+    rb"00(?::00(?::00(?:[.,]0{1,9})?)?|00(?:00(?:[.,]0{1,9})?)?)?"
+    rb"(?:[Zz]|[+-]00(?::?00)?)?"
+)
+_DIGITS_TO_0: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 class TimeRules(NamedTuple):
@@ -208,10 +206,23 @@ def is_alert(reading: Reading, threshold_kelvin: float) -> bool:
     return kelvin_from_celsius(reading.celsius) > threshold_kelvin
 
 
+def device_id_fault(device_id: str) -> str | None:
+    """Return what is wrong with a device id, as a sentence without its subject; None when it is good."""
+    if not 1 <= len(device_id) <= MAX_DEVICE_ID_CHARACTERS:
+        return f"has {len(device_id)} characters, not 1 to {MAX_DEVICE_ID_CHARACTERS}"
+    if device_id.isspace():
+        return "is blank"
+    joiners = joiner_places(device_id)
+    for place, character in enumerate(device_id):
+        if unicodedata.category(character) in _FORBIDDEN_CATEGORIES and place not in joiners:
+            return f"has the control or format character U+{ord(character):04X}"
+    return None
+
+
 def iso_timestamp(event_time_ms: int) -> str:
     """Return ISO 8601 in UTC with milliseconds, e.g. `2026-01-31T12:00:00.250Z`."""
-    moment = datetime.fromtimestamp(event_time_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{event_time_ms % 1000:03d}Z"
+    moment = datetime.fromtimestamp(event_time_ms // 1000, UTC).replace(tzinfo=None)
+    return f"{moment.isoformat()}.{event_time_ms % 1000:03d}Z"
 
 
 def _parse_object(raw: bytes | None) -> Mapping[str, Any]:
@@ -230,23 +241,18 @@ def _device_id(fields: Mapping[str, Any]) -> str:
     device_id = fields.get("device_id")
     if type(device_id) is not str:
         _refuse_type(fields, "device_id", "device-id", "a string")
-    if not 1 <= len(device_id) <= MAX_DEVICE_ID_CHARACTERS:
-        raise InvalidMessageError(
-            "device-id", f"device_id has {len(device_id)} characters, not 1 to {MAX_DEVICE_ID_CHARACTERS}"
-        )
-    if device_id.isascii() and device_id.isprintable():  # the fast way for nearly every id
-        if device_id.isspace():
-            raise InvalidMessageError("device-id", "device_id is blank")
-        return device_id
-    if device_id.isspace():
-        raise InvalidMessageError("device-id", "device_id is blank")
-    for character in device_id:
-        if character in _FORBIDDEN_IN_DEVICE_ID:
-            raise InvalidMessageError("device-id", f"device_id has the control character U+{ord(character):04X}")
+    # The fast way for nearly every id: what is forbidden is not printable either.
+    if not (0 < len(device_id) <= MAX_DEVICE_ID_CHARACTERS and device_id.isprintable() and not device_id.isspace()):
+        fault = device_id_fault(device_id)
+        if fault is not None:
+            raise InvalidMessageError("device-id", f"device_id {fault}")
     return device_id
 
 
 def _celsius(fields: Mapping[str, Any], name: str) -> float:
+    celsius = fields.get(name)
+    if type(celsius) is float and ABSOLUTE_ZERO_CELSIUS <= celsius <= MAX_CELSIUS:  # the fast way for nearly every one
+        return celsius
     celsius = _number(fields, name)
     if not ABSOLUTE_ZERO_CELSIUS <= celsius <= MAX_CELSIUS:
         raise InvalidMessageError(
@@ -276,20 +282,28 @@ def _event_time(fields: Mapping[str, Any], append_time_ms: int, rules: TimeRules
     event_time_ms = event_time_ms_from_iso(timestamp, rules.zone)
     ahead_ms = event_time_ms - append_time_ms
     if ahead_ms > rules.clock_ahead_limit_ms:
+        hint = _zone_hint(timestamp, rules.zone)
         raise InvalidMessageError(
             "clock-ahead",
             f"timestamp {timestamp} is {ahead_ms / 1000:.0f} s ahead of the record's append time, more than "
-            f"{rules.clock_ahead_limit_ms / 1000:g} s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS)",
+            f"{rules.clock_ahead_limit_ms / 1000:g} s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS){hint}",
         )
     return timestamp, event_time_ms
+
+
+def _zone_hint(timestamp: str, zone: tzinfo | None) -> str:
+    """Return how a timestamp without an offset was read; "" for one that has its own."""
+    if datetime.fromisoformat(timestamp.upper()).tzinfo is not None:
+        return ""
+    return f"; it has no offset, so it was read as {zone or 'local time'} (SENSORBUS_TIMESTAMP_ZONE)"
 
 
 def event_time_ms_from_iso(timestamp: str, zone: tzinfo | None) -> int:
     """Return ms since the epoch of an ISO 8601 date and time; what is below a ms is cut off."""
     try:
+        if _has_small_z(timestamp.encode().translate(_DIGITS_TO_0)):
+            timestamp = timestamp.upper()
         moment = datetime.fromisoformat(timestamp)
-        if len(timestamp) <= _DATE_CHARACTERS:
-            raise ValueError("a date without a time")
         if moment.tzinfo is None:
             moment = moment.astimezone() if zone is None else moment.replace(tzinfo=zone)
         since_epoch = moment - _EPOCH
@@ -299,6 +313,14 @@ def event_time_ms_from_iso(timestamp: str, zone: tzinfo | None) -> int:
             "timestamp", f"timestamp {shown!r} is not an ISO 8601 date and time: {error}"
         ) from None
     return since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
+
+
+@lru_cache(maxsize=256)  # devices write few shapes; what raises is not kept, so it stays small
+def _has_small_z(shape: bytes) -> bool:
+    """Tell whether a date and time, its digits as 0, ends in `z`, which Python does not read; `ValueError` if none."""
+    if not _ISO_SHAPE.fullmatch(shape):
+        raise ValueError("it is not written as e.g. 2026-01-31T12:00:00.250Z")
+    return shape.endswith(b"z")
 
 
 def _refuse_type(fields: Mapping[str, Any], name: str, kind: str, wanted: str) -> NoReturn:

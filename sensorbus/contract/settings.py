@@ -1,10 +1,11 @@
-"""Every setting of sensorbus: one table, read from the environment once, at the edge.
+"""Every setting of sensorbus: one table, read from the environment once.
 
 A field `alert_threshold_kelvin` is the variable `SENSORBUS_ALERT_THRESHOLD_KELVIN`. Its type, default, bounds
 and description here are what docs/settings.md, .env.example and the error messages say; tests hold them to it.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from ipaddress import ip_network
@@ -24,40 +25,12 @@ from pydantic import (
 )
 
 from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.kafka_options import KAFKA_PREFIX, file_text, kafka_option
 from sensorbus.contract.messages import TimeRules
 from sensorbus.contract.topics import Topic
 
 PREFIX: Final = "SENSORBUS_"
 DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
-#: librdkafka options that are refused, each with what to set instead. A private key in memory is printed by others.
-_REFUSED_KAFKA_OPTIONS: Final = {
-    "ssl.key.pem": "give the key as a file with SENSORBUS_KAFKA_SSL_KEY_LOCATION",
-    "ssl.keystore.pem": "give the key as a file with SENSORBUS_KAFKA_SSL_KEYSTORE_LOCATION",
-    "sasl.oauthbearer.assertion.private.key.pem": "give the key as a file with "
-    "SENSORBUS_KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_FILE",
-    "bootstrap.servers": "the address itself belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
-    "metadata.broker.list": "the address belongs into SENSORBUS_KAFKA_BOOTSTRAP_SERVERS",
-    "group.instance.id": "say SENSORBUS_INSTANCE_ID",
-    **dict.fromkeys(
-        (
-            "auto.offset.reset",
-            "enable.auto.commit",
-            "enable.auto.offset.store",
-            "enable.idempotence",
-            "group.id",
-            "isolation.level",
-            "transactional.id",
-        ),
-        "that nothing is lost or doubled rests on what sensorbus sets there",
-    ),
-}
-#: Options of librdkafka's own that end in `.file`: their value is a path, not read by us.
-_KAFKA_OPTIONS_OF_FILES: Final = {
-    "sasl.oauthbearer.assertion.file",
-    "sasl.oauthbearer.assertion.private.key.file",
-    "sasl.oauthbearer.assertion.jwt.template.file",
-}
-
 Milliseconds = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -79,7 +52,8 @@ class Settings(BaseModel):
     )
     embedded_broker: bool = Field(
         False,
-        description="Set by `sensorbus up` for its children: the broker lacks what docs/embedded-broker.md lists.",
+        description="Set by `sensorbus up` for its children: the broker lacks what docs/embedded-broker.md lists. "
+        "Not for you to set: with an Apache Kafka every part refuses it.",
     )
     topic_prefix: str = Field(
         "",
@@ -126,7 +100,7 @@ class Settings(BaseModel):
         description="How often a device reports: STALE is said after 3 periods without a reading, OFFLINE after 10.",
     )
     dashboard_host: str = Field("127.0.0.1", description="Address on which the page listens.")
-    dashboard_port: Port = Field(8050, description="Port on which the page listens.")
+    dashboard_port: Port = Field(8050, description="Port on which the page listens; 0: any free one.")
     dashboard_workers: PositiveInt = Field(1, le=64, description="gunicorn worker processes, each with its own ring.")
     dashboard_threads: PositiveInt = Field(16, le=256, description="Request threads of a worker.")
     dashboard_url_prefix: str = Field(
@@ -139,12 +113,42 @@ class Settings(BaseModel):
         description="Addresses or networks of reverse proxies, with commas between: they alone are believed when they "
         "say that the browser came by https.",
     )
-    dashboard_sign_in: Literal["off", "proxy", "basic"] = Field(
+    dashboard_sign_in: Literal["off", "proxy", "basic", "oidc"] = Field(
         "off",
-        description="Who may see the page: everybody, whom a proxy names in `X-Forwarded-User`, or who has a password.",
+        description="Who may see the page: everybody, whom a proxy names in `X-Forwarded-User`, who has a password, or "
+        "who has signed in at an OpenID Connect provider.",
     )
     dashboard_users_file: Path | None = Field(
         None, description="File with a line `name:viewer:hash` or `name:operator:hash` for each user: docs/security.md."
+    )
+    dashboard_oidc_issuer: str | None = Field(
+        None, description="Address of the OpenID Connect provider, letter by letter as it writes it in its tokens."
+    )
+    dashboard_oidc_client_id: str | None = Field(None, description="Name under which the provider knows the page.")
+    dashboard_oidc_client_secret: SecretStr | None = Field(
+        None, description="What the page proves itself with; unset: a public client, which PKCE alone protects."
+    )
+    dashboard_oidc_scope: str = Field("openid profile", description="What the provider is asked for.")
+    dashboard_oidc_name_claim: str = Field(
+        "preferred_username", description="Claim that holds the user's name; `sub` where it is missing."
+    )
+    dashboard_oidc_role_claim: str = Field(
+        "roles", description="Claim that lists the user's roles; `realm_access.roles` is a claim within a claim."
+    )
+    dashboard_oidc_viewer_role: str = Field(
+        "sensorbus-viewer", description="Role that lets a user see the page; `*`: whoever can sign in."
+    )
+    dashboard_oidc_operator_role: str = Field("sensorbus-operator", description="Role of who may see and change.")
+    dashboard_oidc_audience: str | None = Field(
+        None, description="Audience of the access tokens with which programs may come; unset: none may."
+    )
+    dashboard_session_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs the cookie of who has signed in; the same on all hosts. Long and random.",
+    )
+    dashboard_session_ms: Milliseconds = Field(
+        28_800_000, description="After so long the provider is asked again who it is."
     )
     dashboard_tick_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
         1_000, description="How often the page asks for news."
@@ -157,7 +161,11 @@ class Settings(BaseModel):
     )
 
     ops_host: str = Field("127.0.0.1", description="Address of /healthz, /readyz and /metrics of simulator and jobs.")
-    ops_port: Port = Field(0, description="Port of /healthz, /readyz and /metrics of simulator and jobs; 0: off.")
+    ops_port: Port = Field(
+        0,
+        description="Port of /healthz, /readyz and /metrics of simulator and jobs; 0: off. "
+        "`sensorbus up` gives each of them a port, from this one upwards.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
     log_format: Literal["text", "json"] = Field("text", description="One event per line, for people or for machines.")
 
@@ -184,6 +192,13 @@ class Settings(BaseModel):
                 raise ValueError(f"{address.strip()!r} is no address and no network such as 10.0.0.0/8") from None
         return value
 
+    @field_validator("dashboard_oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, value: str | None) -> str | None:
+        if value and not re.match(r"https://[^/]|http://(localhost|127\.0\.0\.1)[:/]", value):
+            raise ValueError("it is no https:// address")
+        return value
+
     @field_validator("timestamp_zone")
     @classmethod
     def _check_zone(cls, value: str) -> str:
@@ -204,10 +219,31 @@ class Settings(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_sign_in(self) -> Self:
+        needed = ("dashboard_oidc_issuer", "dashboard_oidc_client_id", "dashboard_session_secret")
+        missing = [variable_name(field) for field in needed if getattr(self, field) is None]
+        if self.dashboard_oidc_audience and self.dashboard_oidc_audience == self.dashboard_oidc_client_id:
+            raise ValueError(
+                f"{variable_name('dashboard_oidc_audience')} is the client's id: the page's own id tokens would let in"
+            )
+        if self.dashboard_sign_in == "oidc" and missing:
+            raise ValueError(f"{variable_name('dashboard_sign_in')}=oidc needs {', '.join(missing)} too")
+        return self
+
     @property
     def bootstrap_servers(self) -> str:
         """The address to connect to, the default included."""
         return self.kafka_bootstrap_servers or DEFAULT_BOOTSTRAP_SERVERS
+
+    @property
+    def is_exactly_once(self) -> bool:
+        """Whether jobs commit outputs, state and offsets as one.
+
+        Not on the embedded broker: it takes the offsets of a transaction and forgets them, so that a job started again
+        would read everything again on top of its state.
+        """
+        return self.processing_guarantee == "exactly-once" and not self.embedded_broker
 
     @property
     def time_rules(self) -> TimeRules:
@@ -220,6 +256,14 @@ class Settings(BaseModel):
     def topic_name(self, topic: Topic) -> str:
         """Return the topic's name on the cluster, prefix included."""
         return f"{self.topic_prefix}{topic.name}"
+
+    def consumer_group(self, job: str) -> str:
+        """Return a job's consumer group: its offsets, its changelogs and its transactions bear this name."""
+        return f"{self.topic_prefix}sensorbus.{job}"
+
+
+#: Fields that no message shows; with `_FILE` at the end, their variable names a file that holds the value.
+SECRETS: Final = tuple(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
 
 
 def variable_name(field: str) -> str:
@@ -236,13 +280,18 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, lis
     kafka_options: dict[str, SecretStr] = {}
     warnings: list[str] = []
     known = {variable_name(field): field for field in Settings.model_fields if field != "kafka_options"}
+    files = {f"{variable_name(field)}_FILE": field for field in SECRETS}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or not text:
             continue
         if name in known:
             values[known[name]] = text
-        elif name.startswith(f"{PREFIX}KAFKA_"):
-            option, value = _kafka_option(name, text)
+        elif name in files:
+            if environ.get(variable_name(files[name])):
+                raise SettingsError(f"{name}: {variable_name(files[name])} is set too; one of them")
+            values[files[name]] = file_text(name, text)
+        elif name.startswith(KAFKA_PREFIX):
+            option, value = kafka_option(name, text)
             if option in kafka_options:
                 raise SettingsError(f"{name}: {option} is given twice, with and without _FILE")
             kafka_options[option] = SecretStr(value)
@@ -262,28 +311,14 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean {PREFIX}{nearest[0]}?" if nearest else "docs/settings.md lists the known ones"
 
 
-def _kafka_option(name: str, text: str) -> tuple[str, str]:
-    option = name.removeprefix(f"{PREFIX}KAFKA_").lower().replace("_", ".")
-    from_file = option.endswith(".file") and option not in _KAFKA_OPTIONS_OF_FILES
-    option = option.removesuffix(".file") if from_file else option
-    if option in _REFUSED_KAFKA_OPTIONS:
-        raise SettingsError(f"{name} is refused: {_REFUSED_KAFKA_OPTIONS[option]}")
-    return option, _file_text(name, text) if from_file else text
-
-
-def _file_text(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
-
-
 def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "too_short":  # of a text that is secret; pydantic would speak of items
+        message = f"it should have at least {problem['ctx']['min_length']} characters"
     if not problem["loc"]:
         return str(message)
     field = str(problem["loc"][0])
-    if field == "kafka_bootstrap_servers" and _is_address_of_more(problem["input"]):
+    if field in SECRETS or (field == "kafka_bootstrap_servers" and _is_address_of_more(problem["input"])):
         return f"{variable_name(field)} cannot be used: {message}"
     return f"{variable_name(field)}={problem['input']!r} cannot be used: {message}"
 

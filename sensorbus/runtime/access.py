@@ -1,7 +1,9 @@
-"""Says why Kafka does not let us in: the setting or the right, in one line.
+"""Says why Kafka does not let us in, in one line.
 
-librdkafka tells the cause once, to a callback or the log, and afterwards only that no broker is there; hence the last
-cause is remembered for each address until Kafka answers. Called from any thread.
+It names the setting, the right or the cause.
+
+librdkafka tells the cause once, to a callback or the log, and afterwards only that no broker is there; hence what any
+client was told last is remembered for each address until Kafka answers. Called from any thread.
 """
 
 import re
@@ -15,6 +17,7 @@ from confluent_kafka import KafkaError
 from sensorbus.contract.settings import PREFIX, Settings
 
 _CONNECT_TIMEOUT_S: Final = 2.0
+_SHOWN_CHARACTERS: Final = 200
 #: Answers of Kafka to a client that lacks a right.
 _DENIED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -22,7 +25,8 @@ _DENIED: Final = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
 }
-_last_cause: dict[str, str] = {}
+_last_refusal: dict[str, str] = {}  # by address, as our line
+_last_cause: dict[str, str] = {}  # by address, as librdkafka said it
 
 
 def variable_of(option: str) -> str:
@@ -30,17 +34,29 @@ def variable_of(option: str) -> str:
     return f"{PREFIX}KAFKA_{option.upper().replace('.', '_')}"
 
 
-def refusal(settings: Settings, *said: str) -> str | None:
-    """Return the line for what librdkafka said of a connection, or for what it said before; None: no refusal."""
-    for line in (_line(settings, each) for each in said):
-        if line is not None:
-            _last_cause[settings.bootstrap_servers] = line
-            return line
-    return _last_cause.get(settings.bootstrap_servers)
+def told(settings: Settings, said: str) -> None:
+    """Remember what librdkafka said of a connection."""
+    _last_cause[settings.bootstrap_servers] = said
+    refusal(settings, said)
+
+
+def refusal(settings: Settings, said: str = "") -> str | None:
+    """Return the line for what librdkafka said, or said before; None: Kafka refused nothing since it last answered."""
+    if line := _line(settings, said):
+        _last_refusal[settings.bootstrap_servers] = line
+    return _last_refusal.get(settings.bootstrap_servers)
+
+
+def cause(settings: Settings) -> str | None:
+    """Return why a connection failed last, e.g. `Failed to resolve 'nohost:9092': ...`; None: nothing was said."""
+    said = _last_cause.get(settings.bootstrap_servers)
+    # `nohost:9092/bootstrap: Failed to resolve ... (after 1ms in state CONNECT)`
+    return said and re.sub(r"^\S+: | \(after \d+ms in state .*$", "", said)
 
 
 def answered(settings: Settings) -> None:
-    """Forget the last cause: Kafka answers."""
+    """Forget what was said: Kafka answers."""
+    _last_refusal.pop(settings.bootstrap_servers, None)
     _last_cause.pop(settings.bootstrap_servers, None)
 
 
@@ -58,6 +74,11 @@ def _line(settings: Settings, said: str) -> str | None:
     line = None
     if supported := re.search(r"supported mechanisms: ([\w, -]+?)(?: \(|$)", said):
         line = f"{kafka} takes only the SASL mechanisms {supported[1]} ({variable_of('sasl.mechanism')})"
+    elif token := re.search(r"Failed to acquire SASL OAUTHBEARER token: (.*)", said, re.DOTALL):
+        line = f"no token for {kafka}: {_why_no_token(token[1])}"
+    elif "SASL authentication error" in said and _mechanism(settings) == "OAUTHBEARER":
+        variable = variable_of("sasl.oauthbearer.token.endpoint.url")
+        line = f"{kafka} refuses our token ({variable}): its issuer, audience, key or time is not what Kafka expects"
     elif "SASL authentication error" in said:
         credentials = f"{variable_of('sasl.username')}, {variable_of('sasl.password')}"
         line = f"{kafka} refuses this user and password ({credentials})"
@@ -69,6 +90,18 @@ def _line(settings: Settings, said: str) -> str | None:
     elif "PLAINTEXT broker listener" in said:
         line = f"{kafka} speaks no TLS there ({variable_of('security.protocol')})"
     return line
+
+
+def _mechanism(settings: Settings) -> str:
+    given = settings.kafka_options.get("sasl.mechanism") or settings.kafka_options.get("sasl.mechanisms")
+    return given.get_secret_value().upper() if given else ""
+
+
+def _why_no_token(said: str) -> str:
+    """Return whose fault it is that there is no token; what the provider said is cut, whatever it is."""
+    options = ("client.id", "client.secret") if "invalid_client" in said else ("token.endpoint.url",)
+    variables = ", ".join(variable_of(f"sasl.oauthbearer.{option}") for option in options)
+    return f"{said.strip()[:_SHOWN_CHARACTERS]} ({variables})"
 
 
 def _why_we_are_not_trusted(settings: Settings, alert: str) -> str:

@@ -7,8 +7,7 @@ import difflib
 import logging
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -21,16 +20,28 @@ from sensorbus.contract.settings import PREFIX, Settings, variable_name
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.runtime import access
 
+#: What every topic of the embedded broker has; it is bounded by itself. Quix derives its changelog topics from these.
+EMBEDDED_PARTITIONS: Final = 4
+EMBEDDED_TOPIC_CONFIG: Final = {
+    "cleanup.policy": "delete",
+    "message.timestamp.type": "CreateTime",
+    "retention.bytes": "-1",
+    "retention.ms": "86400000",
+}
 REQUEST_TIMEOUT_S: Final = 5.0
 _LEADERS_TIMEOUT_S: Final = 15.0
 _LEADERS_PAUSE_S: Final = 0.05
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_LAST_S: Final = 5.0
-_KEPT_CAUSES: Final = 20
+
+#: Options of every producer. A partition that gets its leader between two requests refuses the first and takes the
+#: second, and librdkafka then reports the records of both as delivered (docs/faults.md).
+ORDERLY: Final = {"max.in.flight": 1}
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
-_silent_log = logging.getLogger("rdkafka.admin")  # an admin client's failures are answers, and we say them ourselves
+#: For clients whose failures we say ourselves.
+silent_log = logging.getLogger("rdkafka.silent")
 _Client = TypeVar("_Client", Producer, Consumer, AdminClient)
 
 
@@ -45,15 +56,17 @@ def client_options(settings: Settings, part: str) -> dict[str, Any]:
 
 
 def producer(settings: Settings, part: str, **options: Any) -> Producer:
-    """Return an idempotent producer that keys partitions as Java's clients do."""
+    """Return an idempotent producer that keys partitions as Java's clients do, and says nothing by itself."""
     return _create(
         Producer,
         {
             "enable.idempotence": True,
+            **ORDERLY,
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
             "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
             "allow.auto.create.topics": False,  # a deleted topic came back with one partition and the broker's defaults
+            **_silence(settings),
             **client_options(settings, part),
             **options,
         },
@@ -66,7 +79,7 @@ def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
     return _create(
         Consumer,
         {
-            "group.id": f"sensorbus-{part}",  # librdkafka wants one; without subscribe and commit it is not used
+            "group.id": f"sensorbus-{part}",  # librdkafka wants one; without subscribe and commit nobody joins it
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "enable.partition.eof": False,
@@ -80,28 +93,24 @@ def consumer(settings: Settings, part: str, **options: Any) -> Consumer:
 
 def admin(settings: Settings, part: str) -> AdminClient:
     """Return an admin client."""
-    return _create(_Admin, {**client_options(settings, part), "logger": _silent_log}, settings)
+    return _create(AdminClient, {**_silence(settings), **client_options(settings, part)}, settings)
 
 
-class _Admin(AdminClient):  # type: ignore[misc]  # confluent-kafka publishes no types
-    """An admin client that keeps what it was told of its connections: the failed call itself does not say it."""
+def _silence(settings: Settings) -> dict[str, Any]:
+    return {"logger": silent_log, "error_cb": cause_noted(settings)}
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        told: deque[str] = deque(maxlen=_KEPT_CAUSES)
 
-        def note(error: KafkaError) -> None:
-            if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # its public name; it comes by the dozen
-                told.append(error.str())
+def cause_noted(settings: Settings) -> Callable[[KafkaError], None]:
+    """Return the `error_cb` of a client that remembers what it is told of its connections: a failed call says nothing.
 
-        self._told = told
-        super().__init__({"error_cb": note, **options})
+    Called from the client's `poll` or `consume`.
+    """
 
-    def take_causes(self) -> list[str]:
-        """Return what was said since the last time, the newest first."""
-        self.poll(0)
-        causes = list(reversed(self._told))
-        self._told.clear()
-        return causes
+    def note(error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # its public name; it comes by the dozen
+            access.told(settings, error.str())
+
+    return note
 
 
 def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
@@ -109,27 +118,57 @@ def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClie
     try:
         metadata: ClusterMetadata = client.list_topics(timeout=REQUEST_TIMEOUT_S)
     except KafkaException as error:
-        causes = client.take_causes() if isinstance(client, _Admin) else []
-        raise unavailable(settings, error, causes) from None
+        _take_causes(client)
+        raise unavailable(settings, error) from None
+    _take_causes(client)
     access.answered(settings)
     return metadata
 
 
-def recognised(settings: Settings, client: Producer | Consumer | AdminClient) -> Settings:
-    """Return the settings as they fit the broker: in another shell nobody says that it is the embedded one."""
-    if settings.embedded_broker or not (cluster_metadata(settings, client).cluster_id or "").startswith("mockCluster"):
-        return settings
-    return settings.model_copy(update={"embedded_broker": True})
+def _take_causes(client: Producer | Consumer | AdminClient) -> None:
+    """Let a client say what it was told of its connections; polling a consumer would take a record."""
+    if isinstance(client, AdminClient):
+        client.poll(0)
 
 
-def unavailable(settings: Settings, error: KafkaException, causes: Sequence[str] = ()) -> BrokerUnavailableError:
-    """Return the one line for a broker that does not answer, or does not let us in; `causes`, if known, say more."""
+def answers(settings: Settings, client: AdminClient) -> bool:
+    """Tell whether the broker answers within 5 s."""
+    try:
+        cluster_metadata(settings, client)
+    except BrokerUnavailableError:
+        return False
+    return True
+
+
+def recognised(settings: Settings, metadata: ClusterMetadata) -> Settings:
+    """Return the settings as they fit the broker: in another shell nobody says that it is the embedded one.
+
+    Raises `SettingsError` where somebody says so of another: topics would be made with that broker's defaults, and
+    exactly-once would be off.
+    """
+    is_embedded = (metadata.cluster_id or "").startswith("mockCluster")
+    if settings.embedded_broker and not is_embedded:
+        raise SettingsError(
+            f"{variable_name('embedded_broker')} is true, but the broker at {settings.bootstrap_servers} is not the "
+            "embedded one; unset it, `sensorbus up` alone sets it"
+        )
+    return settings.model_copy(update={"embedded_broker": is_embedded})
+
+
+def place(settings: Settings) -> str:
+    """Return the brokers' address with the setting that gives it, `localhost:9092 (SENSORBUS_...)`."""
+    return f"{settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')})"
+
+
+def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableError:
+    """Return the one line for a broker that does not answer, or does not let us in; what was said before says why."""
     reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
-    if refused := access.refusal(settings, *causes, reason):
+    if refused := access.refusal(settings, reason):
         return BrokerUnavailableError(refused)
-    return BrokerUnavailableError(
-        f"no Kafka broker at {settings.bootstrap_servers} ({variable_name('kafka_bootstrap_servers')}): {reason}"
-    )
+    reason = access.cause(settings) or reason
+    if "Invalid response size" in reason:  # librdkafka advises to read larger answers
+        reason = "what answers there does not speak Kafka's protocol"
+    return BrokerUnavailableError(f"no Kafka broker at {place(settings)}: {reason}")
 
 
 def wait_for_broker(settings: Settings, part: str, stop: Event) -> bool:
@@ -159,14 +198,15 @@ def retry(action: Callable[[], object], stop: Event) -> bool:
 def ensure_topics(settings: Settings, part: str, topics: tuple[Topic, ...] = TOPICS) -> list[str]:
     """Create the topics that are missing and return their names; topics that exist are left as they are.
 
-    Raises `TopicError` naming the topic, `BrokerUnavailableError` naming the address.
+    Raises `TopicError` naming the topic, `BrokerUnavailableError` naming the address, `SettingsError` as `recognised`.
     """
     client = admin(settings, part)
+    metadata = cluster_metadata(settings, client)
+    settings, existing = recognised(settings, metadata), metadata.topics
     if settings.embedded_broker:  # it has no CreateTopics: asking for a topic creates it, with 4 partitions
         for topic in topics:
             client.list_topics(settings.topic_name(topic), timeout=REQUEST_TIMEOUT_S)
         return []
-    existing = cluster_metadata(settings, client).topics
     missing = [topic for topic in topics if settings.topic_name(topic) not in existing]
     if not missing:
         return []

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from sensorbus.contract.emoji import joiner_places
 from sensorbus.contract.settings import Settings
 
 FOLD_INTERVAL_S: Final = 10.0
@@ -23,6 +24,8 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "fold",
     "folded",
 }
+#: How confluent-kafka logs each line of librdkafka's: kind (FAIL, GETPID), client, text.
+_RDKAFKA_LINE: Final = "%s [%s] %s"
 # What `str.isprintable` refuses (control, format and surrogate characters) is escaped; a space is printable.
 
 
@@ -34,16 +37,20 @@ def configure(settings: Settings, part: str) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares.
-    logging.getLogger("rdkafka.admin").setLevel(logging.CRITICAL)
+    logging.getLogger("rdkafka.silent").setLevel("WARNING" if settings.log_level == "DEBUG" else "CRITICAL")
     for chatty in ("quixstreams", "rdkafka", "werkzeug"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
 
 
 def escape(text: str) -> str:
-    """Return the text with everything unprintable (newlines, ANSI, bidi marks) escaped."""
+    """Return the text with everything unprintable (newlines, ANSI, bidi marks) escaped; a joined emoji stays one."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    joiners = joiner_places(text)
+    return "".join(
+        c if c.isprintable() or place in joiners else c.encode("unicode_escape", "backslashreplace").decode()
+        for place, c in enumerate(text)
+    )
 
 
 class TextFormatter(logging.Formatter):
@@ -104,7 +111,7 @@ class FoldRepeats(logging.Filter):
         """Tell whether the record becomes a line."""
         if record.levelno < logging.WARNING or not getattr(record, "fold", True):  # `extra={"fold": False}`
             return True
-        key = (record.name, str(record.msg))
+        key = (record.name, _event(record))
         now_s = self._clock_s()
         with self._lock:
             last_s, held_back = self._seen.get(key, (-self._interval_s, 0))
@@ -116,6 +123,13 @@ class FoldRepeats(logging.Filter):
             self._seen[key] = (now_s, 0)
         record.folded = held_back
         return True
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return what tells a logger's events apart: the text before values, of librdkafka's lines the kind."""
+    if record.msg == _RDKAFKA_LINE and isinstance(record.args, tuple):
+        return f"{_RDKAFKA_LINE} {record.args[0]}"
+    return str(record.msg)
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -44,11 +44,16 @@ RING_READINGS: Final = Gauge("sensorbus_ring_readings", "Readings held.", multip
 RING_DEVICES: Final = Gauge("sensorbus_ring_devices", "Devices known.", multiprocess_mode="liveall")
 RING_AGE_SECONDS: Final = Gauge("sensorbus_ring_age_seconds", "Age of the newest reading.", multiprocess_mode="liveall")
 TICK_SECONDS: Final = Histogram("sensorbus_tick_seconds", "Time to answer a tick.", buckets=_SECONDS)
+API_REQUESTS: Final = Counter("sensorbus_api_requests_total", "Requests to the JSON API.", ["route", "status"])
+API_ROWS: Final = Counter("sensorbus_api_rows_total", "Rows in the JSON API's answers.", ["route"])
+API_SECONDS: Final = Histogram(
+    "sensorbus_api_seconds", "Time to answer a request to the JSON API, to its last byte.", ["route"], buckets=_SECONDS
+)
 
 #: How the names of each part's metrics begin.
 SIMULATOR_FAMILIES: Final = ("sensorbus_simulator_",)
 JOB_FAMILIES: Final = ("sensorbus_job_",)
-DASHBOARD_FAMILIES: Final = ("sensorbus_feed_", "sensorbus_ring_", "sensorbus_tick_")
+DASHBOARD_FAMILIES: Final = ("sensorbus_feed_", "sensorbus_ring_", "sensorbus_tick_", "sensorbus_api_")
 
 
 def registry_of(families: tuple[str, ...], source: Collector = REGISTRY) -> CollectorRegistry:

@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -40,9 +41,10 @@ def run_part(part: str, main: Callable[[Settings, Event], None], **overrides: ob
 
 def start(part: str, **overrides: object) -> Settings:
     """Load the settings and start logging; what is common to every process, gunicorn's workers included."""
-    die_with_supervisor()
     logging.basicConfig(format=f"{part}: %(message)s")  # until the settings say how
     settings, warnings = load(os.environ, **overrides)
+    # The embedded broker dies with it: then there is nothing to end well, and who lingers meets the next one's topics.
+    die_with_supervisor(signal.SIGKILL if settings.embedded_broker else signal.SIGTERM)
     logs.configure(settings, part)
     for warning in warnings:
         _log.warning(warning)
@@ -71,14 +73,19 @@ def stop_on_signals() -> Event:
     return stop
 
 
-def die_with_supervisor() -> None:
-    """Ask Linux to stop this process when `sensorbus up` dies, even by kill -9; elsewhere nothing is done."""
+def listenable_port(host: str, port: int) -> int:
+    """Return the port if one may listen on it now, a free one for 0; raises `OSError`."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return int(probe.getsockname()[1])
+
+
+def die_with_supervisor(number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask Linux to signal this process when `sensorbus up` dies, even by kill -9; elsewhere nothing is done."""
     supervisor = os.environ.get(SUPERVISOR_PID_VARIABLE)
     if supervisor is None or not sys.platform.startswith("linux") or os.getppid() != int(supervisor):
         return
-    # The embedded broker dies with it: then there is nothing to end well, and who lingers meets the next one's topics.
-    is_embedded = os.environ.get("SENSORBUS_EMBEDDED_BROKER", "").lower() == "true"
-    number = signal.SIGKILL if is_embedded else signal.SIGTERM
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != int(supervisor):  # it died in between
         os.kill(os.getpid(), number)

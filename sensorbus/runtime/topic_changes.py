@@ -1,5 +1,6 @@
-"""Says when a topic is no longer the one that a process began with: deleted, made anew, or with more partitions.
+"""Says when a topic is no longer the one that a process began with.
 
+It was deleted, made anew, or has more partitions.
 The clients say nothing of it: a writer waits for minutes, a reader goes on with what is left of it. Not for the
 embedded broker, which cannot describe topics. Called from any one thread.
 """

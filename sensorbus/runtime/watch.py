@@ -1,5 +1,6 @@
-"""A second pair of eyes: says what hangs, and ends a process that does not stop.
+"""A second pair of eyes, for a process that hangs or waits.
 
+It says what hangs or is there, and ends a process that does not stop.
 Daemon threads of their own, because the main thread may hang in a library that waits for Kafka.
 """
 
@@ -15,6 +16,7 @@ from typing import Final
 _ENDING_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _CHECK_EVERY_S: Final = 1.0
 _SAY_EVERY_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,17 @@ def _watch(trouble: Callable[[], str | None], over: str) -> None:
             _log.warning("%s", reason, extra={"fold": False})
             said_s = now_s
         time.sleep(_CHECK_EVERY_S)
+
+
+def do_once(condition: Callable[[], bool], then: Callable[[], object]) -> None:
+    """Start a thread that calls `then` once `condition` holds, however long that takes; both from there."""
+    threading.Thread(target=_do_once, args=(condition, then), name="do-once", daemon=True).start()
+
+
+def _do_once(condition: Callable[[], bool], then: Callable[[], object]) -> None:
+    while not condition():
+        time.sleep(_LOOK_EVERY_S)
+    then()
 
 
 def end_when(reason: Callable[[], str | None], every_s: float) -> None:

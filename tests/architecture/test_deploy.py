@@ -1,12 +1,16 @@
-"""deploy/ says what the code says: metrics that exist, services of the table, settings that are known.
+"""deploy/ says what the code says.
 
+Metrics that exist, services of the table, settings that are known.
 That targets are found and queries answered is shown by Prometheus itself in tests/integration/test_monitoring.py.
 """
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import plotly
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -205,12 +209,12 @@ def test_every_service_has_a_disruption_budget_that_lets_a_node_be_drained() -> 
 
 def test_scaling_by_lag_looks_at_the_jobs_own_group() -> None:
     """The group and the topic are those of the code, and there are no more replicas than partitions."""
-    from processors.application import JOBS, consumer_group  # noqa: PLC0415  # Quix takes a second to import
+    from processors.application import JOBS  # noqa: PLC0415  # Quix takes a second to import
 
     scaled, _ = documents("kubernetes/autoscaling-by-lag.yaml")
     job, settings = scaled["spec"]["scaleTargetRef"]["name"], load({})[0]
     (trigger,) = scaled["spec"]["triggers"]
-    assert trigger["metadata"]["consumerGroup"] == consumer_group(job, settings)
+    assert trigger["metadata"]["consumerGroup"] == settings.consumer_group(job)
     assert BY_NAME[trigger["metadata"]["topic"]] in JOBS[job][0]
     assert scaled["spec"]["maxReplicaCount"] == settings.topic_partitions
 
@@ -222,3 +226,25 @@ def test_the_image_is_the_one_of_compose() -> None:
     images = {container(workload)["image"] for workload in WORKLOADS.values()}
     assert images == set(re.findall(r"image: (sensorbus:\S+)", compose))
     assert f"sensorbus:{kustomization['images'][0]['newTag']}" in images
+
+
+def test_opentelemetrys_collector_reads_what_prometheus_reads() -> None:
+    """The same targets and labels; what is read is sent on."""
+    (collector,) = documents("opentelemetry/collector.yml")
+    (prometheus,) = documents("prometheus/prometheus.yml")
+    interval = prometheus["global"]["scrape_interval"]
+    read = collector["receivers"]["prometheus"]["config"]["scrape_configs"]
+    assert read == [{**each, "scrape_interval": interval} for each in prometheus["scrape_configs"]]
+    pipeline = collector["service"]["pipelines"]["metrics"]
+    assert pipeline["receivers"] == list(collector["receivers"])
+    assert pipeline["processors"] == list(collector["processors"])  # the limiter first
+    assert pipeline["exporters"] == list(collector["exporters"])
+    assert collector["exporters"]["otlphttp"]["endpoint"] == "${env:OTLP_ENDPOINT}"
+
+
+def test_the_small_plotly_is_of_the_version_that_python_has() -> None:
+    """`make plotly` brings it; figures may mean something else to another version."""
+    full = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    version = full.read_text(encoding="utf-8")[:40].partition("plotly.js v")[2].split()[0]
+    pinned = json.loads((REPOSITORY / "deploy" / "plotly" / "package.json").read_text(encoding="utf-8"))
+    assert pinned["dependencies"] == {"plotly.js-cartesian-dist-min": version}

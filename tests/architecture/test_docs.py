@@ -2,18 +2,32 @@
 
 import itertools
 import re
+import shutil
+import subprocess
 import tomllib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from sensorbus.contract import messages
-from sensorbus.contract.topics import TOPICS, Topic
+from sensorbus.contract.settings import PREFIX, Settings, load
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
 from sensorbus.runtime import metrics
-from tests.support.sources import REPOSITORY, files
+from tests.support.sources import REPOSITORY, files, modules
 from tests.support.write_settings_docs import ENVIRONMENT_EXAMPLE, SETTINGS_PAGE, environment_example, settings_page
 
 DOCS = REPOSITORY / "docs"
+#: What reads as a file of ours and is none: what `make audit` makes, a library's name.
+NO_FILES_OF_OURS = {"sbom.cdx.json", "plotly.js"}
+#: How each topic's value is read, by a reader in the year 2100.
+PARSERS: dict[Topic, Callable[[bytes], Any]] = {
+    SENSOR: lambda raw: messages.parse_reading(raw, 4_102_444_800_000, Settings().time_rules),
+    ALERT: lambda raw: messages.parse_alert(raw, 4_102_444_800_000, Settings().time_rules),
+    ALERT_COUNT: messages.parse_alert_count,
+    AVG_TEMP: messages.parse_avg_temp,
+}
 ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 
 
@@ -32,6 +46,28 @@ def test_the_example_environment_is_the_table_of_settings() -> None:
     assert ENVIRONMENT_EXAMPLE.read_text(encoding="utf-8") == environment_example()
 
 
+def test_a_shell_reads_the_example_environment_whole() -> None:
+    """With every line switched on, bash takes it as it stands, and what it read are the defaults."""
+    lines = ENVIRONMENT_EXAMPLE.read_text(encoding="utf-8").splitlines()
+    switched_on = [re.sub(r"^# (?=SENSORBUS_)", "", line) for line in lines]
+    text = "\n".join(line for line in switched_on if not line.startswith("SENSORBUS_KAFKA_S"))  # two mere examples
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run(
+        [bash, "-euc", "set -a; . /dev/stdin; env -0"], input=text, env={}, capture_output=True, text=True, check=True
+    )
+    given = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+    settings, warnings = load(given)
+    assert (settings, warnings, done.stderr) == (Settings(), [], "")
+    assert {name for name in given if name.startswith(PREFIX)} == set(re.findall(r"^SENSORBUS_\w+", text, re.MULTILINE))
+
+
+def test_quotes_in_the_example_environment_are_those_that_compose_reads_too() -> None:
+    """A value is plain, or stands in single quotes as a whole: a shell joins pieces, docker compose does not."""
+    values = re.findall(r"^# SENSORBUS_\w+=(.*)$", environment_example(), re.MULTILINE)
+    assert [value for value in values if not re.fullmatch(r"[^'\"\s$#\\]*|'[^']*'", value)] == []
+
+
 def test_every_metric_is_on_the_page_of_operations() -> None:
     """docs/operations.md has a row for each metric and no other."""
     known = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
@@ -45,6 +81,22 @@ def test_every_topic_is_on_the_page_of_messages(topic: Topic) -> None:
     """docs/messages.md has a row for each topic: its name, who writes it, what it holds, its largest record."""
     page = (DOCS / "messages.md").read_text(encoding="utf-8")
     assert f"| `{topic.name}` | {topic.written_by} | {topic.value} | {topic.max_message_bytes:,} |" in page
+
+
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS if topic is not DEAD_LETTER], ids=lambda topic: topic.name)
+def test_every_topic_has_a_message_and_an_example_that_it_reads(topic: Topic) -> None:
+    """docs/messages.md shows a value of each topic, and `parse_...` takes it; a dead letter's value is anything."""
+    page = (DOCS / "messages.md").read_text(encoding="utf-8")
+    example = re.search(rf"^`{topic.name}`: [^`]*```json\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    assert example
+    assert PARSERS[topic](example[1].encode()).device_id == "device-0001"
+
+
+def test_every_decision_is_named_by_the_architecture() -> None:
+    """ARCHITECTURE.md links each page of docs/decisions/ and no other."""
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\(docs/decisions/(.+?\.md)\)", text)
+    assert sorted(linked) == sorted(page.name for page in (DOCS / "decisions").glob("*.md"))
 
 
 def test_every_kind_of_error_is_on_the_page_of_messages() -> None:
@@ -85,6 +137,23 @@ def test_every_page_that_the_code_names_is_there() -> None:
     assert broken == set()
 
 
+def test_every_file_that_a_page_or_a_module_names_is_there() -> None:
+    """In a page's backticks, or in a module's opening; it may be named by the end of its path."""
+    suffixes = ("py", "js", "css", "md", "yml", "yaml", "json", "toml", "conf", "sh")
+    name = rf"[\w.-][\w./-]*\.(?:{'|'.join(suffixes)})"
+    named = {(page, path) for page in files(".md") for path in re.findall(f"`({name})`", page.read_text("utf-8"))}
+    for module in [*modules(), *modules("tests")]:
+        named |= {(module.path, path) for path in re.findall(rf"(?<![\w./-]){name}\b", module.docstring())}
+    there = [f"/{path.relative_to(REPOSITORY).as_posix()}" for path in files(*(f".{suffix}" for suffix in suffixes))]
+    broken = {
+        f"{place.relative_to(REPOSITORY)}: {path}"
+        for place, path in named
+        if path not in NO_FILES_OF_OURS and not any(known.endswith(f"/{path}") for known in there)
+    }
+    assert len(named) > 100
+    assert broken == set()
+
+
 def test_every_target_that_the_docs_name_is_in_the_makefile() -> None:
     """`make x` in a page is a target."""
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -94,3 +163,11 @@ def test_every_target_that_the_docs_name_is_in_the_makefile() -> None:
         for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert named <= targets
+
+
+def test_every_module_of_the_jobs_is_on_their_page() -> None:
+    """docs/streams.md has a row for each file of processors/."""
+    cells = re.findall(r"^\| (`\w+\.py`[^|]*) \|", (DOCS / "streams.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(r"\w+\.py", " ".join(cells))
+    files_of_jobs = [module.path.name for module in modules("processors")]
+    assert sorted(listed) == [name for name in files_of_jobs if not name.startswith("__")]

@@ -5,18 +5,27 @@ import re
 
 import pytest
 
-from tests.support.sources import Module, files, modules
+from tests.support.sources import Function, Module, files, modules
 
 MAX_MODULE_LINES = 350
 MAX_TEST_MODULE_LINES = 450
-MAX_FUNCTION_LINES = 45
-MAX_CLASS_LINES = 250
-MAX_OPENING_CHARACTERS = 120
+MAX_FUNCTION_LINES = 40
+MAX_CLASS_LINES = 120
+MAX_ARGUMENTS = 6
+MAX_OPENING_CHARACTERS = 80  # "about 50": a sentence, not a list
+#: What may be longer, each with its reason: nothing is cut in two only to obey a number.
+LARGER_FOR_A_REASON = {
+    "sensorbus.contract.settings.Settings": "one table: a setting is a row of it",
+    "simulator.__main__.simulate": "the options of a command are its arguments",
+    "dashboard_app.layout._chart": "one figure, as the one tree that it is",
+    "dashboard_app.reader.Reader": "one consumer's life; its states share the assignment (see progress)",
+    "dashboard_app.ring.Ring": "one data structure; every method works on the same columns (see marks)",
+    "tests.support.faults.driver.Driver": "one verb each for what a test does; members, sight and witness do the work",
+}
 REFUSED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 #: Where threads and locks are at home.
 THREADED = (
     "sensorbus.runtime.",
-    "sensorbus.cli",
     "dashboard_app.feed",
     "dashboard_app.store",
 )
@@ -32,10 +41,10 @@ def length(node: ast.AST) -> int:
 
 @pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
 def test_a_module_opens_with_one_short_sentence(module: Module) -> None:
-    """The first line of the docstring says what the file is for and ends with a full stop or a colon."""
+    """The first line of the docstring says what the file is for; more stands below an empty line."""
     opening = module.docstring().partition("\n\n")[0].replace("\n", " ")
     assert opening, "no docstring"
-    assert len(module.docstring().splitlines()[0]) <= MAX_OPENING_CHARACTERS
+    assert len(opening) <= MAX_OPENING_CHARACTERS
     assert opening.endswith(".")
 
 
@@ -46,14 +55,29 @@ def test_an_init_file_holds_its_docstring_only(module: Module) -> None:
         assert [type(node) for node in module.tree.body] == [ast.Expr]
 
 
+def arguments(function: Function) -> int:
+    """Return how many arguments a caller may give, `self` and `cls` not counted."""
+    given = function.args
+    names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
 @pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
 def test_files_functions_and_classes_stay_readable(module: Module) -> None:
     """Nothing grows beyond what can be read at once."""
-    long_functions = [node.name for node in module.functions() if length(node) > MAX_FUNCTION_LINES]
+    large = [node.name for node in module.functions() if length(node) > MAX_FUNCTION_LINES]
     classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
-    long_classes = [node.name for node in classes if length(node) > MAX_CLASS_LINES]
+    large += [node.name for node in classes if length(node) > MAX_CLASS_LINES]
     most_lines = MAX_TEST_MODULE_LINES if module.name.startswith("tests.") else MAX_MODULE_LINES
-    assert (len(module.text.splitlines()) <= most_lines, long_functions, long_classes) == (True, [], [])
+    assert len(module.text.splitlines()) <= most_lines
+    assert [name for name in large if f"{module.name}.{name}" not in LARGER_FOR_A_REASON] == []
+
+
+@pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
+def test_a_call_can_be_taken_in_at_once(module: Module) -> None:
+    """What needs more than six arguments takes an object of settings."""
+    many = [function.name for function in module.functions() if arguments(function) > MAX_ARGUMENTS]
+    assert [name for name in many if f"{module.name}.{name}" not in LARGER_FOR_A_REASON] == []
 
 
 @pytest.mark.parametrize("module", SHIPPED_AND_TESTS, ids=lambda module: module.name)
@@ -71,7 +95,7 @@ def test_nothing_prints(module: Module) -> None:
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 def test_threads_and_locks_live_where_they_are_looked_for(module: Module) -> None:
-    """Only the runtime, the command, and the page's feed and store make threads or locks; an Event is no thread."""
+    """Only the runtime and the page's feed and store make threads or locks; an Event is no thread."""
     made = {"threading.Thread", "threading.Lock", "threading.RLock", "threading.Condition", "threading.Timer"}
     used = {ast.unparse(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
     used |= {f"threading.{name}" for name in used}

@@ -92,7 +92,7 @@ def simulated(settings: Settings, rates: Rates | None = None) -> int:
     fleet = Fleet(DEVICES, 1000, 0, START_MS)
     network = FaultyNetwork(rates, 0) if rates else None
     schedule = Schedule(START_MS, END_MS, lambda: END_MS + 3_600_000, time.process_time)
-    publisher = Publisher(producer(settings), settings.topic_name(SENSOR))
+    publisher = Publisher(producer(settings), settings.topic_name(SENSOR), settings)
     totals = run(Simulation(fleet, network, Encoder(fleet.names)), publisher, schedule, Event())
     assert (totals.failed, totals.undelivered) == (0, 0)
     return totals.acknowledged

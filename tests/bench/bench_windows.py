@@ -1,4 +1,6 @@
-"""What a reading costs: our jobs beside Quix's own windows, a plain loop, and Quix doing nothing.
+"""What a reading costs.
+
+Our jobs beside Quix's own windows, a plain loop, and Quix doing nothing.
 
 `python -m tests.bench.bench_windows [--readings 100000] [--rounds 3] [--real | --kafka HOST:PORT] [--only TEXT]`
 

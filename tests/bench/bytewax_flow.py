@@ -1,5 +1,6 @@
-"""The mean of every window, as a Bytewax user writes it: one worker, no recovery store.
+"""The mean of every window, as a Bytewax user writes it.
 
+One worker, no recovery store.
 Bytewax is in the dependency group `bench`, so nothing here is imported before a run.
 """
 

@@ -1,4 +1,7 @@
-"""The ways to do a job that the benchmark compares; each runs in a process of its own."""
+"""The ways to do a job that the benchmark compares.
+
+Each runs in a process of its own.
+"""
 
 import threading
 import time
@@ -14,7 +17,6 @@ from quixstreams.models import Topic as QuixTopic
 from quixstreams.models import TopicManager
 
 from processors.application import build_application, consumer_options, producer_options
-from processors.bus import exactly_once
 from processors.embedded import topic_manager
 from processors.meter import Meter
 from sensorbus.contract.settings import Settings
@@ -129,7 +131,7 @@ def _quix(settings: Settings) -> Application:
         consumer_group=group,
         auto_offset_reset="earliest",
         commit_interval=settings.commit_interval_ms / 1000,
-        processing_guarantee="exactly-once" if exactly_once(settings) else "at-least-once",
+        processing_guarantee="exactly-once" if settings.is_exactly_once else "at-least-once",
         consumer_extra_config={**consumer_options("bench", settings), **options},
         producer_extra_config={**producer_options("bench", settings), **options},
         state_dir=settings.state_dir / "bench",

@@ -1,4 +1,7 @@
-"""The mean of every window in Kafka Streams: fetched with Maven, compiled with javac, run as a process of its own."""
+"""The mean of every window in Kafka Streams.
+
+Fetched with Maven, compiled with javac, run as a process of its own.
+"""
 
 import json
 import shutil
@@ -10,6 +13,7 @@ from typing import Final
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
 from tests.support.parts import REPOSITORY
+from tests.support.real_kafka import fetch
 
 _SOURCE: Final = Path(__file__).parent / "kafka_streams"
 _BUILT: Final = REPOSITORY / ".cache" / "kafka-streams"
@@ -35,17 +39,13 @@ def run(settings: Settings, readings: int) -> tuple[float, float]:
 
 
 def _build() -> Path:
-    """Return the folder of the compiled class; builds it when the source or the versions are others."""
-    text = (_SOURCE / "pom.xml").read_text() + (_SOURCE / "Averages.java").read_text()
-    complete, jars, classes = _BUILT / "complete", _BUILT / "jars", _BUILT / "classes"
-    if complete.exists() and complete.read_text() == text:
-        return classes
-    shutil.rmtree(_BUILT, ignore_errors=True)
-    fetch = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
-    mvn = [shutil.which("mvn") or "mvn", "--quiet", "--batch-mode", f"--file={_SOURCE / 'pom.xml'}", *fetch]
-    javac = [shutil.which("javac") or "javac", "-cp", f"{jars}/*", "-d", str(classes), str(_SOURCE / "Averages.java")]
-    for command in (mvn, javac):
-        # stdout belongs to the figures; Maven writes colours there even when it is told to be quiet
+    """Return the folder of the compiled class; compiles it when the source or the jars are others."""
+    jars = fetch(_SOURCE / "pom.xml", _BUILT / "jars")
+    source = _SOURCE / "Averages.java"
+    text = source.read_text() + (_SOURCE / "pom.xml").read_text()
+    complete, classes = _BUILT / "complete", _BUILT / "classes"
+    if not complete.exists() or complete.read_text() != text:
+        command = [shutil.which("javac") or "javac", "-cp", f"{jars}/*", "-d", str(classes), str(source)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=_BUILD_WITHIN_S)
-    complete.write_text(text)
+        complete.write_text(text)
     return classes

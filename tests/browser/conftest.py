@@ -1,9 +1,10 @@
-"""Browser tests: real gunicorn, real jobs, real Chromium; every page is watched for errors and foreign requests."""
+"""Browser tests: real gunicorn, real jobs, real Chromium.
+
+Every page is watched for errors and foreign requests.
+"""
 
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, part
+from tests.support.ticks import get
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
@@ -28,6 +30,8 @@ _READY_WITHIN_S: Final = 20.0
 #: Longer than anything takes; a busy machine may need it.
 _TIMEOUT_MS: Final = 15_000
 _SEEN_WITHIN_S: Final = 40.0
+#: Of a live bus.
+DEVICES: Final = 12
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Bus:
 
     def wait_ready(self) -> None:
         """Wait until the dashboard answers and holds its history."""
-        wait_until(lambda: _status(f"{self.url}readyz") == 200, _READY_WITHIN_S, "the dashboard", self.dashboard.log)
+        wait_until(lambda: get(f"{self.url}readyz")[0] == 200, _READY_WITHIN_S, "the dashboard", self.dashboard.log)
 
 
 @dataclass
@@ -90,8 +94,8 @@ Visit = Callable[..., Visitor]
 
 
 @contextmanager
-def open_bus(folder: Path) -> Iterator[Bus]:
-    """Start an embedded broker and a dashboard that looks at it."""
+def open_bus(folder: Path, changed: Callable[[Part], Part] = lambda part: part) -> Iterator[Bus]:
+    """Start an embedded broker and a dashboard that looks at it; `changed` may start that in another way."""
     with EmbeddedBroker() as broker:
         settings = Settings(
             kafka_bootstrap_servers=broker.address,
@@ -100,7 +104,7 @@ def open_bus(folder: Path) -> Iterator[Bus]:
             dashboard_port=_free_port(),
         )
         kafka.ensure_topics(settings, "test")
-        with part(settings, folder / "dashboard.log", "dashboard_app") as dashboard:
+        with changed(part(settings, folder / "dashboard.log", "dashboard_app")) as dashboard:
             started = Bus(settings, broker, dashboard, folder)
             started.wait_ready()
             yield started
@@ -115,9 +119,16 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
 
 @pytest.fixture(scope="module")
 def live_bus(bus: Bus) -> Iterator[Bus]:
-    """Give a bus with 12 simulated devices and all jobs."""
-    with bus.run("processors", "all"), bus.run("simulator", "--devices", "12", "--seed", "7"):
+    """Give a bus with simulated devices, each of which has reported twice, and all jobs."""
+    with bus.run("processors", "all"), bus.run("simulator", "--devices", str(DEVICES), "--seed", "7") as simulator:
+        wait_until(lambda: _reported(bus) >= 2 * DEVICES, _SEEN_WITHIN_S, "two readings of each device", simulator.log)
         yield bus
+
+
+def _reported(bus: Bus) -> int:
+    """Return how many readings the page's API holds, of devices that report in turn."""
+    status, text = get(f"{bus.url}api/v1/readings.csv")
+    return text.count("\n") - 1 if status == 200 else 0
 
 
 @pytest.fixture
@@ -184,14 +195,3 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
-
-
-def _status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own dashboard
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except OSError:
-        return 0

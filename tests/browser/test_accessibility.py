@@ -1,6 +1,5 @@
 """axe-core's judgement of the page in its states, in light and dark."""
 
-import os
 import re
 import time
 from pathlib import Path
@@ -12,22 +11,18 @@ from playwright.sync_api import Page, expect
 from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
 from tests.browser.conftest import Bus, Visit, keep
+from tests.support.needs import need
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
 _AXE: Final = Path(__file__).parents[1] / "js" / "node_modules" / "axe-core" / "axe.min.js"
-_REQUIRE_ALL_VARIABLE: Final = "SENSORBUS_TEST_REQUIRE_ALL"
 _THEMES: Final = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
     """Give axe-core's script."""
-    if not _AXE.exists():
-        missing = "axe-core is missing; `npm ci --prefix tests/js` brings it"
-        if os.environ.get(_REQUIRE_ALL_VARIABLE):
-            pytest.fail(missing)
-        pytest.skip(missing)
+    need(None if _AXE.exists() else "axe-core is missing; `npm ci --prefix tests/js` brings it")
     return _AXE.read_text(encoding="utf-8")
 
 

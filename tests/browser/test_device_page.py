@@ -63,7 +63,7 @@ def test_a_link_shows_the_same_in_another_browser(visit: Visit, bus: Bus) -> Non
     expect(page.locator("#device-rows tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Unit").click()
     page.get_by_role("button", name="5 min", exact=True).click()
-    assert page.url.endswith("/device/shared?unit=F&window=300")
+    expect(page).to_have_url(re.compile(r"/device/shared\?unit=F&window=300$"))
     other = visit().open(path=page.url.partition(bus.url)[2])
     expect(other.locator(".tile-max .tile-value")).to_have_text("77.0 °F")
     expect(other.locator("#caption")).to_have_text("Temperature, last 5 min")

@@ -2,18 +2,19 @@
 
 import csv
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Bus, Visit, keep, wait_js
+from tests.browser.conftest import DEVICES, Bus, Visit, keep, wait_js
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("live_bus")
 
-_DEVICES: Final = 12
 _CELSIUS: Final = re.compile("^\N{MINUS SIGN}?\\d+\\.\\d °C$")
 
 
@@ -34,9 +35,9 @@ def _text(place: Locator) -> str:
 
 
 def _plotted(page: Page) -> list[dict[str, object]]:
-    """Return name, unit and number of points of each line, as Plotly holds them."""
+    """Return name and number of points of each line and of the alerts, as Plotly holds them."""
     lines: list[dict[str, object]] = page.evaluate(
-        "document.querySelector('.js-plotly-plot').data.map((one) => ({mode: one.mode, points: one.y.length}))"
+        "document.querySelector('.js-plotly-plot').data.map((one) => ({name: one.name, points: one.y.length}))"
     )
     return lines
 
@@ -58,7 +59,7 @@ def test_cards_appear_and_their_values_move(visit: Visit) -> None:
     """One article per device with state, temperature, average and count; the temperature changes by itself."""
     page = visit().open()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sensorbus")
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     card = _card(page, 1)
     expect(card).to_contain_text(re.compile(r"\bOK\b|\bHIGH\b"))
     expect(card).to_contain_text("avg 10 s")
@@ -92,11 +93,11 @@ def test_the_strip_names_each_link(visit: Visit) -> None:
 def test_the_filter_narrows_everything(visit: Visit) -> None:
     """Search, switch off, deselect all, select all: cards, chart and words follow."""
     page = visit().open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     page.get_by_label("Devices").click()
     page.get_by_role("option", name="device-0002", exact=True).click()
-    expect(_cards(page)).to_have_count(_DEVICES - 1)
-    expect(page.locator("#filter-value")).to_have_text(f"{_DEVICES - 1} of {_DEVICES}")
+    expect(_cards(page)).to_have_count(DEVICES - 1)
+    expect(page.locator("#filter-value")).to_have_text(f"{DEVICES - 1} of {DEVICES}")
     _button(page, "Deselect all").click()
     expect(_cards(page)).to_have_count(0)
     expect(page.locator("#notice")).to_have_text("No device is selected. Choose some in the filter.")
@@ -107,7 +108,7 @@ def test_the_filter_narrows_everything(visit: Visit) -> None:
     expect(page.locator("#legend")).to_have_text("device-0003")
     page.get_by_role("combobox", name="Search by name").fill("")
     _button(page, "Select all").click()
-    expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
+    expect(page.locator("#filter-value")).to_have_text(f"All {DEVICES}")
     assert "devices" not in page.url
 
 
@@ -115,7 +116,7 @@ def test_the_unit_reaches_every_number(visit: Visit) -> None:
     """Cards, fleet row, axis and threshold; the choice survives a visit without a link."""
     visitor = visit()
     page = visitor.open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     celsius = float(_text(_card(page, 1).locator(".temperature")).split()[0])
     _button(page, "Pause").click()
     _button(page, "Unit").click()
@@ -130,7 +131,7 @@ def test_the_unit_reaches_every_number(visit: Visit) -> None:
 def test_pause_holds_the_page_and_resume_catches_up(visit: Visit) -> None:
     """Nothing moves but what is said to have come; the address says so."""
     page = visit().open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     _wait_drawn(page)
     _button(page, "Pause").click()
     expect(page.locator("#pause-note")).to_have_text(re.compile(r"paused \d+ s, \d{2,} new readings"), timeout=10_000)
@@ -144,6 +145,30 @@ def test_pause_holds_the_page_and_resume_catches_up(visit: Visit) -> None:
     expect(page.locator("#pause-note")).to_have_text("")
     wait_until(lambda: page.locator(".temperature").all_inner_texts() != held, 10, "values that move again")
     wait_until(lambda: _range_ms(page)[1] > ends[1], 10, "a chart that moves again")
+
+
+def test_lines_are_drawn_and_say_what_they_are(visit: Visit) -> None:
+    """Something is on the canvas; pointing at it names the device, and ticks leave those words standing."""
+    page = visit().open()
+    _wait_drawn(page)
+    inked = (
+        "(() => { const canvas = document.querySelector('.js-plotly-plot canvas');"
+        " return canvas?.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+        ".some((one) => one > 0); })()"
+    )
+    wait_js(page, inked, "ink on the canvas")
+    box = page.locator(".plot-frame").bounding_box()
+    assert box is not None
+    words = page.locator(".plot .hoverlayer .hovertext")
+    for column in range(10):  # a line is near enough at one of them
+        page.mouse.move(box["x"] + box["width"] - 20 - column * 15, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)  # Plotly looks at the pointer 20 times a second
+        if words.count():
+            break
+    expect(words).to_have_text(re.compile(r"device-\d{4}"))
+    seen = page.locator("#cards").inner_text()
+    wait_until(lambda: _text(page.locator("#cards")) != seen, 10, "a tick")
+    expect(words).to_have_text(re.compile(r"device-\d{4}"))
 
 
 def test_a_zoom_survives_ticks_and_a_chip_leads_back(visit: Visit) -> None:
@@ -170,7 +195,7 @@ def test_a_zoom_survives_ticks_and_a_chip_leads_back(visit: Visit) -> None:
 def test_a_link_shows_the_same_view_in_another_browser(visit: Visit) -> None:
     """Devices, unit, range and theme travel by the address; the two share nothing else."""
     page = visit().open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     _button(page, "Unit").click()
     _button(page, "5 min").click()
     _button(page, "Theme").click()
@@ -178,19 +203,19 @@ def test_a_link_shows_the_same_view_in_another_browser(visit: Visit) -> None:
     page.get_by_role("combobox", name="Search by name").fill("0003")
     _button(page, "Deselect all").click()
     other = visit(color_scheme="dark").open(page.url.removeprefix(visit().url))
-    expect(_cards(other)).to_have_count(_DEVICES - 1)
+    expect(_cards(other)).to_have_count(DEVICES - 1)
     expect(other.locator("#unit-value")).to_have_text("°F")
     expect(other.get_by_role("figure", name="Temperature, last 5 min", exact=True)).to_be_visible()
     expect(other.locator("html")).to_have_attribute("data-theme", "light")
     assert other.url == page.url
     page.go_back()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
 
 
 def test_two_visitors_do_not_see_each_others_choices(visit: Visit) -> None:
     """Filter, unit, pause and theme are each visitor's own."""
     first, second = visit().open(), visit().open()
-    expect(_cards(second)).to_have_count(_DEVICES)
+    expect(_cards(second)).to_have_count(DEVICES)
     first.get_by_label("Devices").click()
     _button(first, "Deselect all").click()
     first.keyboard.press("Escape")
@@ -198,7 +223,7 @@ def test_two_visitors_do_not_see_each_others_choices(visit: Visit) -> None:
     _button(first, "Pause").click()
     expect(_cards(first)).to_have_count(0)
     second.wait_for_timeout(1_500)
-    expect(_cards(second)).to_have_count(_DEVICES)
+    expect(_cards(second)).to_have_count(DEVICES)
     expect(second.locator("#unit-value")).to_have_text("°C")
     expect(_button(second, "Pause")).to_be_visible()
 
@@ -208,7 +233,7 @@ def test_dark_follows_the_system_without_a_flash_and_can_be_chosen(visit: Visit)
     page = visit(color_scheme="dark").open()
     ground = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(ground) == "rgb(14, 18, 22)"
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     keep(page, "live-dark")
     _button(page, "Theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
@@ -220,10 +245,12 @@ def test_dark_follows_the_system_without_a_flash_and_can_be_chosen(visit: Visit)
 
 
 def test_the_export_is_what_is_seen(visit: Visit, tmp_path: Path) -> None:
-    """RFC 4180, UTC, the unit in the header, a row for each point in view."""
-    page = visit().open("?devices=device-0001,device-0002&unit=K&paused=1")
+    """RFC 4180, UTC, the unit in the header, a row for each point in view, asked of the API for filter and span."""
+    page = visit().open("?devices=device-0001,device-0002&unit=K&zone=utc&paused=1")
     _wait_drawn(page)
-    points = sum(int(str(line["points"])) for line in _plotted(page) if line["mode"] == "lines")
+    points = sum(int(str(line["points"])) for line in _plotted(page) if line["name"] != "alert")
+    exports: list[str] = []
+    page.on("request", lambda request: exports.append(request.url) if "/api/" in request.url else None)
     with page.expect_download() as download:
         _button(page, "Export CSV").click()
     download.value.save_as(tmp_path / "view.csv")
@@ -233,12 +260,34 @@ def test_the_export_is_what_is_seen(visit: Visit, tmp_path: Path) -> None:
     assert {row["device_id"] for row in rows} == {"device-0001", "device-0002"}
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", row["time_utc"]) for row in rows)
     assert all(200 < float(row["temperature_kelvin"]) < 400 for row in rows)
+    (asked,) = exports
+    query = parse_qs(urlsplit(asked).query)
+    assert (query["device"], query["unit"]) == (["device-0001", "device-0002"], ["kelvin"])
+    told_ms = [datetime.fromisoformat(query[name][0]).timestamp() * 1000 for name in ("since", "until")]
+    assert told_ms == pytest.approx(_range_ms(page), abs=2)
+
+
+def test_an_export_that_fails_says_why(visit: Visit) -> None:
+    """Nothing is shown: nothing is saved; the dashboard's own words, when it has some."""
+    visitor = visit()
+    visitor.forgive("503")
+    page = visitor.open("?devices=")
+    note = page.locator("#export-note")
+    expect(page.locator("#filter-value")).to_have_text(f"None of {DEVICES}")
+    _button(page, "Export CSV").click()
+    expect(note).to_have_text("Nothing to export: no device is shown.")
+    page.goto(visitor.url)
+    _wait_drawn(page)
+    body = '{"detail": "this worker reads the history"}'
+    page.route("**/api/v1/readings.csv?*", lambda route: route.fulfill(status=503, body=body))
+    _button(page, "Export CSV").click()
+    expect(note).to_have_text("Not exported: this worker reads the history.")
 
 
 def test_a_phone_shows_everything_without_a_sideways_scroll(visit: Visit) -> None:
     """360 px are enough, with the filter open too."""
     page = visit(viewport={"width": 360, "height": 780}, has_touch=True).open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     keep(page, "live-phone")
     page.get_by_label("Devices").tap()
     expect(page.get_by_role("option").first).to_be_visible()
@@ -249,13 +298,13 @@ def test_a_phone_shows_everything_without_a_sideways_scroll(visit: Visit) -> Non
 def test_the_whole_page_can_be_used_by_keyboard_alone(visit: Visit) -> None:
     """Shortcuts, the filter, the help; keys do nothing else while someone types."""
     page = visit().open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     page.keyboard.press("/")
     expect(page.get_by_role("combobox", name="Search by name")).to_be_focused()
     page.keyboard.type("device-0004")
     expect(page.get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
-    expect(_cards(page)).to_have_count(_DEVICES - 1)
+    expect(_cards(page)).to_have_count(DEVICES - 1)
     page.keyboard.type(" u?t")
     expect(page.locator("#unit-value")).to_have_text("°C")
     page.keyboard.press("Escape")
@@ -275,7 +324,7 @@ def test_the_whole_page_can_be_used_by_keyboard_alone(visit: Visit) -> None:
 def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> None:
     """In the order of reading, each with a visible outline."""
     page = visit().open()
-    expect(_cards(page)).to_have_count(_DEVICES)
+    expect(_cards(page)).to_have_count(DEVICES)
     seen = []
     for _ in range(18):
         page.keyboard.press("Tab")

@@ -1,4 +1,7 @@
-"""The page cut off: its dashboard dead or hung, its network gone, Kafka gone; and back again."""
+"""The page cut off, and back again.
+
+Its dashboard dead or hung, its network gone, Kafka gone.
+"""
 
 import os
 import re

@@ -1,4 +1,7 @@
-"""The API as it is deployed: gunicorn with several workers in front of each kind of broker."""
+"""The API as it is deployed.
+
+gunicorn with several workers in front of each kind of broker.
+"""
 
 import csv
 import io

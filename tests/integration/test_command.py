@@ -1,7 +1,9 @@
 """The command, as a person uses it: one process, its exit code and what it says."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +19,7 @@ import pytest
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, environment_of, part
 from tests.support.ticks import Ticker
@@ -28,15 +31,21 @@ READING = b'{"timestamp":"%s","device_id":"a","temperature":%s}'
 
 
 def run(settings: Settings, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, 60 s at most."""
+    """Run the command to its end, 60 s at most, where no terminal is."""
     return subprocess.run(
         [sys.executable, "-m", "sensorbus", *arguments],
-        env=environment_of(settings, COLUMNS="200", **variables),
+        env=environment_of(settings, COLUMNS="80", **variables),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def run_all(settings: Settings, *commands: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run several commands side by side, each to its end."""
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda command: run(settings, *command.split()), commands))
 
 
 def free_port() -> int:
@@ -81,10 +90,11 @@ def processes_of(supervisor: int) -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_runs_everything_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """The page answers, all five parts run; a signal ends them within 10 s with exit code 0 and no process left."""
-    port = free_port()
-    with up(tmp_path, port, "--devices", "3") as system:
-        wait_until(lambda: b'"ready"' in fetch(f"http://127.0.0.1:{port}/readyz"), 40, "the page", system.log)
+    """The page answers at the free port that is said, all five parts run; a signal ends all, no process is left."""
+    with up(tmp_path, 0, "--devices", "3") as system:
+        wait_until(lambda: "the page is at" in system.said(), 40, "the page", system.log)
+        (address,) = re.findall(r"the page is at (\S+)", system.said())
+        wait_until(lambda: b'"ready"' in fetch(f"{address}readyz"), 40, "it to be ready", system.log)
         assert system.process is not None
         supervisor = system.process.pid
         assert len(processes_of(supervisor)) >= 6  # five parts, and gunicorn's worker
@@ -93,7 +103,6 @@ def test_up_runs_everything_and_leaves_nothing(tmp_path: Path, number: signal.Si
         assert processes_of(supervisor) == []
     assert list(tmp_path.glob("embedded-*")) == []
     assert "Traceback" not in system.said()
-    assert "the page is at" in system.said()
 
 
 def test_a_killed_up_takes_its_parts_along(tmp_path: Path) -> None:
@@ -165,9 +174,8 @@ def test_up_says_a_port_in_use_before_anything_starts(tmp_path: Path) -> None:
 
 def test_up_uses_the_broker_that_is_set(fresh_settings: Settings, tmp_path: Path) -> None:
     """With an address set, no embedded broker starts, and the readings are on the given one."""
-    port = free_port()
     environment = environment_of(fresh_settings)
-    command = [sys.executable, "-m", "sensorbus", "up", "--port", str(port), "--devices", "4"]
+    command = [sys.executable, "-m", "sensorbus", "up", "--port", str(free_port()), "--devices", "4"]
     with Part(command, environment, tmp_path / "log") as system:
         wait_until(lambda: len(values(fresh_settings, SENSOR)) > 12, 40, "readings", system.log)
         system.stop(within_s=10)
@@ -203,14 +211,6 @@ def test_doctor_is_content_with_a_good_bus(fresh_settings: Settings) -> None:
 
 
 @pytest.mark.real_kafka
-def test_doctor_names_topics_that_are_missing(real_kafka_address: str) -> None:
-    """Exit code 1 and the command that makes them."""
-    done = run(Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix="nowhere-"), "doctor")
-    assert done.returncode == 1
-    assert "topic nowhere-sensor does not exist; `sensorbus topics create` makes it" in done.stdout
-
-
-@pytest.mark.real_kafka
 def test_doctor_reports_other_partition_counts(real_kafka_address: str) -> None:
     """What exists is never changed, and the difference is a warning."""
     settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"six-{os.getpid()}-")
@@ -220,11 +220,35 @@ def test_doctor_reports_other_partition_counts(real_kafka_address: str) -> None:
     assert "6 partitions, no record; not 4 partitions, as SENSORBUS_TOPIC_PARTITIONS says" in done.stdout
 
 
-def test_doctor_names_the_address_of_a_missing_broker() -> None:
-    """Exit code 1, the address and the variable that gives it."""
-    done = run(Settings(kafka_bootstrap_servers="127.0.0.1:9"), "doctor")
-    assert done.returncode == 1
-    assert "no Kafka broker at 127.0.0.1:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in done.stdout
+def test_doctor_gives_each_finding_a_line(kafka_settings: Settings) -> None:
+    """In a pipe of 80 columns too, so that grep finds the whole of it."""
+    done = run(kafka_settings, "doctor")
+    assert len(done.stdout.splitlines()) == 1 + 2 + 5, done.stdout  # the head, versions and broker, the topics
+    for name in ("sensor", "alert", "alert-count", "avg-temp", "dead-letter"):
+        topic = f"{kafka_settings.topic_prefix}{name}"
+        (row,) = (row for row in done.stdout.splitlines() if f"topic {topic} " in row)
+        assert row.endswith(f"topic {topic} does not exist; `sensorbus topics create` makes it")
+
+
+def test_all_topics_that_are_missing_are_named_at_once(kafka_settings: Settings) -> None:
+    """One line with the command that makes them; exit code 1."""
+    names = ", ".join(kafka_settings.topic_name(topic) for topic in TOPICS)
+    for done in run_all(kafka_settings, "topics list", "verify"):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"sensorbus: topics {names} do not exist; `sensorbus topics create` makes them\n"
+
+
+def test_a_broker_that_cannot_be_reached_is_one_line() -> None:
+    """The address, the setting that gives it, and the cause; nothing of the client's own."""
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:9")
+    *others, doctor = run_all(settings, "tail sensor", "topics list", "verify", "dead-letter replay", "doctor")
+    assert doctor.returncode == 1
+    assert "no Kafka broker at 127.0.0.1:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in doctor.stdout
+    for done in others:
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("sensorbus: no Kafka broker at 127.0.0.1:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS): ")
+        assert line.endswith("Connection refused")
 
 
 def test_topics_are_created_and_listed(kafka_settings: Settings) -> None:
@@ -242,6 +266,14 @@ def test_tail_shows_the_last_records_on_one_line_each(fresh_settings: Settings) 
     done = run(fresh_settings, "tail", "sensor", "--last", "1", "--no-follow")
     (line,) = done.stdout.splitlines()
     assert line.endswith(r" a x\n\x1b[31my\xff h=\x00")
+
+
+def test_tail_cuts_what_is_long(fresh_settings: Settings) -> None:
+    """Unless all of it is wanted."""
+    produce(fresh_settings, SENSOR, [Record(b"a", b"x" * 500_000)])
+    cut, whole = (run(fresh_settings, "tail", "sensor", "--no-follow", *more) for more in ((), ("--whole",)))
+    assert cut.stdout.endswith(f" a {'x' * 1_000}... and 499,000 characters more\n")
+    assert whole.stdout.endswith(f" a {'x' * 500_000}\n")
 
 
 def test_tail_names_the_topics_there_are(fresh_settings: Settings) -> None:
@@ -309,6 +341,31 @@ def test_commands_see_by_themselves_that_the_broker_is_the_embedded_one() -> Non
         assert (nothing.returncode, "nothing was compared" in nothing.stderr) == (1, True)
         produce(settings, SENSOR, [Record(b"a", READING % (now, b"40.0"))])
         assert "FALSE" in run(settings, "verify", "--since", "1m", **told).stdout
+
+
+def test_nobody_makes_a_real_kafka_the_embedded_broker(real_kafka_address: str, tmp_path: Path) -> None:
+    """Set by mistake, the setting ends each part in one line, the page shows it, and no topic is made by asking."""
+    settings = Settings(
+        kafka_bootstrap_servers=real_kafka_address, embedded_broker=True, topic_prefix="mistaken-", state_dir=tmp_path
+    )
+    line = f"SENSORBUS_EMBEDDED_BROKER is true, but the broker at {real_kafka_address} is not the embedded one"
+    jobs = [part(settings, tmp_path / name, name, *rest) for name, *rest in (("simulator",), ("processors", "alert"))]
+    page = part(settings, tmp_path / "page", "dashboard_app", SENSORBUS_DASHBOARD_PORT=str(free_port()))
+    with contextlib.ExitStack() as stack:
+        for each in (*jobs, page):
+            stack.enter_context(each)
+        for done in run_all(settings, "topics create", "topics list", "tail sensor", "verify", "up --port 0"):
+            assert (done.returncode, done.stderr.count(line), "Traceback" in done.stderr) == (2, 1, False), done
+        examined = run(settings, "doctor")
+        assert (examined.returncode, examined.stdout.count(line), examined.stderr) == (1, 1, "")
+        for each in jobs:
+            each.wait(exit_code=2, within_s=20)
+            assert each.said().count(line) == 1
+        wait_until(lambda: line in page.said(), 20, "the page to say it", page.log)
+        assert page.is_running()
+        assert "Traceback" not in page.said()
+    found = kafka.cluster_metadata(Settings(kafka_bootstrap_servers=real_kafka_address), kafka.admin(settings, "test"))
+    assert [name for name in found.topics if name.startswith("mistaken-")] == []
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""The commands of docker-compose.yml, run as they stand there, without Docker, against a real Kafka."""
+"""The commands of docker-compose.yml, run as they stand there.
+
+Without Docker, against a real Kafka.
+"""
 
 import subprocess
 import sys

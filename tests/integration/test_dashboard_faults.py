@@ -1,4 +1,7 @@
-"""The page and a Kafka that is away, frozen, or not the same any more: it stays up, says so, and misses nothing."""
+"""The page and a Kafka that is away, frozen, or another one.
+
+It stays up, says so, and misses nothing.
+"""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""What an operator may do to the ground under the jobs: fill the disk, add partitions, delete a topic."""
+"""What an operator may do to the ground under the jobs.
+
+Fill the disk, add partitions, delete a topic.
+"""
 
 import itertools
 import os
@@ -16,6 +19,7 @@ from tests.support.faults.driver import Driver
 from tests.support.faults.plan import JOBS
 from tests.support.faults.verdict import judge
 from tests.support.faults.witness import Habits, Witness
+from tests.support.needs import need
 from tests.support.real_kafka import RealKafka
 
 STATE_MB = 16
@@ -32,7 +36,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir(parents=True)
     mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk needs the right to mount one")
+        need("a small disk needs the right to mount one")
     yield folder
     subprocess.run([shutil.which("umount") or "umount", "--lazy", str(folder)], check=True)
 

@@ -1,4 +1,7 @@
-"""The life of the page's server under load: reload, kill, stop, hang; and what it believes of a request."""
+"""The life of the page's server under load.
+
+Reload, kill, stop, hang; and what it believes of a request.
+"""
 
 import base64
 import http.client
@@ -183,18 +186,19 @@ def test_large_headers_and_addresses_are_refused(bus: Settings, tmp_path: Path) 
 
 
 def test_sign_in_stands_before_everything(bus: Settings, tmp_path: Path) -> None:
-    """401 with the usual headers for all but /healthz, and the page with its ticks for who has a password."""
+    """401 with the usual headers for all but the probes, and the page with its ticks for who has a password."""
     password_hash = generate_password_hash("right", method="scrypt:1024:8:1")
     (tmp_path / "users").write_text(f"ann:viewer:{password_hash}\n")
     page = dashboard(bus, tmp_path, dashboard_sign_in="basic", dashboard_users_file=tmp_path / "users")
     right = f"Basic {base64.b64encode(b'ann:right').decode()}"
     with page.part:
         wait_until(lambda: get(f"{page.root}/healthz")[0] == 200, 30, "the page", page.part.log)
-        for path in ("/", "/_dash-layout", "/assets/dom.js", "/readyz", "/metrics", "/none"):
+        for path in ("/", "/_dash-layout", "/assets/dom.js", "/metrics", "/none"):
             status, headers = headers_of(page, path)
             assert (status, headers["X-Content-Type-Options"]) == (401, "nosniff")
             assert headers["WWW-Authenticate"].startswith("Basic")
         wait_until(lambda: headers_of(page, "/readyz", Authorization=right)[0] == 200, 30, "ready", page.part.log)
+        assert get(f"{page.root}/readyz") == (200, '{"status":"ready"}')
         assert headers_of(page, "/", Authorization=right)[0] == 200
         assert headers_of(page, "/", Authorization=right.lower())[0] == 401
         with pytest.raises(urllib.error.HTTPError) as refused:

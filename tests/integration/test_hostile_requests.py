@@ -1,4 +1,7 @@
-"""Thousands of hostile requests to the page as it is deployed: refused in a word, nothing told, nothing kept."""
+"""Thousands of hostile requests to the page as it is deployed.
+
+Refused in a word, nothing told, nothing kept.
+"""
 
 import http.client
 from collections import Counter
@@ -9,16 +12,12 @@ import pytest
 from sensorbus.contract.settings import Settings
 from tests.support.dashboards import Dashboard, dashboard, send_readings
 from tests.support.hostile import Hostile, Request
+from tests.support.parts import resident_bytes
 
 LOG_BYTES = 100_000
 MEMORY_BYTES = 50_000_000
 #: What tells of the inside.
 TOLD = (b"Traceback", b'File "', b"site-packages", b"werkzeug", b"Error: ")
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the memory that a process holds."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
 def answer_to(connection: http.client.HTTPConnection, request: Request) -> tuple[int, bytes]:

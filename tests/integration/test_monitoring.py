@@ -1,4 +1,7 @@
-"""The real Prometheus reads the running parts with deploy/prometheus, and every curve of the dashboard is answered."""
+"""The real Prometheus reads the running parts.
+
+With deploy/prometheus, and every curve of the dashboard is answered.
+"""
 
 import shutil
 import subprocess
@@ -58,6 +61,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         running.wait_for_targets(len(SERVICES))
         for _ in range(3):
             page.ticker().tick()
+            get(f"{page.root}/api/v1/readings")
         wait_until(
             lambda: all(running.query(query) for title, query in dashboard_queries() if title not in EMPTY_WHEN_WELL),
             40,

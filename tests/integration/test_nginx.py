@@ -1,4 +1,7 @@
-"""The page behind the real nginx with deploy/nginx.conf: TLS, prefix, forwarded headers, slow and wrong clients."""
+"""The page behind the real nginx with deploy/nginx.conf.
+
+TLS, prefix, forwarded headers, slow and wrong clients.
+"""
 
 import base64
 import http.client

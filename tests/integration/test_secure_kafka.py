@@ -1,4 +1,7 @@
-"""A real Kafka with TLS, passwords or client certificates, and rights: exactly those of docs/security.md."""
+"""A real Kafka with TLS, passwords or certificates, and rights.
+
+Exactly those rights of docs/security.md.
+"""
 
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from tests.support import real_kafka
 from tests.support.certificates import Authority, Issued
 from tests.support.dashboards import START_MS, dashboard
 from tests.support.needs import need
+from tests.support.oidc_provider import SECRET, Provider
 from tests.support.parts import REPOSITORY, Part, environment_of, part
 from tests.support.rights import Right, rights
 from tests.support.secure_kafka import SecureKafka
@@ -33,7 +37,7 @@ USERS: Final = ("topics", "simulator", *JOBS, "dashboard", "operator")
 #: What Quix says when a topic's settings cannot be read.
 DENIED_CONFIGS: Final = 'verify the "DescribeConfigs" operation is allowed for your credentials'
 #: How the users come in, by turns.
-KINDS: Final = ("password", "certificate")
+KINDS: Final = ("plain", "token", "password", "certificate")
 PASSWORD: Final = "marker-hunter2"  # noqa: S105  # no secret: the test looks for it in logs
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
@@ -56,6 +60,10 @@ class Guarded:
         """Return the bus as a user reaches it."""
         if by == "certificate":
             return self.broker.with_certificate(bus, self.certificates[user])
+        if by == "token":
+            return self.broker.with_token(bus, user)
+        if by == "plain":
+            return self.broker.with_password(bus, user, PASSWORD, sasl_mechanism="PLAIN")
         return self.broker.with_password(bus, user, PASSWORD)
 
     def allow_all(self, prefix: str, *without: str) -> None:
@@ -71,7 +79,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Give a broker that all tests of the module share; each has a topic prefix of its own."""
     need(real_kafka.why_not())
     folder = tmp_path_factory.mktemp("secure")
-    with SecureKafka(folder / "kafka") as broker:
+    plain = dict.fromkeys(USERS, PASSWORD)
+    with (
+        Provider(programs=set(USERS), lasts_s=20) as provider,
+        SecureKafka(folder / "kafka", provider, plain) as broker,
+    ):
         for user in USERS:
             broker.add_user(user, PASSWORD)
         yield Guarded(broker, folder, {user: broker.authority.issue(user) for user in USERS})
@@ -128,7 +140,11 @@ def test_every_part_runs_with_the_rights_of_the_table(guarded: Guarded, tmp_path
 WRONG: Final = {
     "password": "refuses this user and password (SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD)",
     "user": "refuses this user and password (SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD)",
-    "mechanism": "takes only the SASL mechanisms SCRAM-SHA-512 (SENSORBUS_KAFKA_SASL_MECHANISM)",
+    "plain password": "refuses this user and password (SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD)",
+    "client secret": "(SENSORBUS_KAFKA_SASL_OAUTHBEARER_CLIENT_ID, SENSORBUS_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET)",
+    "token endpoint": " (SENSORBUS_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL)",
+    "token": "refuses our token (SENSORBUS_KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL): its issuer, ",
+    "mechanism": "takes only the SASL mechanisms SCRAM-SHA-512,PLAIN,OAUTHBEARER (SENSORBUS_KAFKA_SASL_MECHANISM)",
     "authority": "is not accepted: unable to get local issuer certificate (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
     "expired server": "is not accepted: certificate has expired (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
     "no certificate": "wants a client certificate, and none is given (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION)",
@@ -139,14 +155,26 @@ WRONG: Final = {
 
 
 @pytest.fixture(scope="module")
-def wrong(guarded: Guarded) -> Mapping[str, Settings]:
+def stranger() -> Iterator[str]:
+    """Give the address of a provider that Kafka does not know."""
+    with Provider(programs=set(USERS)) as provider:
+        yield provider.issuer
+
+
+@pytest.fixture(scope="module")
+def wrong(guarded: Guarded, stranger: str) -> Mapping[str, Settings]:
     """Give a bus that is reached wrongly in each of these ways."""
     broker, bus = guarded.broker, guarded.bus("wrong-")
     foreign = Authority(guarded.folder, "foreign")
+    nobody = {"sasl_oauthbearer_token_endpoint_url": "http://127.0.0.1:9/"}
     other = {"ssl_ca_location": str(foreign.certificate)}
     return {
         "password": broker.with_password(bus, "alert", f"{PASSWORD}!"),
         "user": broker.with_password(bus, "nobody", PASSWORD),
+        "plain password": broker.with_password(bus, "alert", f"{PASSWORD}!", sasl_mechanism="PLAIN"),
+        "client secret": broker.with_token(bus, "alert", sasl_oauthbearer_client_secret=f"{SECRET}!"),
+        "token endpoint": broker.with_token(bus, "alert", **nobody),
+        "token": broker.with_token(bus, "alert", sasl_oauthbearer_token_endpoint_url=f"{stranger}/token"),
         "mechanism": broker.with_password(bus, "alert", PASSWORD, sasl_mechanism="SCRAM-SHA-256"),
         "authority": broker.with_password(bus, "alert", PASSWORD, **other),
         "expired server": broker.with_certificate(bus, None, broker.expired_address),
@@ -192,7 +220,6 @@ def test_parts_that_are_not_let_in_say_it_once(wrong: Mapping[str, Settings], tm
     assert all(PASSWORD not in log.read_text() for log in tmp_path.glob("*.log"))
 
 
-@pytest.mark.long  # once of three runs the line for the transactional id was another one
 @pytest.mark.parametrize(
     ("kind", "named"), [("GROUP", "group"), ("TRANSACTIONAL_ID", "transactional id"), ("TOPIC", "topic")]
 )

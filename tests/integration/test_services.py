@@ -1,4 +1,7 @@
-"""The supervisor: starts again what ends, says so in one line, leaves nothing behind."""
+"""The supervisor, with children that end.
+
+It starts them again, says so in one line, leaves nothing behind.
+"""
 
 import os
 import signal
@@ -20,7 +23,7 @@ stop = process.stop_on_signals()
 logs.configure(load({})[0], "up")
 services = [Service(name=name, module=name) for name in sys.argv[1:]]
 import os
-Supervisor(services, dict(os.environ), {}).run(stop)
+Supervisor(services, dict(os.environ), {}, {}).run(stop)
 """
 STEADY = "import time, os, pathlib\npathlib.Path('steady.pid').write_text(str(os.getpid()))\ntime.sleep(60)\n"
 BRITTLE = "import pathlib, sys\nwith pathlib.Path('starts').open('a') as log:\n    log.write('x')\nsys.exit(3)\n"

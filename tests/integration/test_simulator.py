@@ -1,4 +1,7 @@
-"""The simulator as a process: what it says Kafka has is there, once, in order, and nothing else."""
+"""The simulator as a process.
+
+What it says Kafka has is there, once, in order, and nothing else.
+"""
 
 import signal
 import socket

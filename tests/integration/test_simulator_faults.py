@@ -1,4 +1,7 @@
-"""The simulator while Kafka is away, killed, frozen or not there yet: it waits, and loses nothing."""
+"""The simulator while Kafka is away, killed, frozen or late.
+
+It waits, and loses nothing.
+"""
 
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +18,7 @@ from tests.support.real_kafka import RealKafka
 from tests.support.topics import read_all
 from tests.support.waiting import wait_until
 
-AWAY = "Kafka acknowledged nothing for"
+AWAY = "(SENSORBUS_KAFKA_BOOTSTRAP_SERVERS) acknowledged nothing for"
 FULL = "the queue to Kafka is full"
 
 

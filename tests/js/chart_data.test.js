@@ -46,6 +46,16 @@ test("beyond, the bands of the whole fleet and the hottest of the selection are 
   assert.equal(chart.traces.length, 10);
 });
 
+test("the hottest stay shown until another is clearly hotter", () => {
+  const model = fleetOf(101);
+  [...model.devices.values()].slice(0, 6).forEach((device, index) => (device.celsius = 40 - index / 20));
+  const drawn = (shown) => bus.chartData.build(model, view(model, { shown })).drawn;
+  assert.deepEqual(drawn([]), ["d0", "d1", "d2", "d3", "d4"]);
+  assert.deepEqual(drawn(["d1", "d2", "d3", "d4", "d5"]), ["d1", "d2", "d3", "d4", "d5"]);
+  model.devices.get("d0").celsius = 45;
+  assert.deepEqual(drawn(["d1", "d2", "d3", "d4", "d5"]), ["d0", "d1", "d2", "d3", "d4"]);
+});
+
 test("missing readings are a gap, not a line", () => {
   const model = heard(bus, NOW, { a: [20] });
   bus.series.add(model.devices.get("a").series, NOW - 10_000, 25);
@@ -78,10 +88,10 @@ test("a paused chart shows nothing younger than the pause", () => {
 
 test("the unit reaches every number, the axis and the threshold's label", () => {
   const model = heard(bus, NOW, { a: [20, 30] });
-  const { traces, layout } = bus.chartData.build(model, view(model, { unit: "F" }));
+  const { traces, layout, shapes } = bus.chartData.build(model, view(model, { unit: "F" }));
   assert.deepEqual(traces[0].y, [68, 86]);
   assert.equal(layout.annotations[0].text, "alert above 85.73 °F");
-  assert.ok(Math.abs(layout.shapes[0].y0 - 85.73) < 0.001);
+  assert.ok(Math.abs(shapes[0].y0 - 85.73) < 0.001);
   assert.equal(layout.yaxis.ticksuffix, " °F");
 });
 

@@ -40,6 +40,18 @@ test("an answer after a loss says what was caught up, for a while", () => {
   assert.equal(one.back, null);
 });
 
+test("who is not signed in any more is told so until an answer comes", () => {
+  const one = connection.create(1_000, 0);
+  pass(one, 0, 5_000);
+  connection.told(one, 401);
+  assert.equal(one.isSignedOut, true);
+  connection.told(one, null);
+  assert.equal(one.isSignedOut, false);
+  connection.told(one, 401);
+  connection.good(one, 6_000, 1);
+  assert.equal(one.isSignedOut, false);
+});
+
 test("a browser without network is lost after a tick, unless the dashboard still answers", () => {
   const one = connection.create(1_000, 0);
   pass(one, 0, 1_750, false);

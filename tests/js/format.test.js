@@ -29,6 +29,8 @@ test("nothing known is a dash", () => {
 test("kelvin has the two decimals that the threshold is compared with", () => {
   assert.equal(format.kelvin(29.85), 303);
   assert.equal(format.kelvin(29.86), 303.01);
+  assert.equal(format.kelvin(29.975), 303.12); // an exact tie goes to the even number, as job alert rounds it
+  assert.equal(format.kelvin(29.805), 302.95); // a little less than a tie in binary
 });
 
 test("ages step from seconds to days and name a clock that is ahead", () => {

@@ -1,4 +1,7 @@
-"""A worker's feed that asks no Kafka and holds what a test puts in, and a client of its API."""
+"""A worker's feed that asks no Kafka, and a client of its API.
+
+The feed holds what a test puts in.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -92,6 +92,9 @@ def _times(now: datetime) -> list[Case]:
         "feb-30": b'"2026-02-30T12:00:00Z"',
         "leap-second": b'"2026-12-31T23:59:60Z"',
         "offset-25": b'"2026-01-31T12:00:00+25:00"',
+        "another-separator": b'"2026-01-31X12:00:00Z"',
+        "fraction-of-an-hour": b'"2026-01-31T12.50Z"',
+        "space-before-z": b'"2026-01-31T12:00:00 Z"',
     }
     refused = [
         Case(f"time-{case}", _value().replace(f'"{_NOW}"'.encode(), text), "timestamp") for case, text in wrong.items()
@@ -111,6 +114,10 @@ def _devices() -> list[Case]:
         "nul": b'"a\\u0000b"',
         "newline": b'"a\\nb"',
         "right-to-left": '"a\u202eb"'.encode(),
+        "soft-hyphen": '"a\u00adb"'.encode(),
+        "zero-width-joiner": '"a\u200db"'.encode(),
+        "joiner-behind-emoji": '"👩\u200d"'.encode(),
+        "invisible-tag": '"a\U000e0061b"'.encode(),
         "list": b'["x"]',
         "number": b"7",
     }
@@ -120,6 +127,7 @@ def _devices() -> list[Case]:
 def _accepted() -> list[Case]:
     fine = {
         "emoji": "🌡️-1",
+        "joined-emoji": "👩🏽\u200d💻-1",
         "script": "<script>alert(1)</script>",
         "formula": "=cmd()",
         "128-characters": "d" * 128,
@@ -133,6 +141,12 @@ def _accepted() -> list[Case]:
         Case("accepted-unknown-field", _value(device_id="extra")[:-1] + b',"more":[1,{}]}', None, "extra"),
         Case("accepted-duplicate-key", b'{"temperature":"x",' + _value(device_id="twice")[1:], None, "twice"),
         Case("accepted-without-offset", _value(device_id="naive").replace(b"00Z", b"00"), None, "naive"),
+        Case(
+            "accepted-small-letters",
+            _value(device_id="small").replace(_NOW.encode(), _NOW.lower().encode()),
+            None,
+            "small",
+        ),
         Case("accepted-with-offset", _value(device_id="offset").replace(b"00Z", b"00+02:00"), None, "offset"),
         Case("accepted-a-year-ago", _value(device_id="old").replace(b"2026-", b"2025-"), None, "old"),
     ]

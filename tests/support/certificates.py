@@ -1,4 +1,7 @@
-"""Certificates of the tests: an authority, and what it signs, as PEM files; expired ones on request."""
+"""Certificates of the tests, as PEM files.
+
+An authority, and what it signs; expired ones on request.
+"""
 
 import ipaddress
 from dataclasses import dataclass

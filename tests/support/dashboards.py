@@ -1,4 +1,7 @@
-"""Dashboards as they are deployed: gunicorn as a child process, on a port of its own."""
+"""Dashboards as they are deployed.
+
+gunicorn as a child process, on a port of its own.
+"""
 
 import json
 from dataclasses import dataclass
@@ -8,12 +11,13 @@ from typing import Any, Final
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
-from tests.support.parts import Part, part
+from tests.support.parts import Part, child_pids, part
 from tests.support.real_kafka import free_ports
 from tests.support.ticks import Ticker, get
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
+_ASKED_PER_WORKER: Final = 10
 _READY_WITHIN_S: Final = 30.0
 #: An event time that all tests may start from; the rings go by append time.
 START_MS: Final = 1_769_860_800_000
@@ -42,8 +46,18 @@ class Dashboard:
         return status, json.loads(text)["reasons"] if status else {}
 
     def wait_ready(self, within_s: float = _READY_WITHIN_S) -> float:
-        """Wait until it is ready; return the seconds that took."""
-        return wait_until(lambda: self.ready()[0] == 200, within_s, "the dashboard to be ready", self.part.log)
+        """Wait until it is ready, each of its workers; return the seconds that took."""
+        workers = self.settings.dashboard_workers
+        asked = 1 if workers == 1 else _ASKED_PER_WORKER * workers  # the kernel chooses which one answers
+
+        def is_ready() -> bool:
+            return all(self.ready()[0] == 200 for _ in range(asked))
+
+        return wait_until(is_ready, within_s, "the dashboard to be ready", self.part.log)
+
+    def wait_listening(self) -> None:
+        """Wait until it answers at all: with sign-in its readiness is not told to everybody."""
+        wait_until(lambda: get(f"{self.root}/healthz")[0] == 200, _READY_WITHIN_S, "the dashboard", self.part.log)
 
     def ticker(self) -> Ticker:
         """Return a browser that has not asked yet."""
@@ -52,8 +66,7 @@ class Dashboard:
     def worker_pids(self) -> list[int]:
         """Return the worker processes of the running dashboard."""
         assert self.part.process is not None
-        pid = self.part.process.pid
-        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return child_pids(self.part.process.pid)
 
 
 def dashboard(settings: Settings, folder: Path, **changes: object) -> Dashboard:

@@ -1,4 +1,7 @@
-"""Requests that nobody of ours would send, from a seed: callback bodies bent in every place, odd paths and headers."""
+"""Requests that nobody of ours would send, from a seed.
+
+Callback bodies bent in every place, odd paths and headers.
+"""
 
 import json
 import random

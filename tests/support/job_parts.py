@@ -1,6 +1,10 @@
-"""What a job's step needs, without Kafka: topics, a meter, a state, a place in a topic."""
+"""What a job's step needs, without Kafka.
+
+Topics, a meter, a state, a place in a topic.
+"""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import orjson
@@ -29,6 +33,23 @@ class JsonState:
     def set(self, key: str, value: Any) -> None:
         """Keep the value encoded."""
         self.held[key] = orjson.dumps(value)
+
+
+class Frame:
+    """A dataframe as far as `write` uses it: it notes what its producer is given."""
+
+    def __init__(self) -> None:
+        """Nothing is produced yet."""
+        self.produced: list[tuple[Any, ...]] = []
+        self.processing_context = SimpleNamespace(producer=SimpleNamespace(produce=self._produce))
+        self.run: Callable[..., None] = lambda *_: None
+
+    def _produce(self, topic: str, value: object, key: object, headers: object, *, timestamp: int) -> None:
+        self.produced.append((topic, value, key, headers, timestamp))
+
+    def update(self, run: Callable[..., None], **how: bool) -> None:
+        """Take the step."""
+        self.run, self.how = run, how
 
 
 class CountingMeter(Meter):

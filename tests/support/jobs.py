@@ -94,8 +94,8 @@ class Jobs:
 
     def _has_read_all(self, name: str, topic: Topic) -> bool:
         ends = {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}
-        group = f"{self.settings.topic_prefix}sensorbus.{name}"
-        consumer = kafka.consumer(self.settings, "test", **{"group.id": group})
+        options = {"group.id": self.settings.consumer_group(name)}
+        consumer = kafka.consumer(self.settings, "test", **options)
         try:
             wanted = [TopicPartition(self.settings.topic_name(topic), partition) for partition in ends]
             committed = {each.partition: each.offset for each in consumer.committed(wanted, timeout=10)}

@@ -1,4 +1,7 @@
-"""Browsers that tick, as a bounded load: keep-alive connections, one tick a period each, every answer looked at."""
+"""Browsers that tick, as a bounded load.
+
+Keep-alive connections, one tick a period each, every answer looked at.
+"""
 
 import asyncio
 import contextlib

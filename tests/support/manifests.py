@@ -1,4 +1,7 @@
-"""What stands in deploy/, parsed: Kubernetes manifests, Prometheus rules, the Grafana dashboard."""
+"""What stands in deploy/, parsed.
+
+Kubernetes manifests, Prometheus rules, the Grafana dashboard.
+"""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""What a test needs of the machine: skipped with the reason where it is not there, or failed where all must run."""
+"""What a test needs of the machine.
+
+Skipped with the reason where it is not there, or failed where all must run.
+"""
 
 import os
 from typing import Final

@@ -1,4 +1,7 @@
-"""The real nginx with deploy/nginx.conf: only ports, paths and the page's address are ours."""
+"""The real nginx with deploy/nginx.conf.
+
+Only ports, paths and the page's address are ours.
+"""
 
 import os
 import re

@@ -1,7 +1,11 @@
-"""Parts of sensorbus as child processes: started with a bus's settings, stopped by their id."""
+"""Parts of sensorbus as child processes.
+
+Started with a bus's settings, stopped by their id.
+"""
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -99,7 +103,7 @@ def environment_of(settings: Settings, **variables: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     given = settings.model_dump(exclude_unset=True, exclude={"kafka_options"})
     options = {f"{PREFIX}KAFKA_{_upper(name)}": _text(value) for name, value in settings.kafka_options.items()}
-    ours = {variable_name(name): str(value) for name, value in given.items() if value is not None}
+    ours = {variable_name(name): _text(value) for name, value in given.items() if value is not None}
     return inherited | options | ours | variables
 
 
@@ -107,5 +111,21 @@ def _upper(option: str) -> str:
     return option.upper().replace(".", "_")
 
 
-def _text(value: SecretStr) -> str:
-    return value.get_secret_value()
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process has taken, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def child_pids(pid: int) -> list[int]:
+    """Return the processes that the main thread of a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()

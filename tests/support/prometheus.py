@@ -1,4 +1,7 @@
-"""The real Prometheus with deploy/prometheus: only the targets and the interval are ours."""
+"""The real Prometheus with deploy/prometheus.
+
+Only the targets and the interval are ours.
+"""
 
 import json
 import shutil

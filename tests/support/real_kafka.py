@@ -1,5 +1,6 @@
-"""A real Apache Kafka as a child process, from its Maven artifact: no Docker needed.
+"""A real Apache Kafka as a child process.
 
+From its Maven artifact: no Docker needed.
 One node in KRaft combined mode on a free port of 127.0.0.1. `python -m tests.support.real_kafka` fetches the jars.
 """
 
@@ -45,6 +46,7 @@ class RealKafka:
         }
         self.address = f"127.0.0.1:{self._port}"
         self.log = home / "kafka.log"
+        self._java_options: list[str] = []
 
     def __enter__(self) -> Self:
         """Format the storage and start it; takes about 5 s."""
@@ -52,7 +54,8 @@ class RealKafka:
         self._home.mkdir(parents=True, exist_ok=True)
         lines = [f"{name}={value}" for name, value in self._properties.items()]
         (self._home / "server.properties").write_text("\n".join(lines))
-        self._java = [shutil.which("java") or "java", "-Xmx768m", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+        self._java = [shutil.which("java") or "java", "-Xmx768m", "-XX:+UseSerialGC", *self._java_options]
+        self._java += ["-cp", f"{jars}/*"]
         storage = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "--standalone", "-c"]
         with self.log.open("ab") as log:
             subprocess.run(
@@ -136,15 +139,16 @@ def why_not() -> str | None:
 
 def fetch_jars() -> Path:
     """Return the folder with Kafka's jars; Maven brings them the first time, one process at a time."""
-    return _fetch(_POM, _JARS)
+    return fetch(_POM, _JARS)
 
 
 def fetch_tools() -> Path:
     """Return the folder with the jar of Kafka's command line tools, which need the others beside it."""
-    return _fetch(_POM.parent / "tools" / "pom.xml", _JARS.with_name("kafka-tools"))
+    return fetch(_POM.parent / "tools" / "pom.xml", _JARS.with_name("kafka-tools"))
 
 
-def _fetch(pom: Path, jars: Path) -> Path:
+def fetch(pom: Path, jars: Path) -> Path:
+    """Return the folder with what a pom names; fetched when it is not there or the pom is another one."""
     jars.mkdir(parents=True, exist_ok=True)
     with (jars / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -164,6 +168,7 @@ def _fetch(pom: Path, jars: Path) -> Path:
                 ],
                 check=True,
                 stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,  # Maven writes colours even when it is told to be quiet
                 timeout=_FETCH_WITHIN_S,
             )
             complete.write_text(pom.read_text())

@@ -1,9 +1,11 @@
-"""A real Apache Kafka that lets nobody in without a password or a certificate, and does nothing without a right.
+"""A real Apache Kafka that lets nobody in unknown.
 
-Three listeners beside the open one, whose clients are super-users: SASL_SSL with SCRAM, TLS with client certificates,
-and TLS with a server certificate that has expired.
+It wants a password, a token or a certificate, and does nothing without a right.
+Three listeners beside the open one, whose clients are super-users: SASL_SSL with passwords (SCRAM, PLAIN) and tokens
+(OAUTHBEARER), TLS with client certificates, and TLS with a server certificate that has expired.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,19 +24,22 @@ from pydantic import SecretStr
 
 from sensorbus.contract.settings import Settings
 from tests.support.certificates import Authority, Issued
+from tests.support.oidc_provider import AUDIENCE, SECRET, Provider
 from tests.support.real_kafka import RealKafka, free_ports
 from tests.support.rights import Right
 
-_JAAS: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+_SECURITY: Final = "org.apache.kafka.common.security"
+_SASL: Final = "listener.name.sasl_ssl"
 _TIMEOUT_S: Final = 15.0
 
 
 class SecureKafka(RealKafka):
     """One broker with an authority of its own; `address` is the open listener, for those who give rights."""
 
-    def __init__(self, home: Path) -> None:
-        """Make the certificates in `home`."""
+    def __init__(self, home: Path, provider: Provider, plain: Mapping[str, str]) -> None:
+        """Make the certificates in `home`; `provider` makes the tokens, `plain` are the passwords for PLAIN."""
         super().__init__(home)
+        self._provider = provider
         home.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(home)
         (sasl, tls), (expired, _) = free_ports(), free_ports()
@@ -50,14 +55,31 @@ class SecureKafka(RealKafka):
             "inter.broker.listener.name": "PLAINTEXT",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": _JAAS,
+            **self._mechanisms(plain),
             "listener.name.tls.ssl.client.auth": "required",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(server.both),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(self.authority.certificate),
             "listener.name.expired.ssl.keystore.location": str(old.both),
+        }
+
+    def _mechanisms(self, plain: Mapping[str, str]) -> dict[str, str]:
+        """Return what the listener for passwords and tokens asks whom."""
+        users = " ".join(f'user_{name}="{password}"' for name, password in plain.items())
+        keys = f"{self._provider.issuer}/keys"
+        self._java_options = [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}"]
+        return {
+            "connections.max.reauth.ms": "15000",  # as hosted Kafkas do: who stays has to say again who it is
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
+            f"{_SASL}.scram-sha-512.sasl.jaas.config": f"{_SECURITY}.scram.ScramLoginModule required;",
+            f"{_SASL}.plain.sasl.jaas.config": f"{_SECURITY}.plain.PlainLoginModule required {users};",
+            f"{_SASL}.oauthbearer.sasl.jaas.config": f"{_SECURITY}.oauthbearer.OAuthBearerLoginModule required;",
+            f"{_SASL}.oauthbearer.sasl.server.callback.handler.class": f"{_SECURITY}.oauthbearer."
+            "OAuthBearerValidatorCallbackHandler",
+            f"{_SASL}.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": keys,
+            f"{_SASL}.oauthbearer.sasl.oauthbearer.expected.issuer": self._provider.issuer,
+            f"{_SASL}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
         }
 
     def add_user(self, name: str, password: str) -> None:
@@ -94,6 +116,18 @@ class SecureKafka(RealKafka):
             "sasl_mechanism": "SCRAM-SHA-512",
             "sasl_username": user,
             "sasl_password": password,
+        }
+        return self._secured(settings, self.sasl_address, **given | options)
+
+    def with_token(self, settings: Settings, user: str, **options: str) -> Settings:
+        """Return settings that reach this broker with tokens that the provider gives to a user."""
+        given = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "OAUTHBEARER",
+            "sasl_oauthbearer_method": "oidc",
+            "sasl_oauthbearer_client_id": user,
+            "sasl_oauthbearer_client_secret": SECRET,
+            "sasl_oauthbearer_token_endpoint_url": f"{self._provider.issuer}/token",
         }
         return self._secured(settings, self.sasl_address, **given | options)
 

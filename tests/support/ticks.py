@@ -1,4 +1,7 @@
-"""A browser without a screen: asks a dashboard for ticks and keeps what it was told."""
+"""A browser without a screen.
+
+It asks a dashboard for ticks and keeps what it was told.
+"""
 
 import json
 import urllib.error

@@ -1,5 +1,6 @@
-"""What the jobs must have written, recomputed from `sensor` by plain code that shares nothing with them.
+"""What the jobs must have written, recomputed from `sensor`.
 
+By plain code that shares nothing with them.
 It keeps every reading of every window in a list and looks at all of them; slow, and hard to get wrong.
 Readings come in the order of their partition; a device's time is the largest event time seen from it so far.
 """

@@ -1,8 +1,10 @@
-"""Writes docs/settings.md and .env.example from the table of settings; `make docs` runs it.
+"""Writes docs/settings.md and .env.example.
 
+From the table of settings; `make docs` runs it.
 A test compares what is written with what stands there.
 """
 
+import shlex
 import types
 import typing
 from pathlib import Path
@@ -12,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from sensorbus.contract.settings import Settings, variable_name
+from sensorbus.contract.settings import SECRETS, Settings, variable_name
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 SETTINGS_PAGE: Final = _REPOSITORY / "docs" / "settings.md"
@@ -54,13 +56,18 @@ def settings_page() -> str:
         for name, field in fields:
             variable = "SENSORBUS_KAFKA_*" if name == "kafka_options" else variable_name(name)
             default = f"`{_default(field)}`" if _default(field) else "none"
+            if name in SECRETS:
+                variable += "`, `" + variable + "_FILE"
             lines.append(f"| `{variable}` | {default} | {_values(field)} | {field.description} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def environment_example() -> str:
-    """Return .env.example: every variable, commented out, with its default."""
+    """Return .env.example: every variable, commented out, with its default.
+
+    In quotes where a shell needs them; docker compose reads single quotes as a shell does.
+    """
     lines = [
         "# Every setting with its default; docs/settings.md explains them. Written by `make docs`.",
         "# docker compose and `set -a; . ./.env` read such a file; sensorbus itself reads the environment only.",
@@ -72,7 +79,8 @@ def environment_example() -> str:
                 lines += ["# SENSORBUS_KAFKA_SECURITY_PROTOCOL=SASL_SSL"]
                 lines += ["# SENSORBUS_KAFKA_SASL_PASSWORD_FILE=/run/secrets/kafka-password"]
             else:
-                lines.append(f"# {variable_name(name)}={_default(field)}")
+                default = _default(field)
+                lines.append(f"# {variable_name(name)}={default and shlex.quote(default)}")
     return "\n".join(lines) + "\n"
 
 

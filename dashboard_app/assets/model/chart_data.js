@@ -5,6 +5,7 @@
   const MOST_LINES = 10;
   const MOST_GROUPED = 100;
   const HOTTEST_SHOWN = 5;
+  const HOTTER_BY_K = 0.5; // what the hottest must be beaten by: of thousands, five others lead in every second
   const POINTS_PER_LINE = 400;
   const MOST_MARKERS = 500;
   const THRESHOLD_REACH_K = 10;
@@ -27,31 +28,35 @@
     return number <= MOST_GROUPED ? "grouped" : "overview";
   }
 
-  /** Return the ids whose readings the chart needs. */
-  function wanted(model, ids) {
-    return mode(ids.length) === "overview" ? hottest(model, ids) : ids;
+  /** Return the ids whose readings the chart needs; `shown`: the hottest that it has shown so far. */
+  function wanted(model, ids, shown = []) {
+    return mode(ids.length) === "overview" ? hottest(model, ids, new Set(shown)) : ids;
   }
 
-  function hottest(model, ids) {
+  /** Return the hottest by name; one that is shown stays until others are clearly hotter, so that lines can be read. */
+  function hottest(model, ids, shown) {
     const best = [];
     for (const id of ids) {
       const device = model.devices.get(id);
-      if (best.length === HOTTEST_SHOWN && device.celsius <= best.at(-1).celsius) continue;
+      const heat = device.celsius + (shown.has(id) ? HOTTER_BY_K : 0);
+      if (best.length === HOTTEST_SHOWN && heat <= best.at(-1).heat) continue;
       if (model.nowMs - device.heardMs > bus.model.STALE_PERIODS * model.config.reading_period_ms) continue;
-      best.push(device);
-      best.sort((a, b) => b.celsius - a.celsius);
+      best.push({ id, heat });
+      best.sort((a, b) => b.heat - a.heat);
       best.length = Math.min(best.length, HOTTEST_SHOWN);
     }
-    return best.map((device) => device.id).sort(bus.model.byName);
+    return best.map((one) => one.id).sort(bus.model.byName);
   }
 
   /**
-   * Return {mode, traces, layout, drawn: [id], points, note}.
+   * Return {mode, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but painter.js
+   * draws them.
    *
-   * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null}.
+   * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
+   * shown: the hottest so far}.
    */
   function build(model, view) {
-    const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids), points: 0,
+    const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), points: 0,
       low: Infinity, high: -Infinity };
     const span = { fromMs: view.zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: view.zoom?.toMs ?? view.nowMs };
     const context = { ...view, ...span, offsetMs: bus.format.zoneOffsetMs(view.nowMs, view.zone) };
@@ -59,7 +64,7 @@
     if (chart.mode === "grouped") addGroups(chart, model, context);
     else for (const id of chart.drawn) addLine(chart, model, id, context);
     if (chart.mode !== "overview") addMarkers(chart, model, context);
-    chart.layout = layout(chart, model, context);
+    Object.assign(chart, layout(chart, model, context));
     chart.note = note(chart, model, view);
     return chart;
   }
@@ -90,7 +95,11 @@
     chart.low = Math.min(chart.low, celsius);
     chart.high = Math.max(chart.high, celsius);
     chart.points += 1;
-    return Number(bus.format.toUnit(celsius, unit).toFixed(2));
+    return hundredths(bus.format.toUnit(celsius, unit));
+  }
+
+  function hundredths(value) {
+    return Math.round(value * 100) / 100;
   }
 
   function addLine(chart, model, id, context) {
@@ -162,7 +171,7 @@
     chart.traces.push({
       type: "scatter", mode: "markers", name: "alert", text: shown.map((row) => escape(row[2])),
       x: shown.map((row) => row[0] + context.offsetMs),
-      y: shown.map((row) => Number(bus.format.toUnit(row[1], context.unit).toFixed(2))),
+      y: shown.map((row) => hundredths(bus.format.toUnit(row[1], context.unit))),
       marker: { symbol: "triangle-up", size: 7, color: context.colours.high,
         line: { color: context.colours.surface, width: 1 } },
       hovertemplate: `%{text}, alert<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>%{x|%H:%M:%S}<extra></extra>`,
@@ -181,11 +190,13 @@
     return steps.map((celsius) => bus.format.toUnit(celsius, unit));
   }
 
+  /** Return {layout, shapes}. */
   function layout(chart, model, context) {
     const { colours, unit } = context;
     const thresholdCelsius = model.config.threshold_kelvin - 273.15;
     const font = { color: colours["text-quiet"], size: 12 };
-    return {
+    const { shapes, annotations } = threshold(bus.format.toUnit(thresholdCelsius, unit), unit, colours);
+    const layout = {
       autosize: true, showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "sensorbus",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 56, r: 14, t: 8, b: 30 },
@@ -194,20 +205,22 @@
       xaxis: {
         type: "date", range: [context.fromMs + context.offsetMs, context.toMs + context.offsetMs], tickformat: "%H:%M:%S",
         nticks: 6, gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font, fixedrange: false,
+        ticklabelstandoff: 5, // clear of the lowest temperature, on a phone
       },
       yaxis: {
         range: context.zoom?.y ?? bounds(chart, thresholdCelsius, unit), ticksuffix: ` ${bus.format.SYMBOLS[unit]}`,
         nticks: 7, gridcolor: colours.grid, zeroline: false, automargin: true, tickfont: font, fixedrange: false,
       },
-      ...threshold(bus.format.toUnit(thresholdCelsius, unit), unit, colours),
+      annotations,
     };
+    return { layout, shapes };
   }
 
   /** Return the line's shape and its words, on a ground of their own so that lines behind do not strike them out. */
   function threshold(value, unit, colours) {
     const line = { color: colours.high, width: 1.25, dash: "dash" };
     return {
-      shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, layer: "above", line }],
+      shapes: [{ y0: value, line }],
       annotations: [{
         xref: "paper", x: 0.004, y: value, xanchor: "left", yanchor: "bottom", yshift: 2, showarrow: false, borderpad: 2,
         text: `alert above ${value.toFixed(2)} ${bus.format.SYMBOLS[unit]}`, bgcolor: colours.surface, opacity: 0.9,

@@ -3,6 +3,7 @@
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
+  const UNAUTHORIZED = 401;
   const HIDDEN_TICK_MS = 10_000;
   const BACK_SHOWN_MS = 5_000;
   /** No call of `pass` counts for more silence: between two the browser may have slept, or was busy itself. */
@@ -11,7 +12,7 @@
   /** Return a fresh state; times are ms of a clock that never goes back. */
   function create(tickMs, nowMs) {
     return { tickMs, goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, hidden: false, sinceMs: null,
-      attempts: 0, nextMs: 0, back: null, backMs: 0 };
+      isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0 };
   }
 
   /** A good answer came with so many new readings. */
@@ -20,7 +21,13 @@
       connection.back = { readings };
       connection.backMs = nowMs;
     }
-    Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0 });
+    Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0,
+      isSignedOut: false });
+  }
+
+  /** Something else than a tick was answered, with that HTTP status: does the dashboard not know the visitor any more? */
+  function told(connection, status) {
+    connection.isSignedOut = status === UNAUTHORIZED;
   }
 
   /** The page was shown or hidden; a page that comes back gets the time to ask before it calls anything lost. */
@@ -61,5 +68,5 @@
     return connection.hidden ? Math.max(HIDDEN_TICK_MS, connection.tickMs) : connection.tickMs;
   }
 
-  bus.connection = { RETRY_MS, create, good, visibility, pass, intervalMs };
+  bus.connection = { RETRY_MS, create, good, told, visibility, pass, intervalMs };
 })();

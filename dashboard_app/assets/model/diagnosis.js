@@ -25,6 +25,7 @@
   }
 
   function dashboard(connection, pipeline) {
+    if (connection.lost && connection.isSignedOut) return { state: "broken", text: "signed out", fault: "You are signed out" };
     if (connection.lost) return { state: "broken", text: "no answer" };
     if (!pipeline) return { state: "unknown", text: "asking" };
     if (pipeline.behind > 0) return { state: "quiet", text: `${bus.format.count(pipeline.behind)} behind` };

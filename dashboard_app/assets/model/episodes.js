@@ -33,11 +33,11 @@
 
   /** Return the newest `most` episodes of the devices that `wanted(id)` names: going on first, then by end. */
   function recent(episodes, nowMs, wanted, most) {
-    return episodes.all
-      .filter((episode) => wanted(episode.id))
-      .map((episode) => ({ ...episode, goesOn: nowMs - episode.endMs <= episodes.gapMs }))
-      .sort((a, b) => b.goesOn - a.goesOn || (a.goesOn ? b.startMs - a.startMs : b.endMs - a.endMs))
-      .slice(0, most);
+    const goesOn = (episode) => nowMs - episode.endMs <= episodes.gapMs;
+    const chosen = episodes.all.filter((episode) => wanted(episode.id));
+    const ongoing = chosen.filter(goesOn).sort((a, b) => b.startMs - a.startMs).slice(0, most);
+    const over = most > ongoing.length ? chosen.filter((episode) => !goesOn(episode)).sort((a, b) => b.endMs - a.endMs) : [];
+    return [...ongoing, ...over].slice(0, most).map((episode) => ({ ...episode, goesOn: goesOn(episode) }));
   }
 
   bus.episodes = { create, add, trim, recent };

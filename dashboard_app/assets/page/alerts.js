@@ -5,6 +5,7 @@
   const { dom } = bus;
   const MOST = 50;
   const HEADS = ["Device", "Start", "Lasted", "Peak", "State"];
+  const rows = new Map(); // start and id of an episode -> its row
   let body = null;
 
   function make(box) {
@@ -31,18 +32,35 @@
     const { model } = view;
     const wanted = (id) => view.chosen === null || view.chosen.has(id);
     const recent = bus.episodes.recent(model.episodes, view.nowMs, wanted, MOST);
-    while (body.rows.length > recent.length) body.lastChild.remove();
-    while (body.rows.length < recent.length) body.append(row());
-    recent.forEach((episode, index) => fill(body.rows[index], episode, view));
+    const keys = recent.map((episode) => `${episode.startMs} ${episode.id}`);
+    place(keys);
+    recent.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
     box.firstChild.hidden = recent.length === 0;
     dom.text(box.lastChild, recent.length ? "" : "No alert in the last 15 min.");
+  }
+
+  /** Give each episode its own row, moving as few as possible: a new one leaves the others as they stand. */
+  function place(keys) {
+    const wanted = new Set(keys);
+    for (const [key, line] of rows) {
+      if (wanted.has(key)) continue;
+      line.remove();
+      rows.delete(key);
+    }
+    let at = body.firstChild;
+    for (const key of keys) {
+      if (!rows.has(key)) rows.set(key, row());
+      const line = rows.get(key);
+      if (line === at) at = at.nextSibling;
+      else body.insertBefore(line, at);
+    }
   }
 
   function fill(line, episode, view) {
     const lasted = episode.endMs - episode.startMs + view.model.config.reading_period_ms;
     const values = [
       episode.id, bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
-      bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "HIGH" : "over",
+      bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : "over",
     ];
     values.forEach((value, index) => dom.text(line.cells[index], value));
     dom.attribute(line, "data-on", String(episode.goesOn));

@@ -5,10 +5,13 @@
   const { dom } = bus;
   let shown = "";
 
-  /** Return {kind, text} for the worst of what is wrong, or null. `sinceMs` is by the server's clock. */
+  /** Return {kind, text, link: its words (to this page) if there is one} for the worst of what is wrong, or null. `sinceMs` is by the server's clock. */
   function message(connection, model, lostSinceMs, zone) {
     const since = (ms) => (ms === null ? "" : ` since ${bus.format.clock(ms, zone)}`);
     if (connection.offline) return { kind: "lost", text: `This browser is offline${since(lostSinceMs)}.` };
+    if (connection.lost && connection.isSignedOut) {
+      return { kind: "lost", text: `Signed out${since(lostSinceMs)}.`, link: "Sign in again" };
+    }
     if (connection.lost) return { kind: "lost", text: `Connection to the dashboard lost${since(lostSinceMs)}.` };
     const kafka = model?.pipeline?.kafka;
     if (kafka && !kafka.ok) {
@@ -31,7 +34,9 @@
       box.className = `banner banner-${now?.kind ?? "none"}`;
       dom.attribute(box, "role", now?.kind === "lost" ? "alert" : null);
       dom.show(box, now !== null);
-      if (now) box.append(dom.make("span", "", now.text), dom.make("span", "retry", "", { "aria-hidden": "true" }));
+      if (now) box.append(dom.make("span", "", now.text));
+      if (now?.link) box.append(dom.make("a", "", now.link, { href: "" })); // the address as it is when it is followed
+      if (now) box.append(dom.make("span", "retry", "", { "aria-hidden": "true" }));
     }
     const retry = box.querySelector(".retry");
     if (!retry) return;

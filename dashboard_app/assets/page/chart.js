@@ -1,14 +1,23 @@
 // Draws the chart in place; the plot is made once and lives as long as the page.
+//
+// Plotly draws the axes, zooms, and says what is under the pointer; painter.js draws the lines. Plotly is given the
+// readings only while the pointer is on the chart: with 100 devices they are most of what a tick costs.
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
+  const PRINT = { ratio: 3, widthPx: 640 }; // pixels of paper per pixel of the page; what every paper has room for
   let zoom = null; // {fromMs, toMs, y, unit}
   let bound = null; // the plot whose events are listened to
   let drawing = false;
   let last = null; // what is drawn, for export and table
   let offsetMs = 0;
   let onZoom = () => {};
+  let isPointed = false; // is the pointer on the chart?
+  let isPaintDue = false;
+  let isPrinting = false;
+  let plottedLayout = null;
+  let plottedKey = ""; // of all but the ranges, as Plotly was last given it
 
   function plot() {
     const graph = dom.by("chart")?.querySelector(".js-plotly-plot");
@@ -22,6 +31,28 @@
       if (!drawing) takeZoom(graph, event);
     });
     graph.on("plotly_doubleclick", live);
+    graph.on("plotly_relayouting", () => paintSoon(graph)); // an axis is dragged
+    graph.on("plotly_afterplot", () => paintSoon(graph)); // the plot has another size
+    graph.addEventListener("pointerenter", () => point(graph));
+    graph.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") isPointed = false; // a finger leaves at once; what it asked for stays
+    });
+    addEventListener("beforeprint", () => print(true));
+    addEventListener("afterprint", () => print(false));
+    document.addEventListener("pointerdown", (event) => {
+      if (isPointed && !graph.contains(event.target)) leave(graph);
+    });
+  }
+
+  function leave(graph) {
+    isPointed = false;
+    globalThis.Plotly.Fx.unhover(graph);
+  }
+
+  function point(graph) {
+    isPointed = true;
+    plottedKey = ""; // the pointer may be gone before the next tick
+    if (!graph._dragging) plotAll(graph);
   }
 
   /** Keep what the visitor zoomed to; the next ticks draw inside it. */
@@ -49,17 +80,108 @@
 
   /** Draw; false when Plotly is not loaded yet or the visitor is dragging. `view`: see chart_data.js. */
   function draw(model, view) {
-    last = bus.chartData.build(model, { ...view, zoom });
+    last = bus.chartData.build(model, { ...view, zoom, shown: last?.mode === "overview" ? last.drawn : [] });
     offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
     drawAround(model, view);
     const graph = plot();
     if (!graph || graph._dragging) return false;
+    const { xaxis, yaxis, ...rest } = last.layout;
+    const key = JSON.stringify([isPointed, rest, { ...xaxis, range: 0 }, { ...yaxis, range: 0 }]);
+    // Dash draws its empty figure late and again: then the layout is no longer the one that was given here.
+    if (isPointed || key !== plottedKey || graph.layout !== plottedLayout) plotAll(graph);
+    else moveAxes(graph);
+    plottedKey = key;
+    paintSoon(graph);
+    return true;
+  }
+
+  /** Give Plotly all of it; the readings as far as someone can point at them. */
+  function plotAll(graph) {
     drawing = true;
-    globalThis.Plotly.react(graph, last.traces, last.layout, bus.chart.CONFIG).then(() => {
+    const silent = last.traces.map(unseen);
+    globalThis.Plotly.react(graph, isPointed ? silent : [], last.layout, bus.chart.CONFIG).then(() => {
       drawing = false;
       bind(graph);
     });
-    return true;
+    graph.data = silent;
+    plottedLayout = graph.layout;
+  }
+
+  /** Give Plotly other ranges alone, and only those that are others. */
+  function moveAxes(graph) {
+    graph.data = last.traces.map(unseen);
+    const changes = {};
+    for (const axis of ["xaxis", "yaxis"]) {
+      const { range } = last.layout[axis];
+      if (graph.layout[axis].range.join() !== range.join()) changes[`${axis}.range`] = range;
+    }
+    if (Object.keys(changes).length === 0) return;
+    drawing = true;
+    // not relayout, of whose event dcc.Graph hears: it would draw its empty figure
+    globalThis.Plotly.update(graph, {}, changes).then(() => { drawing = false; });
+  }
+
+  /** Return a trace that Plotly answers for but does not draw. */
+  function unseen(trace) {
+    return { ...trace, mode: "none", fill: "none" };
+  }
+
+  /** Draw the lines with the next frame, once. */
+  function paintSoon(graph) {
+    if (isPaintDue) return;
+    isPaintDue = true;
+    requestAnimationFrame(() => {
+      isPaintDue = false;
+      paint(graph);
+    });
+  }
+
+  /** Draw the lines between the plot's grid and its words. */
+  function paint(graph) {
+    const axes = graph._fullLayout;
+    const box = graph.querySelector(".svg-container");
+    if (!box || graph.layout !== plottedLayout || !axes.xaxis?._length) return;
+    const canvas = canvasIn(box, axes.width, axes.height);
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
+    if (!isPrinting) context.clearRect(0, 0, axes.width, axes.height);
+    const { xaxis, yaxis } = axes;
+    const ends = (axis) => axis.range.map((end) => axis.r2l(end));
+    bus.painter.paint(context, last, {
+      left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length, x: ends(xaxis), y: ends(yaxis),
+    });
+  }
+
+  /** Draw at once for paper, or for the screen again; the theme, which hears of it first, has drawn its change by then. */
+  function print(isOn) {
+    isPrinting = isOn;
+    const graph = plot();
+    if (!graph || !last) return;
+    if (isOn) Object.assign(last.layout, { autosize: false, width: PRINT.widthPx });
+    plotAll(graph);
+    plottedKey = "";
+    paint(graph);
+  }
+
+  /** Return how many pixels of the canvas a pixel of the page has. */
+  function ratio() {
+    return isPrinting ? Math.max(PRINT.ratio, devicePixelRatio) : devicePixelRatio;
+  }
+
+  /** Return the canvas of that size; for paper an empty one, since Chromium prints clearRect as a white ground. */
+  function canvasIn(box, width, height) {
+    let canvas = box.querySelector("canvas");
+    if (!canvas) {
+      canvas = dom.make("canvas", "drawn-lines");
+      box.querySelector(".gl-container").after(canvas);
+    }
+    const size = [width, height].map((length) => Math.round(length * ratio()));
+    if (isPrinting || canvas.width !== size[0] || canvas.height !== size[1]) {
+      [canvas.width, canvas.height] = size;
+      canvas.style.width = `${width}px`;
+      canvas.style.height = `${height}px`;
+    }
+    return canvas;
   }
 
   function drawAround(model, view) {

@@ -91,7 +91,7 @@
     }
     const average = shown && view.trustAverages ? bus.model.average(view.model, shown, view.clockMs) : null;
     dom.text(tiles.average.value, bus.format.temperature(average?.celsius ?? null, view.unit));
-    dom.text(tiles.average.detail, average ? `window ended ${bus.format.age(view.clockMs - average.endMs)}` : "");
+    dom.text(tiles.average.detail, average ? `ended ${bus.format.age(view.clockMs - average.endMs)}` : "");
     const alerts = shown && view.trustCounts ? bus.model.alertsNow(view.model, view.id, view.nowMs) : null;
     dom.text(tiles.alerts.value, bus.format.count(alerts));
     tiles.alerts.outer.classList.toggle("some", alerts > 0);

@@ -1,46 +1,65 @@
-// Saves what the chart shows as CSV: UTC, the unit in the header, as many rows as points in view.
+// Saves what the chart shows as CSV: asks the API for it and hands it to the browser's download.
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
-  const NAMES = { C: "celsius", F: "fahrenheit", K: "kelvin" };
+  const { dom } = bus;
+  const SLOW_AFTER_MS = 500;
+  const NOTE_SHOWN_MS = 10_000;
+  const KEPT_MS = 10_000;
+  let saving = false;
+  let noteTimer = null;
 
-  /** Return the table's rows, header first. `view`: {fromMs, toMs, unit}. */
-  function rows(model, chart, view) {
-    const unit = NAMES[view.unit];
-    const value = (celsius) => (celsius === null ? "" : Number(bus.format.toUnit(celsius, view.unit).toFixed(2)));
-    if (chart.mode === "overview" && model.overview) return overviewRows(model.overview, view, unit, value);
-    const readings = [];
-    for (const id of chart.drawn) {
-      const { series } = model.devices.get(id);
-      const end = bus.series.lowerBound(series, view.toMs + 1);
-      for (let index = bus.series.lowerBound(series, view.fromMs); index < end; index += 1) {
-        readings.push([series.tMs[index], id, series.celsius[index]]);
+  /** Save; says why when that fails. `view`: see model/export.js. */
+  async function save(prefix, view) {
+    if (saving) return;
+    const addresses = bus.export.addresses(prefix, view);
+    if (addresses.length === 0) return note("Nothing to export: no device is shown.");
+    saving = true;
+    const slow = setTimeout(() => note("Exporting."), SLOW_AFTER_MS);
+    try {
+      download(bus.export.merge(await ask(addresses)), view.toMs);
+      note("");
+    } catch (error) {
+      note(`Not exported: ${error.message}.`);
+    } finally {
+      clearTimeout(slow);
+      saving = false;
+    }
+  }
+
+  async function ask(addresses) {
+    const texts = [];
+    for (let address of addresses) {
+      while (address) {
+        const answer = await fetch(address).catch(() => { throw new Error("the dashboard does not answer"); });
+        if (!answer.ok) throw new Error(await reason(answer));
+        texts.push(await answer.text());
+        address = bus.export.following(answer.headers.get("Link"));
       }
     }
-    readings.sort((a, b) => a[0] - b[0] || bus.model.byName(a[1], b[1]));
-    return [
-      ["time_utc", "device_id", `temperature_${unit}`, "above_threshold"],
-      ...readings.map(([ms, id, celsius]) =>
-        [new Date(ms).toISOString(), id, value(celsius), bus.model.isHigh(model, celsius) ? "yes" : "no"]),
-    ];
+    return texts;
   }
 
-  function overviewRows(overview, view, unit, value) {
-    const names = ["min", "p10", "median", "p90", "max"];
-    const header = ["time_utc", ...names.map((name) => `${name}_${unit}`)];
-    const inView = overview.t.map((ms, index) => [ms, index]).filter(([ms]) => ms >= view.fromMs && ms <= view.toMs);
-    return [header, ...inView.map(([ms, index]) => [new Date(ms).toISOString(), ...names.map((name) => value(overview[name][index]))])];
+  /** Return the API's own words, if these are. */
+  async function reason(answer) {
+    const problem = await answer.json().catch(() => null);
+    return problem?.detail ?? problem?.error ?? `the dashboard answers ${answer.status}`;
   }
 
-  /** Hand the file to the browser's download. */
-  function save(model, chart, view) {
-    const blob = new Blob([bus.csv.table(rows(model, chart, view))], { type: "text/csv;charset=utf-8" });
+  function download(text, toMs) {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `sensorbus-${new Date(view.toMs).toISOString().slice(0, 19).replaceAll(":", "")}Z.csv`;
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+    link.download = `sensorbus-${new Date(toMs).toISOString().slice(0, 19).replaceAll(":", "")}Z.csv`;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
   }
 
-  bus.exporter = { rows, save };
+  /** Say something for a while. */
+  function note(words) {
+    clearTimeout(noteTimer);
+    dom.text(dom.by("export-note"), words);
+    if (words) noteTimer = setTimeout(() => dom.text(dom.by("export-note"), ""), NOTE_SHOWN_MS);
+  }
+
+  bus.exporter = { save };
 })();

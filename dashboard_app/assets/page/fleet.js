@@ -54,7 +54,7 @@
     dom.text(tiles.rate.detail, fleet ? bus.format.plural(fleet.devices, "device") : "");
     const ageMs = fleet?.age_p95_ms ?? null;
     dom.text(tiles.age.value, ageMs === null ? bus.format.NOTHING : `${bus.format.fineDuration(ageMs + view.sinceAnswerMs)} old`);
-    dom.text(tiles.age.detail, !fleet ? "" : ageMs === null ? "no reading in the last 5 s" : "19 of 20 devices, or newer");
+    dom.text(tiles.age.detail, !fleet ? "" : ageMs === null ? "none for 5 s" : "95 % of devices");
   }
 
   bus.fleet = { draw };

@@ -133,8 +133,9 @@
     if (!chart) return;
     const view = chartView();
     const zoom = bus.chart.zoomed();
-    bus.exporter.save(page.model, chart, {
-      unit: view.unit, fromMs: zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: zoom?.toMs ?? view.nowMs,
+    bus.exporter.save(page.model.config.prefix, {
+      mode: chart.mode, devices: page.choices.devices && view.ids, unit: view.unit,
+      fromMs: zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: zoom?.toMs ?? view.nowMs,
     });
   }
 
@@ -208,11 +209,21 @@
   function watch() {
     const nowMs = performance.now();
     const wasLost = page.connection.lost;
-    if (bus.connection.pass(page.connection, nowMs, navigator.onLine)) ask();
+    const isDue = bus.connection.pass(page.connection, nowMs, navigator.onLine);
+    if (isDue) ask();
+    if (isDue || (page.connection.lost && !wasLost)) look();
     setInterval_(bus.connection.intervalMs(page.connection));
     const late = nowMs - page.drawnMs >= DRAW_EVERY_MS + WATCH_EVERY_MS;
     if (page.connection.lost !== wasLost || (late && !document.hidden)) draw();
     else drawConnection();
+  }
+
+  /** Ask for something small: Dash's renderer does not say why a tick was not answered. */
+  function look() {
+    fetch(`${page.model.config.prefix}_favicon.ico`, { method: "HEAD", cache: "no-store" }).then(
+      ({ status }) => bus.connection.told(page.connection, status),
+      () => bus.connection.told(page.connection, null),
+    );
   }
 
   function drawConnection() {

@@ -10,7 +10,7 @@ const assets = fileURLToPath(new URL("../../../dashboard_app/assets/", import.me
 export function load() {
   const files = readdirSync(`${assets}model`).map((name) => `model/${name}`);
   files.unshift("dom.js");
-  files.push("page/announcer.js", "page/banner.js", "page/chart_table.js", "page/export.js", "page/keyboard.js", "page/notice.js");
+  files.push("page/announcer.js", "page/banner.js", "page/chart_table.js", "page/keyboard.js", "page/notice.js", "page/painter.js");
   for (const file of files) require(assets + file);
   return globalThis.sensorbus;
 }

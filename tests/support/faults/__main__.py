@@ -1,4 +1,7 @@
-"""`make faults SEED=7 MINUTES=10`: a seeded plan of faults against a real Kafka, and the verdict on it as a table."""
+"""`make faults SEED=7 MINUTES=10`: a seeded plan of faults.
+
+Against a real Kafka, and the verdict on it as a table.
+"""
 
 import argparse
 import logging

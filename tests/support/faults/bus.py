@@ -1,4 +1,7 @@
-"""What every test of faults begins and ends with: a bus with a witness on it, and the verdict."""
+"""What every test of faults begins and ends with.
+
+A bus with a witness on it, and the verdict.
+"""
 
 from pathlib import Path
 from typing import Final

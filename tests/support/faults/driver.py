@@ -1,5 +1,6 @@
-"""Runs a bus, does to it what a test asks for, and measures how long each job was not seen.
+"""Runs a bus and does to it what a test asks for.
 
+It measures how long each job was not seen.
 One thread: `step` does everything that is due (readings, what a supervisor would start again, the agenda, a look at
 the results), so nothing happens while a test does not ask for it.
 """

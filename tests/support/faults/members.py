@@ -1,6 +1,8 @@
-"""The processes of a bus that are meant to run, and the supervisor that starts them again."""
+"""The processes of a bus that are meant to run.
 
-import resource
+And the supervisor that starts them again.
+"""
+
 import shutil
 import signal
 import time
@@ -11,7 +13,7 @@ from typing import Final
 
 from sensorbus.contract.settings import Settings
 from tests.support.faults.plan import SIMULATOR, Kind
-from tests.support.parts import Part, part
+from tests.support.parts import Part, part, resident_bytes
 
 START_AGAIN_AFTER_S: Final = 1.0  # as `sensorbus up` does
 _SIMULATOR_ARGUMENTS: Final = (
@@ -135,12 +137,8 @@ class Members:
 
     def memory_mb(self, *names: str) -> float:
         """Return what these hold in memory together (resident set), in MB."""
-        pages = 0
-        for name in names:
-            process = self[name].part.process
-            assert process is not None
-            pages += int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6
+        processes = [self[name].part.process for name in names]
+        return sum(resident_bytes(process.pid) for process in processes if process is not None) / 1e6
 
     def _member(self, name: str, variables: dict[str, str]) -> Member:
         state_dir, log = self._home / "state" / name, self._home / f"{name}.log"

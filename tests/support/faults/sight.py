@@ -1,4 +1,7 @@
-"""Looks at a bus as a reader does: when each result became visible, and how far the committed records go."""
+"""Looks at a bus as a reader does.
+
+When each result became visible, and how far the committed records go.
+"""
 
 import time
 from collections import defaultdict

@@ -1,5 +1,6 @@
-"""The verdict on a bus after faults: what stands in the topics against what must stand there.
+"""The verdict on a bus after faults.
 
+What stands in the topics against what must stand there.
 Two judges that share nothing with the jobs: `sensorbus verify` recomputes the results from `sensor`, and the witness
 knows of each of its records whether Kafka acknowledged it and what must become of it.
 """
@@ -15,6 +16,7 @@ from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
+from sensorbus.expectation import expect
 from tests.support.faults.witness import FOREIGN, GOOD, LABEL_HEADER, NUMBER_HEADER, Witness
 from tests.support.topics import read_all
 
@@ -157,7 +159,7 @@ def _judge_dead_letters(verdict: Verdict, settings: Settings, held: Topics, *, o
 
 def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
     """Compare alerts, counts and averages with those that `sensorbus verify` recomputes."""
-    expected = verify.expect(settings, held[SENSOR], 0)
+    expected = expect(settings, held[SENSOR], 0)
     newest_ms = max((message.timestamp()[1] for topic in held.values() for message in topic), default=0)
     for found in verify.compare(settings, expected, held, 0, newest_ms):
         if found.kind != DEAD_LETTER.name:
@@ -168,7 +170,7 @@ def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: 
 
 def _judge_last_counts(verdict: Verdict, settings: Settings, held: Topics) -> None:
     """Compare the last count of each window, which is the one that readers keep."""
-    wanted = verify.expect(settings, held[SENSOR], 0).counts
+    wanted = expect(settings, held[SENSOR], 0).counts
     last: dict[tuple[str, int], int] = {}
     for message in held[ALERT_COUNT]:
         count = messages.parse_alert_count(message.value())

@@ -1,5 +1,6 @@
-"""Writes readings that it can account for: each record has a number, and a label of what must become of it.
+"""Writes readings that it can account for.
 
+Each record has a number, and a label of what must become of it.
 It keeps which numbers Kafka acknowledged. Single-threaded: `step` writes what is due. The readings come five seconds of
 event time to the second, so that windows close often; they are disordered, late, doubled, under foreign keys, of clocks
 that are wrong, and some cannot be read, all of it decided by the seed.

@@ -1,4 +1,6 @@
-"""A page's consumer of the shape that Quix tutorials teach: `python dashboard.py ADDRESS PREFIX`.
+"""A page's consumer of the shape that Quix tutorials teach.
+
+`python dashboard.py ADDRESS PREFIX`
 
 It subscribes to the four topics and prints each value that it would show, one JSON object per line.
 """

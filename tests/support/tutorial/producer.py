@@ -1,4 +1,6 @@
-"""A producer of the shape that Quix tutorials teach: `python producer.py ADDRESS COUNT create|use`.
+"""A producer of the shape that Quix tutorials teach.
+
+`python producer.py ADDRESS COUNT create|use TOPIC DEVICE`.
 
 Naive local timestamps, the device id as key, a JSON serializer, a reading every 100 ms.
 """
@@ -11,7 +13,7 @@ from datetime import datetime
 from quixstreams import Application
 
 ADDRESS, COUNT, TOPICS = sys.argv[1:4]
-TOPIC = sys.argv[4]
+TOPIC, DEVICE = sys.argv[4:6]
 
 app = Application(broker_address=ADDRESS, loglevel="WARNING", auto_create_topics=TOPICS == "create")
 topic = app.topic(name=TOPIC, value_serializer="json")
@@ -20,7 +22,7 @@ with app.get_producer() as producer:
     for _ in range(int(COUNT)):
         reading = {
             "timestamp": datetime.now().isoformat(),  # noqa: DTZ005  # as the tutorial has it
-            "device_id": "machine-01",
+            "device_id": DEVICE,
             "temperature": round(random.uniform(31.0, 34.0), 2),  # noqa: S311  # no secret
         }
         message = topic.serialize(key=reading["device_id"], value=reading)

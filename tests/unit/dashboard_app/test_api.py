@@ -1,4 +1,7 @@
-"""The API's routes, asked as a client asks them: answers, pages, refusals, whatever is sent."""
+"""The API's routes, asked as a client asks them.
+
+Answers, pages, refusals, whatever is sent.
+"""
 
 from typing import Any
 
@@ -7,6 +10,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
+from prometheus_client import REGISTRY
 
 from dashboard_app.api_openapi import description
 from dashboard_app.api_table import ROUTES, Route
@@ -96,6 +100,23 @@ def test_time_bounds_are_half_open(client: FlaskClient) -> None:
     rows = pages(client, f"/api/v1/readings?device=a&since={since}&until={until}", "readings")
     assert [row["timestamp"][17:] for row in rows] == ["59.800Z", "59.900Z"]
     assert len(pages(client, "/api/v1/readings?device=a&last=200ms&limit=1", "readings")) == 3
+
+
+@pytest.mark.parametrize("devices", [2, 150])
+def test_the_overview_is_of_all_devices_by_second(devices: int) -> None:
+    """Of small fleets and of large ones, whose bands the consumer thread has made; `[since, until)`."""
+    feed = HeldFeed()
+    feed.put(
+        [(f"d{number}", NOW_MS - age_ms, 20.0 + number) for age_ms in (2_000, 1_000, 0) for number in range(devices)]
+    )
+    feed.overview.update(NOW_MS)
+    span = "since=2026-01-31T11:59:59Z&until=2026-01-31T12:00:00Z"
+    answer = feed.client().get(f"/api/v1/overview.csv?{span}")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="sensorbus-overview.csv"'
+    header, *rows = answer.text.splitlines()
+    assert header == "time_utc,min_celsius,p10_celsius,median_celsius,p90_celsius,max_celsius"
+    assert [row.split(",")[0] for row in rows] == ["2026-01-31T11:59:59.000Z"]
+    assert (float(rows[0].split(",")[1]), float(rows[0].split(",")[-1])) == (20, 19 + devices)
 
 
 @pytest.mark.parametrize(
@@ -243,3 +264,36 @@ def test_times_that_no_calendar_has_are_shown() -> None:
     client = feed.client()
     assert pages(client, "/api/v1/readings", "readings")[0]["timestamp"] == "0001-01-01T00:00:00.000Z"
     assert pages(client, "/api/v1/devices", "devices")[0]["state"] == "OFFLINE"
+
+
+def _counted(client: FlaskClient, url: str, route: str, status: str) -> tuple[float, float, float]:
+    """Return what a request adds: requests of this status, rows, durations."""
+    samples = (
+        ("sensorbus_api_requests_total", {"route": route, "status": status}),
+        ("sensorbus_api_rows_total", {"route": route}),
+        ("sensorbus_api_seconds_count", {"route": route}),
+    )
+    before = [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in samples]
+    client.get(url).close()
+    after = [REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in samples]
+    requests, rows, durations = (new - old for new, old in zip(after, before, strict=True))
+    return requests, rows, durations
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "status", "rows"),
+    [
+        ("readings?limit=7", "readings", "200", 7),
+        ("devices", "devices", "200", 10),
+        ("alerts?limit=3", "alerts", "200", 3),
+        ("readings.csv?limit=20", "readings_csv", "200", 20),
+        ("readings?limit=0", "readings", "400", 0),
+        ("overview.csv?last=10s", "overview_csv", "200", 11),
+        ("openapi.json", "openapi", "200", 0),
+    ],
+)
+def test_requests_rows_and_durations_are_counted(
+    client: FlaskClient, path: str, route: str, status: str, rows: int
+) -> None:
+    """By route; a refusal by its status, streamed rows too."""
+    assert _counted(client, f"/api/v1/{path}", route, status) == (1, rows, 1)

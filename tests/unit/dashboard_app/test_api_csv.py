@@ -25,9 +25,9 @@ def test_text_that_a_spreadsheet_would_run_is_not_run(start: str) -> None:
 
 def test_cells_are_quoted_by_rfc_4180() -> None:
     """Commas, quotes, ends of lines."""
-    names = ['say "x"', "b,c", '=HYPERLINK("x","y")', "ü", " a "]
+    names = ['say "x"', "b,c", '=HYPERLINK("x","y")', "ü", " a ", "👩\u200d💻"]
     rows = list(csv.reader(io.StringIO(text("celsius", *((name, 20.0) for name in names)))))
-    assert [row[1] for row in rows[1:]] == ['say "x"', "b,c", '\'=HYPERLINK("x","y")', "ü", " a "]
+    assert [row[1] for row in rows[1:]] == ['say "x"', "b,c", '\'=HYPERLINK("x","y")', "ü", " a ", "👩\u200d💻"]
 
 
 @pytest.mark.parametrize(("unit", "shown"), [("celsius", "29.86"), ("fahrenheit", "85.75"), ("kelvin", "303.01")])
@@ -54,3 +54,13 @@ def test_bytes_are_bounded() -> None:
     sent = sum(map(len, api_csv.lines(rows, number, "fahrenheit", 303)))
     assert api_csv.MAX_BYTES * 0.9 < sent <= api_csv.MAX_BYTES
     assert api_csv.fitting(["a"] * 100_000) == 100_000
+
+
+def test_bands_are_a_line_for_each_second() -> None:
+    """In the unit that the header names, by time."""
+    body, number = api_csv.overview({NOW_MS + 750: [1, 2, 3, 4, 5.25], NOW_MS - 250: [0, 0, 0, 0, 0]}, "fahrenheit")
+    assert number == 2
+    assert body.decode() == (
+        "time_utc,min_fahrenheit,p10_fahrenheit,median_fahrenheit,p90_fahrenheit,max_fahrenheit\r\n"
+        "2026-01-31T12:00:00.000Z,32,32,32,32,32\r\n2026-01-31T12:00:01.000Z,33.8,35.6,37.4,39.2,41.45\r\n"
+    )

@@ -19,6 +19,22 @@ def test_a_time_is_read_to_the_millisecond(time_ms: int) -> None:
     assert parameters.time_in("since", f"{text}Z") == parameters.time_in("since", f"{text}999+00:00") == time_ms
 
 
+def test_a_time_may_have_small_letters() -> None:
+    """RFC 3339 allows both, and so do readings."""
+    assert parameters.time_in("since", "2026-01-31t12:00:00z") == parameters.time_in("since", "2026-01-31T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("", "has 0 characters"), (" ", "is blank"), ("a\u200db", "has the control or format character")],
+)
+def test_a_device_is_what_a_reading_may_name(text: str, fault: str) -> None:
+    """The rule of the contract, in the words of the API."""
+    with pytest.raises(ProblemError, match=f"`device` {fault}"):
+        parameters.device_in("device", text)
+    assert parameters.device_in("device", "Kühlraum 7 🌡️ 👩\u200d💻") == "Kühlraum 7 🌡️ 👩\u200d💻"
+
+
 @pytest.mark.parametrize(("text", "ms"), [("500ms", 500), ("90s", 90_000), ("15min", 900_000), ("1h", 3_600_000)])
 def test_a_length_of_time_has_a_unit(text: str, ms: int) -> None:
     """A bare number could be anything."""

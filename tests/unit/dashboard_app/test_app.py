@@ -52,6 +52,14 @@ def test_making_a_page_starts_no_thread() -> None:
     assert (threading.active_count(), feed.starts) == (before, 0)
 
 
+@pytest.mark.parametrize("prefix", ["/", "/temperature/"])
+def test_a_page_is_set_up_before_its_first_request(prefix: str) -> None:
+    """A worker whose first two requests came at once answered the second one, a script's, with 404."""
+    settings = Settings(dashboard_url_prefix=prefix)
+    app = create_app(settings, StillFeed(settings), lambda: NOW_MS)
+    assert [path for path in app.registered_paths["dash"] if "react" in path]
+
+
 def test_the_first_tick_starts_the_feed_under_any_server() -> None:
     """Gunicorn's hook does it before; another server has no hook."""
     page, feed = client()

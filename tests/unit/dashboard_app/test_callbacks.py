@@ -1,4 +1,7 @@
-"""The tick's callback, asked as Dash asks it: what a worker says to a cursor of topics that it does not know."""
+"""The tick's callback, asked as Dash asks it.
+
+What a worker says to a cursor of topics that it does not know.
+"""
 
 import json
 import time
@@ -92,6 +95,17 @@ def test_a_worker_that_cannot_look_judges_after_a_while(feed: HeldFeed, monkeypa
     later_s = time.monotonic() + 6
     monkeypatch.setattr("dashboard_app.feed.time.monotonic", lambda: later_s)
     assert tick(feed, cursor)["reset"]
+
+
+def test_the_answer_is_what_dash_would_answer(feed: HeldFeed) -> None:
+    """Our view stands in for Dash's, which knows callbacks of any kind; the browser must not tell them apart."""
+    app = create_app(feed._settings, feed, lambda: NOW_MS)
+    body = tick_body({"cursor": None, "detail": None, "history": []})
+    ours = app.server.test_client().post("/_dash-update-component", json=body)
+    with app.server.test_request_context("/_dash-update-component", method="POST", json=body):
+        dashs = app.backend.serve_callback(app)()
+    assert ours.json == dashs.get_json()
+    assert (ours.status_code, ours.mimetype) == (dashs.status_code, dashs.mimetype) == (200, "application/json")
 
 
 @pytest.mark.parametrize("cursor", [None, "", "[", '["new"]', '["new", 7]', "[7, [[], [], [], []]]", 7])

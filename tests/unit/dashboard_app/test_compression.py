@@ -76,7 +76,18 @@ def test_a_browser_that_takes_no_compression_gets_the_plain_file(client: FlaskCl
         client.get(SUITE, headers=accept("gzip"))
 
 
-@pytest.mark.parametrize("path", ["/x/assets/page.js", re.sub(r"\.v4_4_1m\d+", "", SUITE), "/x/assets/none.js?m=1"])
+def test_a_packages_file_without_a_version_is_compressed_once_and_asked_about(client: FlaskClient) -> None:
+    """As plotly.js, the largest of all: the worker keeps it, the browser asks whether it is still the same."""
+    path = re.sub(r"\.v4_4_1m\d+", "", SUITE)
+    first, second = (client.get(path, headers=accept("br")) for _ in range(2))
+    assert (first.data, len(calls)) == (second.data, 1)
+    assert (first.headers["Content-Encoding"], first.headers["Cache-Control"]) == ("br", "no-cache")
+    again = client.get(path, headers={**accept("br"), "If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get(path, headers={**accept("gzip"), "If-None-Match": first.headers["ETag"]}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/x/assets/page.js", "/x/assets/none.js?m=1"])
 def test_what_names_no_version_or_is_not_there_is_not_kept(client: FlaskClient, path: str) -> None:
     """It may be another file tomorrow; a hostile browser cannot fill the memory with names either."""
     for _ in range(2):

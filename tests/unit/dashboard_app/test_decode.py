@@ -1,4 +1,7 @@
-"""Kafka's messages as rows: what cannot be read is counted and left out, and never ends the reading."""
+"""Kafka's messages as rows.
+
+What cannot be read is counted and left out, and never ends the reading.
+"""
 
 import json
 from dataclasses import dataclass

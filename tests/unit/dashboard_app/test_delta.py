@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard_app.changes import Question
 from dashboard_app.delta import cursor_in, cursor_text, delta, question_in
 from dashboard_app.held import CURSOR_TOPICS
-from dashboard_app.news import Question
 from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
@@ -152,7 +152,7 @@ def test_a_question_names_a_bounded_number_of_devices() -> None:
 
 def test_an_answer_is_capped_and_says_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser that lags must not ask for more and more; the newest of each device comes all the same."""
-    monkeypatch.setattr("dashboard_app.news._MAX_READINGS", 3)
+    monkeypatch.setattr("dashboard_app.changes._MAX_READINGS", 3)
     found = answer(started("a", "b", "c", "d", "e", "a", "b", "c", "d", "e"), None)
     assert [row[0] for row in found["readings"]] == ["c", "d", "e"]
     assert (found["skipped"], found["devices"]["id"]) == (2, ["a", "b", "c", "d", "e"])

@@ -1,4 +1,7 @@
-"""Devices and the newest record of each: by event time, whatever order the records come in."""
+"""Devices and the newest record of each.
+
+By event time, whatever order the records come in.
+"""
 
 import math
 from collections.abc import Sequence

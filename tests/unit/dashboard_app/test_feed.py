@@ -1,4 +1,7 @@
-"""The consumer thread's life: started once, back when it dies, and the worker ends when it hangs."""
+"""The consumer thread's life.
+
+Started once, back when it dies, and the worker ends when it hangs.
+"""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""The names that both sides use: one of each, all of them in the layout, all of them known to the scripts."""
+"""The names that both sides use.
+
+One of each, all of them in the layout, all of them known to the scripts.
+"""
 
 import re
 from pathlib import Path

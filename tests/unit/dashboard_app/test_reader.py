@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from dashboard_app.assignment import Assignment, Place
+from dashboard_app.changes import Question
 from dashboard_app.held import CURSOR_TOPICS
-from dashboard_app.news import Question
 from dashboard_app.overview import Overview
-from dashboard_app.plan import Place, Plan
 from dashboard_app.reader import Reader
 from dashboard_app.store import Store
 from sensorbus.contract import messages
@@ -63,7 +63,7 @@ def made() -> tuple[Reader, Store]:
     settings = Settings(topic_prefix="p-")
     store = Store(1_000, settings.dashboard_history_ms)
     reader = Reader(settings, store, Overview(store), lambda: NOW_MS)
-    reader._plan = Plan(epoch="e", places=frozenset({Place(SENSOR.name, 0)}), missing=())
+    reader._assignment = Assignment(epoch="e", places=frozenset({Place(SENSOR.name, 0)}), missing=())
     for topic in CURSOR_TOPICS:
         store.begin(topic, 0, 0)
     return reader, store
@@ -83,9 +83,9 @@ def test_a_batch_goes_to_its_topics_and_what_cannot_be_read_is_passed() -> None:
     """The next offset follows the last record, readable or not."""
     reader, store = made()
     take(reader, Received(0, reading(20.0)), Received(1, b"{"), Received(0, b"x", "p-dead-letter"), Received(2, None))
-    news = store.news(Question(None, None, ()), NOW_MS)
-    assert (news.devices.names, news.devices.values.tolist(), store.dead_letters) == ([b'"a"'], [20.0], 1)
-    assert reader._next == {Place(SENSOR.name, 0): 3, Place(DEAD_LETTER.name, 0): 1}
+    changes = store.changes(Question(None, None, ()), NOW_MS)
+    assert (changes.devices.names, changes.devices.values.tolist(), store.dead_letters) == ([b'"a"'], [20.0], 1)
+    assert reader._progress.next == {Place(SENSOR.name, 0): 3, Place(DEAD_LETTER.name, 0): 1}
 
 
 def test_the_end_of_a_partition_means_that_it_is_read() -> None:
@@ -93,7 +93,7 @@ def test_the_end_of_a_partition_means_that_it_is_read() -> None:
     reader, _ = made()
     take(reader, Received(5, of=KafkaError(KafkaError._PARTITION_EOF)))
     assert reader.health.kafka_ok
-    assert reader._next == {Place(SENSOR.name, 0): 5}
+    assert reader._progress.next == {Place(SENSOR.name, 0): 5}
     reader._measure(None)  # what was read to its end is not asked about
     assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
 
@@ -144,6 +144,22 @@ def test_an_outage_keeps_the_time_at_which_it_began_and_ends_with_a_record() -> 
     assert "localhost:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in (first.error or "")
     take(reader, Received(0, reading(20.0)))
     assert (reader.health.kafka_ok, reader.health.since_ms, reader.health.error) == (True, None, None)
+
+
+def test_an_outage_that_is_told_late_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the client says just after Kafka answered may be old: Kafka is asked; later it is an outage."""
+    clock_s = [1_000.0]
+    monkeypatch.setattr("dashboard_app.reader.time.monotonic", lambda: clock_s[0])
+    reader, _ = made()
+    take(reader, Received(0, reading(20.0)))
+    reader._asked_s, reader._is_settled = clock_s[0], True
+    clock_s[0] += 0.6
+    assert not reader._is_look_due(clock_s[0])
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert (reader.health.kafka_ok, reader._is_look_due(clock_s[0])) == (True, True)
+    clock_s[0] += 2.0
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert not reader.health.kafka_ok
 
 
 def test_an_error_of_one_partition_is_looked_after_and_a_fatal_one_starts_anew() -> None:

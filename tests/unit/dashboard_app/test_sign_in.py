@@ -7,7 +7,8 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from dashboard_app import sign_in
+from dashboard_app import ops, sign_in
+from dashboard_app.feed import Feed
 from dashboard_app.users import read_users
 from sensorbus.contract.settings import Settings
 
@@ -62,7 +63,7 @@ def test_off_asks_nobody() -> None:
     assert client_of(Settings()).get("/page").json == {"user": None, "operates": True}
 
 
-@pytest.mark.parametrize("path", ["/", "/page", "/readyz", "/metrics", "/_dash-layout", "/none", "/healthz/"])
+@pytest.mark.parametrize("path", ["/", "/page", "/metrics", "/_dash-layout", "/none", "/healthz/"])
 def test_without_a_password_nothing_is_told(users: Path, path: str) -> None:
     """401 and a challenge for everything, what is not there included."""
     answer = with_passwords(users).get(path)
@@ -186,3 +187,37 @@ def test_passwords_are_in_no_log(users: Path, caplog: pytest.LogCaptureFixture) 
     status(with_passwords(users), "ann", f"{PASSWORD}!")
     assert PASSWORD not in caplog.text
     assert "wrong password or name from 127.0.0.1" in caplog.text
+
+
+def test_the_account_page_is_for_all_ways_of_signing_in(users: Path) -> None:
+    """Name and role, behind the prefix; not for who is not known, and not there when nobody is asked."""
+    client = client_of(Settings(dashboard_sign_in="basic", dashboard_users_file=users, dashboard_url_prefix="/x/"))
+    answer = client.get("/x/account", auth=("bob", PASSWORD))
+    assert "signed in as bob, with the role operator" in answer.text
+    assert "<form" not in answer.text
+    assert client.get("/x/account").status_code == 401
+    assert client_of(Settings(dashboard_sign_in="off")).get("/account").json == {"user": None, "operates": True}
+
+
+def test_a_probe_without_a_name_is_told_yes_or_no(users: Path) -> None:
+    """An orchestrator has no password and must know when a worker is ready; the reasons are for those who are known."""
+    for settings in (
+        Settings(dashboard_sign_in="basic", dashboard_users_file=users),
+        Settings(dashboard_sign_in="proxy"),
+    ):
+        server = Flask("test", static_folder=None)
+        feed = StillFeed(settings)
+        ops.register(server, feed)
+        sign_in.install(server, settings)
+        client = server.test_client()
+        stranger = client.get("/readyz")
+        assert (stranger.status_code, stranger.json) == (503, {"status": "not ready"})
+        known = client.get("/readyz", auth=("ann", PASSWORD), headers={sign_in.USER_HEADER: "ann"})
+        assert known.json == {"status": "not ready", "reasons": feed.readiness()}
+
+
+class StillFeed(Feed):
+    """A feed that asks no Kafka."""
+
+    def start(self) -> None:
+        """Start nothing."""

@@ -1,4 +1,7 @@
-"""The store: what a browser gets from it, from one or from many, while it is written to."""
+"""The store, while it is written to.
+
+What a browser gets from it, from one or from many.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,31 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard_app.changes import Changes, Columns, Cursor, Question
 from dashboard_app.devices import roster
 from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
-from dashboard_app.news import Columns, Cursor, News, Question
-from dashboard_app.ring import Records
 from dashboard_app.store import Store
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
+from tests.support.held_parts import HISTORY_MS, NOW_MS, records
 
-NOW_MS = 1_769_860_800_000
-HISTORY_MS = 900_000
 PARTITIONS = 4
 EVERYTHING = Question(None, None, ())
-
-
-def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:
-    """Return rows `[device, time_ms, ..., value]` as records of one partition, one after the other."""
-    count = len(rows)
-    return Records(
-        [partition] * count,
-        list(range(first_offset, first_offset + count)),
-        [append_ms] * count,
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[-1] for row in rows],
-        [orjson.dumps(row) for row in rows],
-    )
 
 
 def started(ring_rows: int = 10_000, **options: int) -> Store:
@@ -58,14 +45,14 @@ def shown(columns: Columns) -> list[list[Any]]:
     return [list(row) for row in zip(names, columns.times_ms.tolist(), columns.values.tolist(), strict=True)]
 
 
-def seen(news: News) -> list[list[Any]]:
+def seen(changes: Changes) -> list[list[Any]]:
     """Return the readings that a browser takes from an answer in which every device is in detail."""
-    return decoded(news.readings) + shown(news.devices)
+    return decoded(changes.readings) + shown(changes.devices)
 
 
-def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> News:
+def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> Changes:
     """Return what is new for a browser."""
-    return store.news(Question(cursor, detail, history), NOW_MS)
+    return store.changes(Question(cursor, detail, history), NOW_MS)
 
 
 def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> None:
@@ -90,11 +77,11 @@ def test_a_reading_that_is_not_its_devices_newest_is_told_apart() -> None:
     cursor = ask(store).cursor
     rows = [["a", NOW_MS - 5, 21.0], ["a", NOW_MS - 7, 22.0], ["a", NOW_MS - 4, 23.0]]
     store.append(SENSOR.name, records(0, 1, rows))
-    news = ask(store, cursor)
-    assert (decoded(news.readings), shown(news.devices)) == (rows[:2], rows[2:])
-    assert news.devices.previous == [(0, 21.0)]
+    changes = ask(store, cursor)
+    assert (decoded(changes.readings), shown(changes.devices)) == (rows[:2], rows[2:])
+    assert changes.devices.previous == [(0, 21.0)]
     store.append(SENSOR.name, records(0, 4, [["a", NOW_MS - 6, 24.0]]))
-    late = ask(store, news.cursor)
+    late = ask(store, changes.cursor)
     assert (decoded(late.readings), shown(late.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
 
 
@@ -104,12 +91,12 @@ def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_al
     store.append(ALERT.name, records(0, 0, [["a", 1, 40.0], ["a", 2, 41.0]]))
     store.append(ALERT_COUNT.name, records(0, 0, [["a", 0, 5_000, 1], ["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]))
     store.append(AVG_TEMP.name, records(0, 0, [["a", 10_000, 20.0], ["b", 10_000, 5.0], ["a", 11_000, 21.0]]))
-    news = ask(store)
-    assert decoded(news.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
-    assert decoded(news.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
-    assert shown(news.averages) == [["a", 11_000, 21.0], ["b", 10_000, 5.0]]
+    changes = ask(store)
+    assert decoded(changes.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
+    assert decoded(changes.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
+    assert shown(changes.averages) == [["a", 11_000, 21.0], ["b", 10_000, 5.0]]
     store.append(AVG_TEMP.name, records(0, 3, [["b", 11_000, 6.0]]))
-    assert shown(ask(store, news.cursor).averages) == [["b", 11_000, 6.0]]
+    assert shown(ask(store, changes.cursor).averages) == [["b", 11_000, 6.0]]
 
 
 def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_into_view() -> None:
@@ -130,8 +117,8 @@ def test_the_history_of_a_device_without_news_comes_whole() -> None:
     store = started()
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
     cursor = ask(store).cursor
-    news = ask(store, cursor, ["a"], "a")
-    assert (decoded(news.readings), shown(news.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
+    changes = ask(store, cursor, ["a"], "a")
+    assert (decoded(changes.readings), shown(changes.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
 
 
 def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
@@ -147,7 +134,7 @@ def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
 
 
 def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> None:
-    """In the roster's order; nothing at all where every device has news; names again while devices join."""
+    """In the roster's order; nothing at all where every device has some; names again while devices join."""
     store = started()
     store.append(SENSOR.name, records(0, 0, [["c", 1, 3.0], ["a", 1, 1.0], ["b", 1, 2.0]]))
     store.settle()
@@ -159,17 +146,20 @@ def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> No
     store.append(SENSOR.name, records(0, 3, [["c", 2, 5.0], ["c", 3, 6.0], ["a", 3, 4.0]]))
     store.append(AVG_TEMP.name, records(0, 0, [["b", 10_000, 7.0]]))
     question = Question(first.cursor, None, (), first.roster.key)
-    news = store.news(question, NOW_MS)
-    assert (news.roster, news.devices.names, news.devices.values.tolist()) == (None, None, [4.0, 6.0])
-    assert (news.devices.places is not None and news.devices.places.tolist(), news.devices.previous) == (
+    changes = store.changes(question, NOW_MS)
+    assert (changes.roster, changes.devices.names, changes.devices.values.tolist()) == (None, None, [4.0, 6.0])
+    assert (changes.devices.places is not None and changes.devices.places.tolist(), changes.devices.previous) == (
         [0, 2],
         [(1, 5.0)],
     )
-    assert (news.averages.places is not None and news.averages.places.tolist(), news.averages.names) == ([1], None)
-    whole = store.news(question._replace(cursor=None), NOW_MS).devices
+    assert (changes.averages.places is not None and changes.averages.places.tolist(), changes.averages.names) == (
+        [1],
+        None,
+    )
+    whole = store.changes(question._replace(cursor=None), NOW_MS).devices
     assert (whole.places, whole.values.tolist(), whole.previous) == (None, [4.0, 2.0, 6.0], [(0, 1.0), (2, 5.0)])
     store.append(SENSOR.name, records(0, 6, [["d", 3, 9.0]]))
-    assert shown(store.news(question._replace(cursor=news.cursor), NOW_MS).devices) == [["d", 3, 9.0]]
+    assert shown(store.changes(question._replace(cursor=changes.cursor), NOW_MS).devices) == [["d", 3, 9.0]]
 
 
 @given(st.sets(st.text(max_size=3)), st.randoms())
@@ -187,9 +177,9 @@ def test_a_cursor_older_than_the_ring_gets_everything_anew() -> None:
     store = started(ring_rows=5)
     cursor = ask(store).cursor
     store.append(SENSOR.name, records(0, 0, [["a", number, 20.0] for number in range(6)]))
-    news = ask(store, cursor)
-    assert news.reset
-    assert [row[1] for row in seen(news)] == [1, 2, 3, 4, 5]
+    changes = ask(store, cursor)
+    assert changes.reset
+    assert [row[1] for row in seen(changes)] == [1, 2, 3, 4, 5]
 
 
 def test_a_cursor_ahead_of_this_worker_waits_and_never_goes_back() -> None:
@@ -226,10 +216,10 @@ def test_a_browser_between_two_workers_sees_every_reading_once(
         batch = partitions[partition][first : first + count]
         read[worker][partition] += len(batch)
         workers[worker].append(SENSOR.name, records(partition, first, batch))
-        news = ask(workers[worker], cursor)
-        assert news.reset == (cursor is None)
-        told.extend(seen(news))
-        cursor = news.cursor
+        changes = ask(workers[worker], cursor)
+        assert changes.reset == (cursor is None)
+        told.extend(seen(changes))
+        cursor = changes.cursor
 
     for one in steps:
         step(*one)
@@ -253,8 +243,8 @@ def test_new_topics_under_old_names_begin_anew() -> None:
     store = started()
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]]))
     store.clear("another epoch")
-    news = ask(store)
-    assert (store.epoch, news.reset, seen(news), store.devices) == ("another epoch", True, [], 0)
+    changes = ask(store)
+    assert (store.epoch, changes.reset, seen(changes), store.devices) == ("another epoch", True, [], 0)
 
 
 def test_what_is_older_than_the_history_goes_and_a_silent_device_is_forgotten() -> None:
@@ -264,8 +254,8 @@ def test_what_is_older_than_the_history_goes_and_a_silent_device_is_forgotten() 
     store.append(AVG_TEMP.name, records(0, 0, [["old", 10_000, 20.0]], NOW_MS - HISTORY_MS - 1))
     store.append(SENSOR.name, records(0, 1, [["new", 2, 21.0]]))
     store.drop_old(NOW_MS)
-    news = ask(store)
-    assert (store.devices, seen(news), shown(news.averages)) == (1, [["new", 2, 21.0]], [])
+    changes = ask(store)
+    assert (store.devices, seen(changes), shown(changes.averages)) == (1, [["new", 2, 21.0]], [])
     store.append(SENSOR.name, records(0, 2, [["third", 3, 22.0]]))
     assert sorted(seen(ask(store))) == [["new", 2, 21.0], ["third", 3, 22.0]]
 
@@ -274,9 +264,9 @@ def test_a_hostile_sender_with_a_new_name_in_every_record_is_bounded() -> None:
     """Devices beyond the bound are left out and counted; their records are not asked for again."""
     store = started(max_devices=3)
     store.append(SENSOR.name, records(0, 0, [[f"d{number}", 1, 20.0] for number in range(5)]))
-    news = ask(store)
-    assert (store.devices, store.refused_devices, len(seen(news))) == (3, 2, 3)
-    assert news.cursor[SENSOR.name][0] == 5
+    changes = ask(store)
+    assert (store.devices, store.refused_devices, len(seen(changes))) == (3, 2, 3)
+    assert changes.cursor[SENSOR.name][0] == 5
 
 
 def test_dead_letters_are_counted_within_the_history() -> None:
@@ -304,10 +294,10 @@ def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_
         is_last = False
         while not is_last:
             is_last = stop.is_set()
-            news = ask(store, cursor)
-            numbers = [] if news.reset else numbers
-            numbers.extend(_numbers(news, wrong))
-            cursor = news.cursor
+            changes = ask(store, cursor)
+            numbers = [] if changes.reset else numbers
+            numbers.extend(_numbers(changes, wrong))
+            cursor = changes.cursor
         if numbers != list(range(numbers[0], rows)):
             wrong.append(f"{len(numbers)} numbers from {numbers[0]} to {numbers[-1]}")
 
@@ -323,10 +313,10 @@ def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_
     assert wrong == []
 
 
-def _numbers(news: News, wrong: list[str]) -> list[int]:
+def _numbers(changes: Changes, wrong: list[str]) -> list[int]:
     """Return the numbers of the readings; a row whose columns do not belong together is wrong."""
     found = []
-    for device, time_ms, value in sorted(seen(news), key=lambda row: row[2]):
+    for device, time_ms, value in sorted(seen(changes), key=lambda row: row[2]):
         found.append(int(value))
         if (device, time_ms) != (f"d{int(value) % 7}", NOW_MS + int(value)):
             wrong.append(f"{device} {time_ms} {value}")

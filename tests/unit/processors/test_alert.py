@@ -1,9 +1,11 @@
 """Tests of job `alert`: which reading is one, and what it says."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processors.alert import handler
-from sensorbus.contract.messages import Reading
+from sensorbus.contract.messages import Reading, is_alert
 from sensorbus.contract.settings import Settings
 from tests.support.job_parts import bus_of, plain
 
@@ -40,6 +42,14 @@ def test_the_threshold_is_a_setting() -> None:
     """Another threshold gives other alerts."""
     at_freezing = handler(bus_of(Settings(alert_threshold_kelvin=273.15)))
     assert [bool(at_freezing(reading(celsius), None)) for celsius in (0.0, 0.01)] == [False, True]
+
+
+@given(threshold=st.floats(250, 350), away=st.floats(-0.05, 0.05), decimals=st.integers(0, 6))
+def test_what_is_passed_over_as_cold_is_no_alert(threshold: float, away: float, decimals: int) -> None:
+    """Near any threshold the short way says what the contract says."""
+    celsius = round(threshold - 273.15 + away, decimals)
+    is_one = bool(handler(bus_of(Settings(alert_threshold_kelvin=threshold)))(reading(celsius), None))
+    assert is_one == is_alert(reading(celsius), threshold)
 
 
 def test_the_topic_has_the_buss_prefix() -> None:

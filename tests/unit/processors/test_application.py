@@ -1,14 +1,12 @@
 """Tests of how a job is configured and how its errors are told."""
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
-from quixstreams.exceptions import PartitionAssignmentError
-from quixstreams.kafka.exceptions import KafkaConsumerException
 
 from processors import __main__ as command
-from processors.application import JOBS, _explain, consumer_group, consumer_options, producer_options
-from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError
+from processors.application import _STATE, JOBS, _silence, consumer_options, producer_options
+from processors.meter import Meter
 from sensorbus.contract.settings import Settings
+from sensorbus.runtime import kafka
 
 STABLE = Settings(topic_prefix="p-", instance_id="node-7")
 
@@ -20,7 +18,7 @@ def test_the_command_knows_the_jobs() -> None:
 
 def test_every_job_has_a_group_of_its_own() -> None:
     """Groups bear the topics' prefix."""
-    assert [consumer_group(job, STABLE) for job in JOBS] == [
+    assert [STABLE.consumer_group(job) for job in JOBS] == [
         "p-sensorbus.alert",
         "p-sensorbus.alert-count",
         "p-sensorbus.avg-temp",
@@ -58,49 +56,33 @@ def test_a_record_of_the_largest_topic_passes() -> None:
     assert consumer_options("alert", Settings())["fetch.message.max.bytes"] == 9_437_184
 
 
-@pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.INVALID_PRODUCER_EPOCH])
-def test_a_fenced_job_names_the_setting(code: int) -> None:
-    """The older of two twins says what to change."""
-    line = str(_explain(KafkaException(KafkaError(code)), STABLE))
-    assert "another process took this one's place" in line
-    assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+def test_a_job_has_one_request_on_its_way(guarantee: str) -> None:
+    """A second one may be taken where the first is refused, and both are told as delivered."""
+    settings = Settings.model_validate({"processing_guarantee": guarantee})
+    assert producer_options("alert", settings)["max.in.flight"] == 1
 
 
-def test_a_job_without_an_id_has_no_twin() -> None:
-    """Fenced, it was away for longer than its transaction lives: the line blames no setting that is not set."""
-    told = _explain(KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"))
-    assert "SENSORBUS_INSTANCE_ID" not in str(told)
-    assert "Kafka at kafka:9092" in str(told)
-    assert "start it again" in str(told)
+@pytest.mark.parametrize(
+    ("silent_s", "answers", "line"),
+    [
+        (9.0, False, None),
+        (20.0, False, "no Kafka broker at kafka:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS) for 20 s; the job waits"),
+        (20.0, True, "Kafka at kafka:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS) answers, and the job has waited for its"),
+    ],
+)
+def test_a_job_that_hangs_does_not_blame_a_broker_that_answers(
+    monkeypatch: pytest.MonkeyPatch, silent_s: float, *, answers: bool, line: str | None
+) -> None:
+    """Its own polls tell it of the broker, and it does not poll while it waits for a transaction."""
+    meter, settings = Meter("silent"), Settings(kafka_bootstrap_servers="kafka:9092")
+    monkeypatch.setattr(meter, "silent_s", lambda: silent_s)
+    monkeypatch.setattr(kafka, "answers", lambda _settings, _client: answers)
+    said = _silence(settings, meter, None)
+    assert said is None if line is None else (said or "").startswith(line)
 
 
-def test_an_error_of_kafkas_names_address_and_setting() -> None:
-    """It is found behind Quix's own errors too."""
-    error = PartitionAssignmentError("Error during partition assignment")
-    error.__cause__ = KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
-    told = _explain(error, Settings(kafka_bootstrap_servers="kafka:9092"))
-    assert isinstance(told, BrokerUnavailableError)
-    assert "Kafka at kafka:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in str(told)
-    assert "UNKNOWN_MEMBER_ID" in str(told)
-
-
-def test_another_error_of_quixs_is_told_in_one_line() -> None:
-    """Its kind and its words."""
-    told = _explain(PartitionAssignmentError("no room"), Settings())
-    assert type(told) is SensorbusError
-    assert "PartitionAssignmentError: no room" in str(told)
-
-
-@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])
-def test_a_missing_right_is_told_as_such(code: int) -> None:
-    """Quix's own exceptions keep Kafka's error beside their arguments; the line says where the rights are listed."""
-    line = str(_explain(KafkaConsumerException(error=KafkaError(code)), STABLE))
-    assert "lacks a right on a " in line
-    assert line.endswith("docs/security.md lists the rights of each part")
-
-
-def test_the_cause_is_told_and_not_what_it_led_to() -> None:
-    """A step of ours that fails leaves a transaction that cannot be ended well."""
-    error = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
-    error.__context__ = StateError("state of version 2, not 1")
-    assert str(_explain(error, STABLE)) == "state of version 2, not 1"
+def test_a_jobs_memory_is_bounded_well_below_its_containers() -> None:
+    """Three unwritten buffers of each of 8 partitions, and the cache all share, within 192 MB; the limit is 768 MB."""
+    unwritten = 8 * _STATE.max_write_buffer_number * _STATE.write_buffer_size
+    assert unwritten + _STATE.block_cache_size <= 192 * 2**20

@@ -2,7 +2,6 @@
 
 import pytest
 
-from processors.bus import exactly_once
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, TOPICS
 from tests.support.job_parts import bus_of
@@ -25,5 +24,5 @@ def test_every_topic_of_the_contract_is_there() -> None:
 )
 def test_exactly_once_needs_a_broker_with_transactions(settings: Settings, expected: bool) -> None:
     """The embedded broker forgets the offsets of a transaction."""
-    assert exactly_once(settings) is expected
+    assert settings.is_exactly_once is expected
     assert bus_of(settings).exactly_once is expected

@@ -18,9 +18,9 @@ STATS: dict[str, Any] = {
         "sensor": {
             "topic": "sensor",
             "partitions": {
-                "0": {"fetch_state": "active", "consumer_lag": 12},
-                "1": {"fetch_state": "active", "consumer_lag": -1},
-                "2": {"fetch_state": "none", "consumer_lag": 99},
+                "0": {"fetch_state": "active", "ls_offset": 20, "app_offset": 8, "next_offset": 15, "fetchq_cnt": 7},
+                "1": {"fetch_state": "active", "ls_offset": -1001, "app_offset": 8, "next_offset": 8},
+                "2": {"fetch_state": "none", "ls_offset": 99, "app_offset": 0, "next_offset": 0},
             },
         }
     },
@@ -60,6 +60,59 @@ def test_statistics_give_lag_and_commits() -> None:
     assert sample("lag_records", job="stats", topic="sensor", partition="1") is None
     assert sample("lag_records", job="stats", topic="sensor", partition="2") is None
     assert sample("commits_total", job="stats") == 7
+
+
+def partitions(**states: tuple[str, int]) -> str:
+    """Return statistics with these partitions (p0, p1, ...) of `sensor`: fetch state, and records before the end."""
+    held = {
+        name[1:]: {"fetch_state": state, "ls_offset": 100, "app_offset": 100 - lag, "fetchq_cnt": lag}
+        for name, (state, lag) in states.items()
+    }
+    return json.dumps({"topics": {"sensor": {"topic": "sensor", "partitions": held}}})
+
+
+@pytest.mark.parametrize(
+    ("partition", "lag"),
+    [
+        ({"ls_offset": 9, "app_offset": 4, "next_offset": 9, "fetchq_cnt": 5, "committed_offset": 2}, 5),
+        ({"ls_offset": 9, "app_offset": 8, "next_offset": 9, "fetchq_cnt": 0}, 0),
+        ({"ls_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": 6}, 3),
+        ({"ls_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": -1001}, None),
+        ({"ls_offset": -1001, "app_offset": 4, "next_offset": 4, "fetchq_cnt": 0}, None),
+    ],
+    ids=["fetched and not given", "a transaction's marker at the end", "nothing given yet", "at a loss", "no end"],
+)
+def test_lag_is_what_the_job_was_not_given(partition: dict[str, int], lag: int | None) -> None:
+    """Whoever commits, and without the markers of transactions; a changelog's is not shown."""
+    meter = Meter(f"lag-{partition}")
+    held = {"0": {"fetch_state": "active", **partition}}
+    topics = {name: {"topic": name, "partitions": held} for name in ("sensor", "changelog__avg-temp")}
+    meter.on_consumer_stats(json.dumps({"topics": topics}))
+    assert sample("lag_records", job=meter.job, topic="sensor", partition="0") == lag
+    assert sample("lag_records", job=meter.job, topic="changelog__avg-temp", partition="0") is None
+
+
+def test_the_lag_of_a_partition_that_is_lost_goes_away() -> None:
+    """A rebalance gives it to another member, and it comes back with what is true then."""
+    meter = Meter("rebalanced")
+
+    def lags() -> list[float | None]:
+        return [sample("lag_records", job="rebalanced", topic="sensor", partition=number) for number in "012"]
+
+    meter.on_consumer_stats(partitions(p0=("active", 7), p1=("active", 8), p2=("active", 9)))
+    assert lags() == [7, 8, 9]
+    meter.on_consumer_stats(partitions(p0=("active", 7), p1=("stopped", 8)))
+    assert lags() == [7, None, None]
+    meter.on_consumer_stats(partitions(p0=("none", 7), p1=("active", 3)))
+    assert lags() == [None, 3, None]
+
+
+def test_the_lag_of_a_partition_that_is_kept_stays_while_it_is_not_known() -> None:
+    """As while a broker is away or its offset is asked for."""
+    meter = Meter("unknown")
+    meter.on_consumer_stats(partitions(p0=("active", 7)))
+    meter.on_consumer_stats(partitions(p0=("offset-query", 0)))
+    assert sample("lag_records", job="unknown", topic="sensor", partition="0") == 7
 
 
 def test_exactly_once_commits_are_the_producers() -> None:

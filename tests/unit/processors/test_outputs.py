@@ -1,29 +1,11 @@
 """Tests of what leaves a job's chain."""
 
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from processors.outputs import Output, write
-
-
-class Frame:
-    """A dataframe as far as `write` uses it: it notes what its producer is given."""
-
-    def __init__(self) -> None:
-        """Nothing is produced yet."""
-        self.produced: list[tuple[Any, ...]] = []
-        self.processing_context = SimpleNamespace(producer=SimpleNamespace(produce=self._produce))
-        self.run: Callable[..., None] = lambda *_: None
-
-    def _produce(self, topic: str, value: object, key: object, headers: object, *, timestamp: int) -> None:
-        self.produced.append((topic, value, key, headers, timestamp))
-
-    def update(self, run: Callable[..., None], **how: bool) -> None:
-        """Take the step."""
-        self.run, self.how = run, how
+from tests.support.job_parts import Frame
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tests of the first step of every job: it never raises, and nothing gets lost in it."""
+"""The first step of every job: it never raises, and loses nothing."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,11 +1,12 @@
 """Tests of how records are shown, and of the names that topics go by."""
 
 import pytest
+from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 from sensorbus import records
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT
+from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR, TOPICS, Topic
 
 
 class Record:
@@ -51,6 +52,7 @@ class Record:
         (Record(None, None, []), "null null"),
         (Record(b"\xff", b"d1", [("kind", b"encoding"), ("empty", None)]), "d1 \\xff kind=encoding empty=null"),
         (Record("Zürich".encode(), b"", None), " Zürich"),
+        (Record("👩\u200d!".encode(), "👩\u200d💻".encode(), None), "👩\u200d💻 👩\\u200d!"),
     ],
 )
 def test_a_record_is_one_line(record: Record, expected: str) -> None:
@@ -63,6 +65,45 @@ def test_nothing_in_a_record_breaks_its_line(character: str) -> None:
     """A terminal never sees a control character that a device has sent."""
     text = f"a{character}b".encode()
     assert character not in records.line(Record(text, text, [("h", text)]))
+
+
+def test_what_is_long_is_cut_and_says_so() -> None:
+    """8 MB of garbage would bury what was looked for; the rest of the line stays."""
+    record = Record(b"x" * 1_001, b"k" * 1_000, [("h", b"\xff" * 500)])
+    line = records.line(record)
+    assert f" {'k' * 1_000} {'x' * 1_000}... and 1 characters more h=" in line
+    assert line.endswith(r"\xff... and 1,000 characters more")
+    assert records.line(record, None).endswith(f"{'k' * 1_000} {'x' * 1_001} h={chr(92)}xff" + r"\xff" * 499)
+
+
+def test_a_record_of_many_headers_shows_the_first_of_them() -> None:
+    """And their number."""
+    record = Record(None, None, [(f"h{number}", b"1") for number in range(22)])
+    assert records.line(record).endswith(" h18=1 h19=1 ... and 2 headers more")
+    assert records.line(record, None).endswith(" h20=1 h21=1")
+
+
+@pytest.mark.parametrize(
+    ("topics", "line"),
+    [
+        ([ALERT], "topic p-alert does not exist; `sensorbus topics create` makes it"),
+        ([ALERT, SENSOR], "topics p-alert, p-sensor do not exist; `sensorbus topics create` makes them"),
+    ],
+)
+def test_topics_that_are_missing_are_named_at_once(topics: list[Topic], line: str) -> None:
+    """One line for all of them, with the command that makes them."""
+    assert str(records.missing_error(Settings(topic_prefix="p-"), topics)) == line
+
+
+def test_a_topic_is_missing_when_the_cluster_does_not_list_it_whole() -> None:
+    """Not listed, listed with an error, or with no partition yet."""
+    metadata = ClusterMetadata()
+    for topic, partitions, error in ((SENSOR, {0: None}, None), (ALERT, {}, None), (AVG_TEMP, {0: None}, "error")):
+        described = TopicMetadata()
+        described.partitions, described.error = partitions, error
+        metadata.topics[f"p-{topic.name}"] = described
+    expected = [topic for topic in TOPICS if topic is not SENSOR]
+    assert records.missing(Settings(topic_prefix="p-"), metadata, TOPICS) == expected
 
 
 @pytest.mark.parametrize("name", ["alert", "site-1.alert"])

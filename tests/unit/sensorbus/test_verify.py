@@ -1,133 +1,31 @@
-"""The verifier: its windows, what it expects, and what it says of wrong results."""
+"""The verifier: what it says of right, wrong and pending results."""
 
-from dataclasses import dataclass, field
-
-import orjson
 import pytest
 
 from sensorbus import verify
-from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, Topic
-from sensorbus.contract.units import kelvin_from_celsius
+from sensorbus.expectation import Expected
+from sensorbus.expectation import expect as expect_with
+from sensorbus.progress import Progress
+from tests.support.results import APPEND_MS, Record, alert, average, count, reading
 
 SETTINGS = Settings()
 AT_LEAST_ONCE = Settings(processing_guarantee="at-least-once")
 EMBEDDED = Settings(embedded_broker=True)
-APPEND_MS = 1_700_000_100_000
 
 
-@dataclass
-class Record:
-    """A record as the client gives it."""
-
-    raw: bytes | None
-    record_key: bytes | None = b"a"
-    append_ms: int = APPEND_MS
-    place: tuple[int, int] = (0, 0)
-    record_headers: list[tuple[str, bytes]] = field(default_factory=list)
-
-    def value(self) -> bytes | None:
-        """Return the value."""
-        return self.raw
-
-    def key(self) -> bytes | None:
-        """Return the key."""
-        return self.record_key
-
-    def timestamp(self) -> tuple[int, int]:
-        """Return (LogAppendTime, ms)."""
-        return 2, self.append_ms
-
-    def partition(self) -> int:
-        """Return the partition."""
-        return self.place[0]
-
-    def offset(self) -> int:
-        """Return the offset."""
-        return self.place[1]
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """Return the headers."""
-        return self.record_headers
-
-
-def reading(second: int, celsius: float, device: str = "a") -> Record:
-    """Return a reading at that second of 2023-11-14T22:13."""
-    value = {"timestamp": f"2023-11-14T22:13:{second:02d}Z", "device_id": device, "temperature": celsius}
-    return Record(orjson.dumps(value), device.encode())
-
-
-def start_ms(second: int) -> int:
-    """Return ms since the epoch of that second."""
-    return 1_700_000_000_000 - 20_000 + second * 1000
-
-
-def expect(*readings: Record) -> verify.Expected:
+def expect(*readings: Record, progress: Progress | None = None) -> Expected:
     """Return what must follow from the readings."""
-    return verify.expect(SETTINGS, readings, 0)
+    return expect_with(SETTINGS, readings, 0, progress)
 
 
-def rows(
-    expected: verify.Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]
-) -> dict[str, verify.Comparison]:
+def rows(expected: Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]) -> dict[str, verify.Comparison]:
     """Return the comparison with what stands in the topics, by kind."""
     topics: dict[str, Topic] = {"alert": ALERT, "counts": ALERT_COUNT, "averages": AVG_TEMP, "dead": DEAD_LETTER}
     found = {topic: outputs.get(name, []) for name, topic in topics.items()}
     comparisons = verify.compare(settings, expected, found, 0, APPEND_MS)
     return {row.kind: row for row in comparisons}
-
-
-def average(second: int, celsius: float) -> Record:
-    """Return a result of avg-temp for the window that starts there."""
-    start = start_ms(second)
-    return Record(orjson.dumps({"device_id": "a", "start": start, "end": start + 10_000, "avg_temp": celsius}))
-
-
-def count(second: int, number: int, append_ms: int = APPEND_MS) -> Record:
-    """Return a result of alert-count for the window that starts there."""
-    start = start_ms(second)
-    value = {"device_id": "a", "start": start, "end": start + 5_000, "alert_count": number}
-    return Record(orjson.dumps(value), append_ms=append_ms)
-
-
-def alert(second: int, celsius: float) -> Record:
-    """Return the alert of a reading."""
-    source = messages.parse_reading(reading(second, celsius).value(), APPEND_MS, SETTINGS.time_rules)
-    return Record(messages.encode_alert(messages.alert_from_reading(source, kelvin_from_celsius(celsius))))
-
-
-def test_a_window_holds_its_start_and_not_its_end() -> None:
-    """Values at 0 s and 9 s are in [0, 10), the one at 10 s closes it and is not."""
-    # time    0  9  10
-    # value   1  3  99      window [0, 10) -> mean 2
-    windows = verify.Windows(10_000, 10_000, 0)
-    windows.add("a", 0, 1.0)
-    windows.add("a", 9_000, 3.0)
-    counts, means, late = windows.add("a", 10_000, 99.0)
-    assert (counts, means, late) == ({10_000: 1}, {0: 2.0}, False)
-
-
-def test_grace_keeps_a_window_open() -> None:
-    """With 2 s of grace, [0, 10) closes at 12 s."""
-    windows = verify.Windows(10_000, 10_000, 2_000)
-    windows.add("a", 0, 1.0)
-    assert windows.add("a", 11_999, 5.0)[1] == {}
-    assert windows.add("a", 12_000, 5.0)[1] == {0: 1.0}
-
-
-def test_a_value_for_a_closed_window_is_late() -> None:
-    """A value at 9 s after one at 10 s changes nothing and is late."""
-    windows = verify.Windows(10_000, 10_000, 0)
-    windows.add("a", 10_000, 1.0)
-    assert windows.add("a", 9_000, 7.0) == ({}, {}, True)
-
-
-def test_one_device_does_not_close_windows_of_another() -> None:
-    """Each device has its own clock."""
-    windows = verify.Windows(10_000, 10_000, 0)
-    windows.add("a", 0, 1.0)
-    assert windows.add("b", 60_000, 1.0)[1] == {}
 
 
 def test_what_stands_as_expected_is_true() -> None:
@@ -154,12 +52,6 @@ def test_an_average_that_nothing_explains_is_different() -> None:
     assert (row.different, row.is_true) == (1, False)
 
 
-def test_an_alert_is_expected_above_the_threshold_only() -> None:
-    """29.85 °C is 303.00 K and no alert; 29.86 °C is one."""
-    expected = expect(reading(0, 29.85), reading(1, 29.86))
-    assert list(expected.alerts) == [("a", "2023-11-14T22:13:01Z", 29.86, 85.75, 303.01)]
-
-
 @pytest.mark.parametrize(
     ("numbers", "fault", "faults"),
     [
@@ -178,14 +70,6 @@ def test_the_last_count_of_a_window_decides(numbers: list[int], fault: str, faul
     row = rows(expected, counts=[count(0, number) for number in numbers])["alert-count"]
     others = 4 if fault == "missing" else 0  # the other windows of the two alerts, which have no record here
     assert getattr(row, fault) == faults + others
-
-
-def test_a_reading_under_a_foreign_key_is_none_yet() -> None:
-    """Job alert sends it again; only the copy counts."""
-    foreign = reading(0, 40.0)
-    foreign.record_key = None
-    expected = expect(foreign, reading(0, 40.0))
-    assert (expected.readings, expected.alerts.total()) == (1, 1)
 
 
 def test_each_unreadable_record_has_one_dead_letter() -> None:
@@ -214,7 +98,7 @@ def test_a_count_that_no_alert_explains_is_different() -> None:
 @pytest.mark.parametrize("settings", [AT_LEAST_ONCE, EMBEDDED], ids=["at-least-once", "embedded"])
 def test_at_least_once_equal_repeats_are_duplicated_and_no_fault(settings: Settings) -> None:
     """Each result twice: counted as duplicated, nothing different, and the table is true."""
-    expected = verify.expect(settings, [reading(0, 40.0), reading(1, 40.0)], 0)
+    expected = expect_with(settings, [reading(0, 40.0), reading(1, 40.0)], 0)
     outputs = {
         "alert": [alert(0, 40.0), alert(1, 40.0)] * 2,
         "counts": [*(count(s, 1) for s in range(-4, 1)), *(count(s, 2) for s in range(-3, 1)), count(1, 1)] * 2,
@@ -234,7 +118,7 @@ def test_at_least_once_equal_repeats_are_duplicated_and_no_fault(settings: Setti
 
 def test_at_least_once_a_repeat_that_is_not_equal_is_different() -> None:
     """The same window with another mean is no repeat."""
-    expected = verify.expect(AT_LEAST_ONCE, [reading(0, 20.0), reading(1, 20.0)], 0)
+    expected = expect_with(AT_LEAST_ONCE, [reading(0, 20.0), reading(1, 20.0)], 0)
     row = rows(expected, AT_LEAST_ONCE, averages=[average(-9, 20.0), average(-9, 20.5)])["avg-temp"]
     assert (row.different, row.duplicated, row.is_true) == (1, 1, False)
 
@@ -242,7 +126,7 @@ def test_at_least_once_a_repeat_that_is_not_equal_is_different() -> None:
 @pytest.mark.parametrize(("settings", "number"), [(SETTINGS, 2), (AT_LEAST_ONCE, 1)], ids=["once", "at-least-once"])
 def test_two_equal_readings_are_two_alerts_and_count_by_the_guarantee(settings: Settings, number: int) -> None:
     """Exactly once they are two readings; at least once the second cannot be told from a repeat."""
-    expected = verify.expect(settings, [reading(4, 40.0), reading(4, 40.0)], 0)
+    expected = expect_with(settings, [reading(4, 40.0), reading(4, 40.0)], 0)
     assert (expected.alerts.total(), set(expected.counts.values())) == (2, {number})
 
 
@@ -250,3 +134,69 @@ def test_what_is_no_alert_in_the_topic_of_alerts_is_different() -> None:
     """Somebody else wrote it; the table says so instead of ending."""
     row = rows(expect(reading(0, 20.0)), alert=[Record(b"{")])["alert"]
     assert (row.different, row.is_true) == (1, False)
+
+
+COUNTS_OF_ONE = [count(second, 1) for second in range(5)]
+NOTHING_READ = Progress(alert={0: 0}, avg_temp={0: 0})
+ALERT_READ = Progress(alert={0: 1}, avg_temp={0: 0})
+
+
+def test_what_no_job_has_committed_is_pending() -> None:
+    """Neither alert, counts, mean nor dead letter is missing; all that is expected is pending, and true."""
+    readings = [reading(4, 40.0), reading(5, 20.0, offset=1), Record(b"{", place=(0, 2))]
+    table = rows(expect(*readings, progress=NOTHING_READ))
+    numbers = {kind: (row.expected, row.missing, row.pending, row.is_true) for kind, row in table.items()}
+    assert numbers == {
+        "alert": (1, 0, 1, True),
+        "alert-count": (5, 0, 5, True),
+        "avg-temp": (1, 0, 1, True),
+        "dead-letter": (1, 0, 1, True),
+    }
+
+
+def test_what_is_committed_is_missing_when_it_is_not_there() -> None:
+    """Job alert has committed the first of two readings: one alert and its counts are missing, the others pending."""
+    table = rows(expect(reading(4, 40.0), reading(4, 41.0, offset=1), progress=ALERT_READ))
+    assert [(table[kind].missing, table[kind].pending) for kind in ("alert", "alert-count")] == [(1, 1), (5, 0)]
+    assert [table[kind].is_true for kind in ("alert", "alert-count", "avg-temp")] == [False, False, True]
+
+
+def test_a_pending_result_that_stands_there_is_found() -> None:
+    """The job has written it since: all is found, nothing pending."""
+    expected = expect(reading(4, 40.0), reading(5, 20.0, offset=1), progress=NOTHING_READ)
+    table = rows(expected, alert=[alert(4, 40.0)], counts=COUNTS_OF_ONE, averages=[average(-5, 40.0)])
+    assert {kind: (row.found, row.pending, row.is_true) for kind, row in table.items() if row.expected} == {
+        "alert": (1, 0, True),
+        "alert-count": (5, 0, True),
+        "avg-temp": (1, 0, True),
+    }
+
+
+def test_a_pending_result_that_is_wrong_is_different() -> None:
+    """Nothing excuses another mean, or a count above all that may come."""
+    expected = expect(reading(4, 40.0), reading(5, 20.0, offset=1), progress=NOTHING_READ)
+    table = rows(expected, counts=[count(0, 1), count(0, 2)], averages=[average(-5, 20.0)])
+    assert [(table[kind].different, table[kind].is_true) for kind in ("alert-count", "avg-temp")] == [(1, False)] * 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [([1], "pending"), ([1, 2], "found"), ([], "missing"), ([2], "different"), ([1, 2, 3], "different")],
+)
+def test_an_alert_that_was_not_counted_yet_makes_the_count_pending(numbers: list[int], kept: str) -> None:
+    """Both alerts stand in their topic and the second is not counted: 1 is due, 2 may stand there, 3 may not."""
+    uncounted = frozenset({("a", "2023-11-14T22:13:04Z", 41.0, 105.8, 314.15)})
+    expected = expect(reading(4, 40.0), reading(4, 41.0, offset=1), progress=Progress(uncounted=uncounted))
+    others = [record for second in range(1, 5) for record in (count(second, 1), count(second, 2))]
+    row = rows(expected, counts=[*others, *(count(0, number) for number in numbers)])["alert-count"]
+    assert (row.expected, getattr(row, kept)) == (5, 5 if kept == "found" else 1)
+    assert row.is_true == (kept in ("pending", "found"))
+
+
+def test_an_alert_that_was_counted_and_repeated_is_due() -> None:
+    """The repeat of the first alert is not counted yet; the second alert was, hence the first was too."""
+    uncounted = frozenset({("a", "2023-11-14T22:13:04Z", 40.0, 104.0, 313.15)})
+    readings = [reading(4, 40.0), reading(5, 41.0, offset=1)]
+    expected = expect_with(AT_LEAST_ONCE, readings, 0, Progress(uncounted=uncounted))
+    row = rows(expected, AT_LEAST_ONCE, counts=[*COUNTS_OF_ONE, count(5, 1)])["alert-count"]
+    assert (row.expected, row.different, row.is_true) == (6, 4, False)  # those that both fall in

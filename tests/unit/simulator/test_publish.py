@@ -1,4 +1,7 @@
-"""The publisher at its limits, by a producer that has no broker at all: nothing leaves the process."""
+"""The publisher at its limits.
+
+By a producer that has no broker at all: nothing leaves the process.
+"""
 
 from threading import Event
 
@@ -8,6 +11,7 @@ from pydantic import SecretStr
 
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
+from sensorbus.runtime import access
 from simulator.publish import Publisher, Totals, producer
 
 QUEUE = 10
@@ -17,7 +21,7 @@ QUEUE = 10
 def publisher() -> Publisher:
     """Give a publisher whose queue holds 10 records."""
     options = {"queue.buffering.max.messages": QUEUE, "message.max.bytes": 1_000, "delivery.report.only.error": True}
-    return Publisher(Producer(options), "sensor", end_within_s=0)
+    return Publisher(Producer(options), "sensor", Settings(kafka_bootstrap_servers="a:9"), end_within_s=0)
 
 
 @pytest.fixture
@@ -66,6 +70,21 @@ def test_a_failure_is_counted_and_said(publisher: Publisher, stop: Event, caplog
     publisher._client.purge(in_flight=False)
     assert publisher.finish(stop) == Totals(acknowledged=0, failed=4, undelivered=0)
     assert any("sensor did not take a reading" in message for message in caplog.messages)
+
+
+def test_a_silent_kafka_is_one_line_with_its_address_and_the_cause(
+    publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After more than 5 s; the client's own lines are not shown."""
+    settings = publisher._settings
+    publisher.send([(b"key", b"value")] * 3, stop)
+    monkeypatch.setattr("simulator.publish.time.monotonic", lambda: publisher._last_progress_s + 6)
+    access.told(settings, "a:9/bootstrap: Connect to ipv4#10.0.0.1:9 failed: Connection refused (after 0ms in state X)")
+    publisher._count()
+    access.answered(settings)
+    place = "Kafka at a:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)"
+    cause = "Connect to ipv4#10.0.0.1:9 failed: Connection refused"
+    assert caplog.messages == [f"{place} acknowledged nothing for 6 s; 3 readings wait: {cause}"]
 
 
 def test_a_record_that_is_refused_for_good_is_a_plain_error(publisher: Publisher, stop: Event) -> None:

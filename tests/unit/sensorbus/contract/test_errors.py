@@ -1,4 +1,7 @@
-"""The family of errors: one root, an exit code each, a word for what cannot be read."""
+"""The family of errors.
+
+One root, an exit code each, a word for what cannot be read.
+"""
 
 import inspect
 

@@ -1,7 +1,12 @@
-"""The wire contract: what is read, what is refused and under which word, and that both ways agree."""
+"""The wire contract: what is read, what is refused.
+
+Under which word, and that both ways agree.
+"""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -10,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorbus.contract import messages
+from sensorbus.contract.emoji import joiner_places
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import (
     ERROR_KINDS,
@@ -20,6 +25,7 @@ from sensorbus.contract.messages import (
     Reading,
     TimeRules,
     alert_from_reading,
+    device_id_fault,
     encode_alert,
     encode_alert_count,
     encode_avg_temp,
@@ -44,7 +50,7 @@ GOOD: Final = {"timestamp": NOON, "device_id": "device-1", "temperature": 21.5}
 GOOD_ALERT: Final = {"celsius": 40.0, "fahrenheit": 104.0, "kelvin": 313.15, "device_id": "device-1", "timestamp": NOON}
 
 device_ids = st.text(
-    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=sorted(messages._FORBIDDEN_IN_DEVICE_ID)),
+    st.characters(exclude_categories=("Cc", "Cf", "Zl", "Zp", "Cs")),
     min_size=1,
     max_size=128,
 ).filter(lambda text: not text.isspace())
@@ -264,12 +270,84 @@ def test_a_mean_is_a_temperature() -> None:
         ("2026-01-31T12:00:00,250Z", NOON_MS + 250),
         ("2026-01-31T12:00:00.250999Z", NOON_MS + 250),
         ("2026-01-31T12:00:00.250999999Z", NOON_MS + 250),
+        ("2026-01-31t12:00:00.25z", NOON_MS + 250),
+        ("2026-01-31T12Z", NOON_MS),
+        ("2026-01-31T12:00:00+00", NOON_MS),
+        ("2026-01-31T12:00:00-00:00", NOON_MS),
+        ("20260131T120000,25+0000", NOON_MS + 250),
+        ("2026-W05-6T12:00:00Z", NOON_MS),
         ("1969-12-31T23:59:59.999Z", -1),
     ],
 )
 def test_an_iso_timestamp_is_exact(timestamp: str, event_time_ms: int) -> None:
     """With an offset a time is exact, and what is below a millisecond is cut off."""
     assert event_time_ms_from_iso(timestamp, UTC) == event_time_ms
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "2026-01-31X12:00:00Z",
+        "2026-01-31\x0012:00:00Z",
+        "2026-01-31\ud80012:00:00Z",
+        "2026-01-31  12:00:00Z",
+        "2026-01-31T12:00:00 Z",
+        "2026-01-31T12:00:00XZ",
+        "2026-01-31T12:00:00:250Z",
+        "2026-01-31T12:00:00.Z",
+        "2026-01-31T12.50Z",
+        "2026-01-31T12:00.50Z",
+        "2026-01-31T12:00:00+00:00:30",
+        "2026-01-31T24:00:00Z",
+        "2026-W05T12:00:00Z",
+        "2026-031T12:00:00Z",
+        "2026-01-31T1\uff12:00:00Z",
+        "2026-01-31T12:00:00." + "0" * 1_000_000,
+    ],
+)
+def test_what_python_would_take_for_a_time_is_refused(timestamp: str) -> None:
+    """Other languages refuse it, or read another time."""
+    with pytest.raises(InvalidMessageError, match="is not an ISO 8601 date and time"):
+        event_time_ms_from_iso(timestamp, UTC)
+
+
+#: The page of messages as a pattern that shares nothing with the parser's.
+DOCUMENTED_TIME: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-W[0-9]{2}-[0-9]|[0-9]{8}|[0-9]{4}W[0-9]{3})[Tt ]"
+    r"([0-9]{2}(:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?)?|[0-9]{4}([0-9]{2}([.,][0-9]{1,9})?)?)"
+    r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+)
+times_as_written = st.from_regex(DOCUMENTED_TIME, fullmatch=True)
+spoiled_times = st.builds(
+    lambda text, place, put, cut: text[: place % len(text)] + put + text[place % len(text) + cut :],
+    times_as_written,
+    st.integers(0, 99),
+    st.text("0129TtZzW:.,+- X\x00\u0660é", max_size=2),
+    st.integers(0, 2),
+)
+
+
+@given(times_as_written | spoiled_times)
+def test_a_time_is_read_as_python_reads_it_or_refused(timestamp: str) -> None:
+    """What the page of messages allows and is a time gives Python's own; all else is refused."""
+    try:
+        moment = datetime.fromisoformat(re.sub("z$", "Z", timestamp))
+    except ValueError:
+        moment = None
+    if moment is None or not DOCUMENTED_TIME.fullmatch(timestamp):
+        with pytest.raises(InvalidMessageError):
+            event_time_ms_from_iso(timestamp, UTC)
+        return
+    since_epoch = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    assert event_time_ms_from_iso(timestamp, UTC) == since_epoch // timedelta(milliseconds=1)
+
+
+@given(st.text(max_size=140))
+def test_a_device_id_is_good_by_its_length_and_categories(device_id: str) -> None:
+    """Unicode's categories say what hides, reorders or breaks text; nothing else is looked at but joined emoji."""
+    categories = {unicodedata.category(c) for at, c in enumerate(device_id) if at not in joiner_places(device_id)}
+    is_good = 1 <= len(device_id) <= 128 and not device_id.isspace() and not categories & {"Cc", "Cf", "Zl", "Zp"}
+    assert (device_id_fault(device_id) is None) is is_good
 
 
 def test_a_timestamp_without_offset_is_read_in_the_zone_of_the_settings() -> None:
@@ -309,6 +387,16 @@ def test_a_clock_ahead_is_measured_against_the_append_time() -> None:
     with pytest.raises(InvalidMessageError, match=r"300 s ahead .* 300 s \(SENSORBUS_CLOCK_AHEAD_LIMIT_MS\)"):
         parse_reading(reading(), at_the_limit - 1, RULES)
     assert kind_of(reading(), at_the_limit - 1) == "clock-ahead"
+
+
+@pytest.mark.parametrize(("zone", "name"), [(UTC, "UTC"), (ZoneInfo("Asia/Tokyo"), "Asia/Tokyo"), (None, "local time")])
+def test_a_time_ahead_without_an_offset_names_the_zone_it_was_read_in(zone: tzinfo | None, name: str) -> None:
+    """A device that writes its local time is the likely cause; one that writes an offset is not told of zones."""
+    rules = TimeRules(zone)
+    with pytest.raises(InvalidMessageError, match=rf"was read as {name} \(SENSORBUS_TIMESTAMP_ZONE\)$"):
+        parse_reading(reading(timestamp="2026-02-28T12:00:00"), NOON_MS, rules)
+    with pytest.raises(InvalidMessageError, match=r"\(SENSORBUS_CLOCK_AHEAD_LIMIT_MS\)$"):
+        parse_reading(reading(timestamp="2026-02-28T12:00:00z"), NOON_MS, rules)
 
 
 def test_the_clock_ahead_limit_is_a_setting() -> None:

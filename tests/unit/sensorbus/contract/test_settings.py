@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, refused in one line, secrets never shown."""
+"""Settings: read once, refused in one line, secrets never shown."""
 
 from datetime import UTC
 from pathlib import Path
@@ -254,3 +254,39 @@ def test_no_text_raises_another_error(fields: dict[str, str]) -> None:
 def test_every_field_has_a_description() -> None:
     """docs/settings.md is made of them."""
     assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")] == []
+
+
+OIDC = {
+    "DASHBOARD_SIGN_IN": "oidc",
+    "DASHBOARD_OIDC_ISSUER": "https://id.example.com/",
+    "DASHBOARD_OIDC_CLIENT_ID": "a",
+}
+
+
+def test_a_secret_of_ours_can_come_from_a_file(tmp_path: Path) -> None:
+    """As Kafka's can; both at once are refused."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"{MARKER * 4}\n")
+    settings = loaded(**OIDC, DASHBOARD_SESSION_SECRET_FILE=str(secret))
+    assert settings.dashboard_session_secret is not None
+    assert settings.dashboard_session_secret.get_secret_value() == MARKER * 4
+    line = refusal(**OIDC, DASHBOARD_SESSION_SECRET=MARKER * 4, DASHBOARD_SESSION_SECRET_FILE=str(secret))
+    assert line == "SENSORBUS_DASHBOARD_SESSION_SECRET_FILE: SENSORBUS_DASHBOARD_SESSION_SECRET is set too; one of them"
+
+
+def test_a_secret_that_cannot_be_used_is_not_shown() -> None:
+    """Too short to sign with."""
+    line = refusal(**OIDC, DASHBOARD_SESSION_SECRET=MARKER)
+    assert line == "SENSORBUS_DASHBOARD_SESSION_SECRET cannot be used: it should have at least 32 characters"
+    assert MARKER not in line
+
+
+def test_sign_in_at_a_provider_says_what_it_lacks() -> None:
+    """All at once; the provider is reached by https, and its tokens for the page are none for programs."""
+    assert refusal(DASHBOARD_SIGN_IN="oidc") == (
+        "SENSORBUS_DASHBOARD_SIGN_IN=oidc needs SENSORBUS_DASHBOARD_OIDC_ISSUER, SENSORBUS_DASHBOARD_OIDC_CLIENT_ID, "
+        "SENSORBUS_DASHBOARD_SESSION_SECRET too"
+    )
+    for issuer in ("http://id.example.com", "http://localhost.example.com", "id.example.com", "https://"):
+        assert "it is no https:// address" in refusal(DASHBOARD_OIDC_ISSUER=issuer)
+    assert "id tokens would let in" in refusal(**OIDC, DASHBOARD_OIDC_AUDIENCE="a")

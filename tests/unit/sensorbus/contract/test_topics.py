@@ -1,4 +1,7 @@
-"""The table of topics: complete, in the order of the data, and large enough for what is refused."""
+"""The table of topics: complete, and in the order of the data.
+
+Large enough for what is refused.
+"""
 
 import re
 

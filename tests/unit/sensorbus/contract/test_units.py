@@ -1,4 +1,7 @@
-"""Conversions of temperatures: exact at known points, rounded to 2 decimals, and inverse."""
+"""Conversions of temperatures.
+
+Exact at known points, rounded to 2 decimals, and inverse.
+"""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,7 @@
-"""What Kafka's refusals are called, without a broker; a real one refuses in tests/integration/test_secure_kafka.py."""
+"""What Kafka's refusals are called, without a broker.
+
+A real one refuses in tests/integration/test_secure_kafka.py.
+"""
 
 from collections.abc import Iterator
 
@@ -15,6 +18,9 @@ MECHANISM = (
 ALERT = (
     "ssl://a:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42"
 )
+
+
+UNTOLD = "Failed to acquire SASL OAUTHBEARER token: "
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def settings() -> Iterator[Settings]:
 )
 def test_a_refusal_names_its_setting(settings: Settings, said: str, variable: str) -> None:
     """One line with the address and the variable."""
-    line = access.refusal(settings, "Connection refused", said)
+    line = access.refusal(settings, said)
     assert line is not None
     assert "Kafka at nowhere.invalid:1" in line
     assert variable in line
@@ -66,3 +72,34 @@ def test_a_missing_right_names_the_thing() -> None:
     assert str(access.missing_right(denied, "g")).startswith("this Kafka user lacks a right on group g (")
     assert str(access.missing_right(denied)).startswith("this Kafka user lacks a right on a group (")
     assert access.missing_right(KafkaError(KafkaError._TRANSPORT)) is None
+
+
+def with_tokens() -> Settings:
+    """Return settings of somebody who comes with tokens."""
+    mechanism = {"SENSORBUS_KAFKA_SASL_MECHANISM": "OAUTHBEARER"}
+    return load({"SENSORBUS_KAFKA_BOOTSTRAP_SERVERS": "a:2", **mechanism})[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "variable"),
+    [
+        (f'{UNTOLD}{{"error": "invalid_client"}}', "CLIENT_ID, SENSORBUS_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET"),
+        (f"{UNTOLD}Failed to connect to 127.0.0.1 port 9", "TOKEN_ENDPOINT_URL"),
+        (SASL, "TOKEN_ENDPOINT_URL"),
+    ],
+)
+def test_a_token_that_is_not_given_or_not_taken_names_its_setting(said: str, variable: str) -> None:
+    """Whose fault it is: ours, the provider's address, or what the broker expects of a token."""
+    line = access.refusal(with_tokens(), said)
+    assert line is not None
+    assert f"(SENSORBUS_KAFKA_SASL_OAUTHBEARER_{variable})" in line
+    assert "Kafka at a:2" in line
+    access.answered(with_tokens())
+
+
+def test_what_a_provider_says_is_cut() -> None:
+    """It may be a whole page of HTML."""
+    line = access.refusal(with_tokens(), f"{UNTOLD}{'x' * 10_000}\n<html>")
+    assert line is not None
+    assert len(line) < 400
+    access.answered(with_tokens())

@@ -1,15 +1,19 @@
-"""Kafka clients: their options, what is said of wrong ones, and waiting, without a broker."""
+"""Kafka clients without a broker.
+
+Their options, what is said of wrong ones, and waiting.
+"""
 
 from threading import Event
 from typing import Any, Final
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings, load
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR, TOPICS
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 
 MARKER: Final = "marker-hunter2"
 
@@ -104,11 +108,57 @@ def test_without_options_of_the_user_the_fault_is_ours_and_said_so() -> None:
         kafka.producer(Settings(), "test", **{"no.such": 1})
 
 
+@pytest.mark.parametrize("said", [False, True])
+def test_the_embedded_broker_is_known_by_its_cluster_id(said: bool) -> None:
+    """In another shell nobody says that it is the embedded one."""
+    metadata = ClusterMetadata()
+    metadata.cluster_id = "mockCluster7f0a"
+    assert kafka.recognised(Settings(embedded_broker=said), metadata).embedded_broker is True
+
+
+@pytest.mark.parametrize("cluster_id", ["5L6g3nShT-eMCtK--X86sw", None])
+def test_a_real_kafka_is_not_taken_for_the_embedded_broker(cluster_id: str | None) -> None:
+    """Who says that it is the embedded one is told which setting says so."""
+    metadata = ClusterMetadata()
+    metadata.cluster_id = cluster_id
+    assert kafka.recognised(Settings(), metadata).embedded_broker is False
+    mistaken = Settings(kafka_bootstrap_servers="a:1", embedded_broker=True)
+    line = "^SENSORBUS_EMBEDDED_BROKER is true, but the broker at a:1 is not the embedded one; unset it"
+    with pytest.raises(SettingsError, match=line):
+        kafka.recognised(mistaken, metadata)
+
+
 def test_a_broker_that_does_not_answer_is_one_line() -> None:
     """Address, the variable that gives it, and the client's reason."""
     error = KafkaException(KafkaError(KafkaError._TRANSPORT, "connection refused"))
     line = str(kafka.unavailable(Settings(kafka_bootstrap_servers="a:1,b:2"), error))
     assert line == "no Kafka broker at a:1,b:2 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS): connection refused"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("1ms in state CONNECT", "Failed to resolve 'nohost:9092': Name or service not known"),
+        (
+            "0ms in state CONNECT, 3 identical error(s) suppressed",
+            "Connect to ipv4#10.0.0.1:1 failed: Connection refused",
+        ),
+    ],
+)
+def test_what_the_client_was_told_of_the_connection_is_the_reason(state: str, reason: str) -> None:
+    """The call that failed says only that it did."""
+    error = KafkaException(KafkaError(KafkaError._TRANSPORT, "transport failure"))
+    settings = Settings(kafka_bootstrap_servers="a:7")
+    note = kafka.cause_noted(settings)
+    for said in ("an older one", f"a:7/bootstrap: {reason} (after {state})"):
+        note(KafkaError(KafkaError._TRANSPORT, said))
+    note(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    lines = []
+    for _ in range(2):
+        lines.append(str(kafka.unavailable(settings, error)))
+        access.answered(settings)
+    place = "no Kafka broker at a:7 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)"
+    assert lines == [f"{place}: {reason}", f"{place}: transport failure"]  # nothing is kept once it answers
 
 
 def test_waiting_backs_off_to_5_s_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

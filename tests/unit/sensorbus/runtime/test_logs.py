@@ -1,4 +1,7 @@
-"""Logs: one event per line, repeats folded, nothing hostile, for people and for machines."""
+"""Logs: one event per line, repeats folded, nothing hostile.
+
+For people and for machines.
+"""
 
 import json
 import logging
@@ -7,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sensorbus.contract.emoji import joiner_places
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import logs
 from sensorbus.runtime.logs import FoldRepeats, JsonFormatter, TextFormatter, escape
@@ -42,7 +46,7 @@ def root_logger() -> Iterator[logging.Logger]:
     """Give the root logger and put back what a test changed of it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("quixstreams", "rdkafka", "rdkafka.admin", "werkzeug")}
+    levels = {name: logging.getLogger(name).level for name in ("quixstreams", "rdkafka", "rdkafka.silent", "werkzeug")}
     root.handlers[:] = []
     yield root
     logging.captureWarnings(capture=False)
@@ -71,11 +75,19 @@ def test_nothing_hostile_breaks_a_line() -> None:
 
 
 @given(st.text(st.characters()))
+@example("👩\u200d💻 \u200d👩")
 def test_any_text_is_one_printable_line(text: str) -> None:
-    """Escaping leaves what is printable and loses nothing else."""
-    assert escape(text).isprintable()
+    """Escaping leaves what is printable and loses nothing else; what joins two emoji is no break."""
+    escaped = escape(text)
+    joiners = joiner_places(escaped)
+    assert all(c.isprintable() or place in joiners for place, c in enumerate(escaped))
     if text.isprintable():
         assert escape(text) == text
+
+
+def test_a_joined_emoji_stays_one() -> None:
+    """A device is shown as it calls itself; a joiner that is invisible is escaped."""
+    assert escape("device 👩🏽\u200d💻-1, a\u200db\n") == "device 👩🏽\u200d💻-1, a\\u200db\\n"
 
 
 def test_a_traceback_is_escaped_line_by_line() -> None:
@@ -150,6 +162,13 @@ def test_only_the_same_event_of_the_same_logger_is_folded() -> None:
     assert [fold.filter(each) for each in (record("a"), record("b"), other, record("a"))] == [True, True, True, False]
 
 
+def test_a_line_of_librdkafka_hides_none_of_another_kind() -> None:
+    """They all come with the same pattern; a warning that heals must not hold an error back."""
+    fold = FoldRepeats(clock_s=Clock())
+    lines = [record("%s [%s] %s", kind, "client", f"try {number}") for number, kind in enumerate(("A", "FAIL", "A"))]
+    assert [fold.filter(each) for each in lines] == [True, True, False]
+
+
 def test_information_and_marked_events_are_never_folded() -> None:
     """INFO is rare by design, and `fold=False` says that every single one counts."""
     fold = FoldRepeats(clock_s=Clock())
@@ -185,3 +204,14 @@ def test_chatty_libraries_say_warnings_only(root_logger: logging.Logger) -> None
         assert root_logger.handlers
         assert logging.getLogger("quixstreams").level >= logging.WARNING
     assert logging.getLogger("rdkafka").level == logging.ERROR
+
+
+def test_clients_whose_failures_we_say_ourselves_are_heard_at_debug_only(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They also say what heals by itself, such as a Kafka that has no producer's id to give while it starts."""
+    for level, shown in (("INFO", False), ("DEBUG", True)):
+        logs.configure(Settings(log_level=level), "simulator")
+        logging.getLogger("rdkafka.silent").error("retrying at %s", level)
+        assert ("retrying" in capsys.readouterr().err) is shown
+    assert root_logger.handlers

@@ -21,7 +21,7 @@ def test_a_metric_is_named_as_its_constant(name: str) -> None:
     """`JOB_LATE` is `sensorbus_job_late_total`: who finds one finds the other."""
     shown = full_name(TABLE[name])
     assert shown.removesuffix("_total") == f"sensorbus_{name.lower()}"
-    assert re.fullmatch(r"sensorbus_(simulator|job|feed|ring|tick)_[a-z_]+", shown)
+    assert re.fullmatch(r"sensorbus_(simulator|job|feed|ring|tick|api)_[a-z_]+", shown)
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -47,7 +47,7 @@ class Columns(NamedTuple):
     previous: Sequence[tuple[int, float]] = ()
 
 
-class News(NamedTuple):
+class Changes(NamedTuple):
     """The answer's parts; rows are JSON arrays in UTF-8. No later write changes them.
 
     A reading in `devices` does not stand in `readings` again.
@@ -64,7 +64,7 @@ class News(NamedTuple):
     roster: Roster | None = None
 
 
-def news(held: Held, question: Question, now_ms: int) -> News:
+def changes(held: Held, question: Question, now_ms: int) -> Changes:
     """Return what is new; a cursor of which rows are gone asks for everything, as None does."""
     cursor = question.cursor
     if cursor is not None and not held.covers(cursor):
@@ -78,7 +78,7 @@ def news(held: Held, question: Question, now_ms: int) -> News:
     readings, skipped = _readings(held, question, cursor, devices, now_ms)
     alerts = _rows(held, ALERT.name, cursor, now_ms)[-_MAX_ALERTS:]
     names = held.names.by_number
-    return News(
+    return Changes(
         cursor is None,
         _following(held, cursor),
         skipped,
@@ -124,8 +124,11 @@ def _readings(
         rows = rows[np.isin(ring.values_of("device", rows), known(question.detail))]
     if question.history:
         rows = np.union1d(rows, ring.rows_of(known(question.history), since_ms))
-    devices, partitions, offsets = (ring.values_of(name, rows) for name in ("device", "partition", "offset"))
-    rows = rows[~(np.isin(devices, told) & held.newest.is_newest(devices, partitions, offsets))]
+    if len(rows):
+        devices, partitions, offsets = (ring.values_of(name, rows) for name in ("device", "partition", "offset"))
+        is_told = np.zeros(len(held.names.by_number), bool)  # np.isin costs ten times as much for a few rows
+        is_told[told] = True
+        rows = rows[~(is_told[devices] & held.newest.is_newest(devices, partitions, offsets))]
     skipped = max(0, len(rows) - _MAX_READINGS)
     return rows[skipped:], skipped
 
@@ -133,6 +136,8 @@ def _readings(
 def _counts(held: Held, cursor: Cursor | None, now_ms: int) -> Integers:
     """Return the rows of the counts, of each window the last one."""
     ring, rows = held.rings[ALERT_COUNT.name], _rows(held, ALERT_COUNT.name, cursor, now_ms)
+    if not len(rows):
+        return rows
     devices, starts_ms = ring.values_of("device", rows), ring.values_of("time", rows)
     order = np.lexsort((starts_ms, devices))
     devices, starts_ms = devices[order], starts_ms[order]

@@ -1,5 +1,6 @@
-"""What to read: the topics' partitions, from which offset on, and whether they are still the same topics.
+"""What to read: partitions, first offsets, and if they still hold.
 
+A topic may have become another one, or have more partitions.
 For the consumer thread. Everything here asks Kafka and raises `BrokerUnavailableError` when it does not answer.
 """
 
@@ -28,7 +29,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Assignment:
     """What there is to read; `epoch` changes when the cluster or a topic is another one than before."""
 
     epoch: str
@@ -36,8 +37,8 @@ class Plan:
     missing: tuple[str, ...]
 
 
-def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Plan:
-    """Return the plan as of now; topics that are not there yet are named in `missing`."""
+def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Assignment:
+    """Return the assignment as of now; topics that are not there yet are named in `missing`."""
     places: set[Place] = set()
     missing: list[str] = []
     cluster_id = ""
@@ -56,7 +57,7 @@ def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Plan:
     ids = {} if settings.embedded_broker else _topic_ids(settings, admin)
     identity = repr((cluster_id, sorted(ids.items()))).encode()
     epoch = hashlib.blake2s(identity, digest_size=8).hexdigest()
-    return Plan(epoch=epoch, places=frozenset(places), missing=tuple(missing))
+    return Assignment(epoch=epoch, places=frozenset(places), missing=tuple(missing))
 
 
 def starts(

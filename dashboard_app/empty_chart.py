@@ -1,7 +1,7 @@
 """The chart as it is before any data: data in, figure out, once per page load.
 
-Everything that moves is drawn by assets/chart.js into the same plot; a figure built on a tick costs a hundred times
-what the tick costs.
+Everything that moves is drawn by assets/page/chart.js into the same plot; a figure built on a tick costs a hundred
+times what the tick costs.
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ GRAPH_CONFIG: Final[dcc.Graph.Config] = {
 }
 
 
-def empty_chart() -> dict[str, Any]:
+def figure() -> dict[str, Any]:
     """Return the figure of a chart without data: transparent, no text, axes without labels."""
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
     return {

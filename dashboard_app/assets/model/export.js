@@ -1,0 +1,56 @@
+// Which addresses of the API hold what the chart shows, and their answers as one table. Touches no page.
+(() => {
+  "use strict";
+  const bus = (globalThis.sensorbus ??= {});
+  const UNITS = { C: "celsius", F: "fahrenheit", K: "kelvin" };
+  const MOST_NAMES = 100; // of a request: docs/api.md
+  const MOST_CHARACTERS = 3_000; // of them; a server takes 4,094 for the whole line
+  const LINE_END = "\r\n";
+
+  /**
+   * Return addresses to ask one after the other, relative to the host.
+   *
+   * `view`: {mode of the chart, devices: chosen ids or null for all, fromMs, toMs, unit}; both ends are in view.
+   */
+  function addresses(prefix, view) {
+    const span = new URLSearchParams({
+      since: new Date(Math.ceil(view.fromMs)).toISOString(), until: new Date(Math.floor(view.toMs) + 1).toISOString(),
+      unit: UNITS[view.unit],
+    });
+    if (view.mode === "overview") return [`${prefix}api/v1/overview.csv?${span}`];
+    const readings = `${prefix}api/v1/readings.csv?${span}`;
+    if (view.devices === null) return [readings];
+    return parts(view.devices).map((names) => readings + names.join(""));
+  }
+
+  /** Return the names as pieces of a query, in parts that fit into a request. */
+  function parts(devices) {
+    const found = [];
+    let left = 0;
+    for (const id of devices) {
+      const piece = `&device=${encodeURIComponent(id)}`;
+      if (left < piece.length || found.at(-1).length === MOST_NAMES) {
+        found.push([]);
+        left = MOST_CHARACTERS;
+      }
+      found.at(-1).push(piece);
+      left -= piece.length;
+    }
+    return found;
+  }
+
+  /** Return the address that follows, of an answer's header `Link`; null when it names none. */
+  function following(link) {
+    return /<([^>]*)>; rel="next"/.exec(link ?? "")?.[1] ?? null;
+  }
+
+  /** Return answers as one table by time: each line begins with its time, and no cell holds the end of a line. */
+  function merge(texts) {
+    const [header] = texts[0].split(LINE_END, 1);
+    const lines = texts.flatMap((text) => text.split(LINE_END).slice(1, -1));
+    if (texts.length > 1) lines.sort((a, b) => (a < b ? -1 : Number(a > b)));
+    return [header, ...lines, ""].join(LINE_END);
+  }
+
+  bus.export = { addresses, following, merge };
+})();

@@ -1,0 +1,128 @@
+"""How a job ends: the error that ended it, as one line for people.
+
+Quix closes a failed application step by step, and what fails on the way hides the error that began it, or takes up to
+half a minute: an assignment that comes while the consumer is closed asks Kafka for offsets and gets none.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from quixstreams import Application
+from quixstreams.exceptions import QuixException
+
+from processors import recovery
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError
+from sensorbus.contract.settings import Settings, variable_name
+from sensorbus.runtime import access, kafka
+
+_CLOSED_WITHIN_S: Final = 6.0  # a close that ends well takes a second
+#: What produce says once the client cannot go on; with transactions that is nearly always a fence.
+_FATAL: Final = KafkaError._FATAL  # noqa: SLF001  # librdkafka's own codes have no public name
+_FENCED: Final = (
+    KafkaError._FENCED,  # noqa: SLF001  # librdkafka's own codes have no public name
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+)
+
+
+class JobApplication(Application):
+    """Quix's application: it recovers before it reads, drops what it lost, and remembers the error that ended it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As Quix's own."""
+        super().__init__(*arguments, **options)
+        self.ended_by: BaseException | None = None
+        self._ended_s = 0.0
+        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
+        recovery.recover_to_the_end(self._consumer, self._topic_manager)
+
+    def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
+        """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.
+
+        Quix keeps it. A member that was frozen, and is back in the group within the same poll, then commits it as that
+        of its new membership: results come twice, and the offsets and the state of the new owner go back.
+        """
+        try:
+            if not self._failed:  # else Quix drops it by itself
+                self._processing_context.checkpoint.close(revoking=True)
+                self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's
+        finally:
+            super()._on_lost(consumer, topic_partitions)
+
+    def stop(self, fail: bool = False) -> None:
+        """Stop; Quix calls it first of all when its loop ends, while it handles the error if there is one."""
+        if fail and self.ended_by is None:
+            self.ended_by, self._ended_s = sys.exception(), time.monotonic()
+        super().stop(fail)
+
+    def ended_since_s(self) -> float:
+        """Return how long ago an error ended it, 0 when none did; called from any thread."""
+        return time.monotonic() - self._ended_s if self.ended_by is not None else 0.0
+
+
+def run(application: JobApplication, settings: Settings) -> None:
+    """Run until SIGTERM; raises `SensorbusError` with the line for the error that came first."""
+    try:
+        application.run()
+    except Exception as error:
+        first = application.ended_by or error
+        raise explain(first, settings) or first from error
+
+
+def overdue(application: JobApplication, settings: Settings) -> str | None:
+    """Return the line for the error that ended it, if it has not been able to close since; called from any thread."""
+    first = application.ended_by
+    if first is None or application.ended_since_s() < _CLOSED_WITHIN_S:
+        return None
+    return str(explain(first, settings) or repr(first))
+
+
+def explain(error: BaseException, settings: Settings) -> SensorbusError | None:
+    """Return the line for an error of Kafka's or of the disk's, or for the cause behind it; None: it is a bug."""
+    if type(error) is Exception and "IO error" in str(error):  # RocksDB's errors have no class of their own
+        return SensorbusError(
+            f"the job's state in {settings.state_dir} ({variable_name('state_dir')}) cannot be written: {error}; "
+            "nothing is lost, start it again when the cause is gone"
+        )
+    for cause in _chain(error):
+        if isinstance(cause, SensorbusError):  # it left a transaction that cannot be ended well
+            return cause
+    return _explain_kafka(error, settings) if isinstance(error, (KafkaException, QuixException)) else None
+
+
+def _explain_kafka(error: BaseException, settings: Settings) -> SensorbusError:
+    codes = list(_kafka_errors(error))
+    for code in codes:  # a missing right is the cause of what follows it
+        if lacks := access.missing_right(code):
+            return BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} ended the job: {lacks}")
+    if not codes:
+        return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
+    code = codes[0]
+    if code.code() in (*_FENCED, _FATAL) and settings.instance_id:
+        sure = "" if code.code() in _FENCED else "probably "
+        return SensorbusError(
+            f"{sure}another process took this one's place ({code.str()}): {variable_name('instance_id')}"
+            f"={settings.instance_id} must be unique among the instances of a job"
+        )
+    return BrokerUnavailableError(
+        f"Kafka at {kafka.place(settings)} ended the job: {code.name()}: {code.str()}; nothing is lost, start it again"
+    )
+
+
+def _kafka_errors(error: BaseException) -> Iterator[KafkaError]:
+    """Yield the errors of Kafka's behind an exception, the last one first."""
+    for cause in _chain(error):
+        code = cause.args[0] if cause.args else getattr(cause, "error", None)
+        if isinstance(code, KafkaError):
+            yield code
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,104 @@
+"""How far the jobs are: what their consumer groups have committed.
+
+A reading or alert from there on leads to results that may stand in the output topics, or not yet.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from sensorbus import records
+from sensorbus.contract import messages
+from sensorbus.contract.errors import BrokerUnavailableError, InvalidMessageError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, SENSOR
+from sensorbus.runtime import access, kafka
+
+# A broker that has just started reads its groups first.
+_COORDINATOR_TIMEOUT_S: Final = 15.0
+_ALL: Final = "all"  # the job that does the work of the three others, with a group of its own
+
+#: Device id, timestamp, celsius, fahrenheit, kelvin of an alert.
+Identity = tuple[str, str, float, float, float]
+#: The first offset that is not committed, by partition.
+Offsets = Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What each job has committed; None: everything, or nothing ever, which excuses no missing result."""
+
+    alert: Offsets | None = None
+    avg_temp: Offsets | None = None
+    #: Alerts that stand in their topic and job alert-count has yet to commit.
+    uncounted: frozenset[Identity] = frozenset()
+
+    @staticmethod
+    def has_read(offsets: Offsets | None, partition: int, offset: int) -> bool:
+        """Tell whether a job has committed a record of its input."""
+        return offsets is None or offset < offsets.get(partition, 0)
+
+
+def progress(settings: Settings, consumer: Consumer) -> Progress:
+    """Return how far the jobs are now; raises `BrokerUnavailableError`, also for a missing right.
+
+    In this order: an alert that is written after we have looked at its topic is one of a reading not committed before.
+    """
+    readings, alerts = (records.partitions(settings, consumer, topic) for topic in (SENSOR, ALERT))
+    alert = _committed(settings, "alert", readings)
+    avg_temp = _committed(settings, "avg-temp", readings)
+    alert_count = _committed(settings, "alert-count", alerts)
+    uncounted = frozenset() if alert_count is None else _alerts_from(settings, consumer, alerts, alert_count)
+    return Progress(alert=alert, avg_temp=avg_temp, uncounted=uncounted)
+
+
+def _committed(settings: Settings, job: str, places: list[TopicPartition]) -> Offsets | None:
+    """Return what the job has committed of a topic, by itself or as a part of job `all`."""
+    offsets: dict[int, int] = {}
+    for group in (settings.consumer_group(job), settings.consumer_group(_ALL)):
+        for place in _offsets(settings, group, places):
+            if place.offset >= 0:
+                offsets[place.partition] = max(place.offset, offsets.get(place.partition, 0))
+    return offsets or None
+
+
+def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask as a consumer of the group that never joins it.
+
+    librdkafka's admin client ends the process with a segmentation fault where the group's coordinator is not there yet,
+    as on a broker that has just started (librdkafka's issue 5040); its consumer asks again.
+    """
+    client = kafka.consumer(settings, "verify", **{"group.id": group})
+    try:
+        return _checked(client.committed(places, _COORDINATOR_TIMEOUT_S))
+    except KafkaException as error:
+        if lacks := access.missing_right(error.args[0], group):
+            raise BrokerUnavailableError(lacks) from None
+        raise kafka.unavailable(settings, error) from None
+    finally:
+        client.close()
+
+
+def _checked(places: list[TopicPartition]) -> list[TopicPartition]:
+    """Raise the first error that Kafka told of one partition alone: without its offset nothing is known of it."""
+    for place in places:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return places
+
+
+def _alerts_from(
+    settings: Settings, consumer: Consumer, places: list[TopicPartition], offsets: Offsets
+) -> frozenset[Identity]:
+    starts = [
+        TopicPartition(place.topic, place.partition, offsets.get(place.partition, OFFSET_BEGINNING)) for place in places
+    ]
+    found = set()
+    for message in records.read_to_end(settings, consumer, starts):
+        with contextlib.suppress(InvalidMessageError):  # no job writes such
+            alert = messages.parse_alert(message.value(), message.timestamp()[1], settings.time_rules)
+            found.add((alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin))
+    return frozenset(found)

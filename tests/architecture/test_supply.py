@@ -1,0 +1,71 @@
+"""What is installed is known, locked and looked through for holes."""
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from typing import Any
+
+import yaml
+
+from tests.support.needs import need
+from tests.support.sources import REPOSITORY
+
+WORKFLOW: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def steps(job: str) -> list[dict[str, Any]]:
+    """Return the steps of a job of the workflow."""
+    found: list[dict[str, Any]] = WORKFLOW["jobs"][job]["steps"]
+    return found
+
+
+def recipe(target: str) -> str:
+    """Return the commands of a target of the Makefile."""
+    return MAKEFILE.partition(f"\n{target}:")[2].partition("\n\n")[0]
+
+
+def test_the_workflow_looks_for_holes_and_keeps_the_list() -> None:
+    """By the target that anybody can run; the list is kept when a hole was found, too."""
+    assert "make audit" in [step.get("run") for step in steps("audit")]
+    (kept,) = [step for step in steps("audit") if "upload-artifact" in step.get("uses", "")]
+    assert (kept["with"]["path"], kept["if"]) == ("sbom.cdx.json", "always()")
+
+
+def test_the_search_for_holes_cannot_pass_by_finding_nothing_out() -> None:
+    """Strict, by hash, with a version written out: `@2` would be the 2.0.0 of years ago."""
+    (version,) = re.findall(r"^PIP_AUDIT := pip-audit@(\S+)$", MAKEFILE, re.MULTILINE)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert "$(PIP_AUDIT) --strict --disable-pip --require-hashes" in recipe("audit")
+    assert recipe("audit").count("export --frozen --no-dev") == 2
+
+
+def test_the_bill_of_materials_lists_what_we_depend_on() -> None:
+    """Each with its version, its address on PyPI and the hashes of its files."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(REPOSITORY / ".cache" / "uv" / "bin"))
+    need(None if uv else "the bill of materials needs uv")
+    options = ["--frozen", "--no-dev", "--format", "cyclonedx1.5", "--preview-features", "sbom-export"]
+    assert all(option in recipe("audit") for option in options)
+    made = subprocess.run(
+        [str(uv), "export", *options], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    listed = {each["name"]: each for each in json.loads(made.stdout)["components"]}
+    wanted = {re.split(r"[<>=~!\[; ]", requirement)[0] for requirement in PROJECT["project"]["dependencies"]}
+    assert wanted - listed.keys() == set()
+    assert "pytest" not in listed
+    assert all(listed[name]["purl"] == f"pkg:pypi/{name}@{listed[name]['version']}" for name in wanted)
+    assert all(file["hashes"] for name in wanted for file in listed[name]["externalReferences"])
+
+
+def test_the_workflow_may_only_read() -> None:
+    """No token is left where a test could find it, and nobody else's actions are run."""
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    for job in WORKFLOW["jobs"]:
+        used = [step["uses"] for step in steps(job) if "uses" in step]
+        assert all(re.fullmatch(r"actions/[\w-]+@v\d+", name) for name in used)
+        assert all(
+            step["with"]["persist-credentials"] is False for step in steps(job) if "checkout" in step.get("uses", "")
+        )

@@ -1,0 +1,94 @@
+"""An equal page on a Bokeh server: lines that grow, and a table."""
+
+import itertools
+import os
+import statistics
+from collections import deque
+from typing import Any, Final
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.document import Document
+from bokeh.layouts import column
+from bokeh.models import ColumnDataSource, DataTable, TableColumn
+from bokeh.palettes import Category10_10
+from bokeh.plotting import figure
+from bokeh.server.server import Server
+
+from tests.bench.pages import fleet
+from tests.bench.pages.fleet import LINES, WINDOW_S, Readings
+
+DEVICES: Final = int(os.environ.get("SENSORBUS_BENCH_DEVICES", "5"))
+ALL_LINES: Final = 100  # as ours, up to so many devices
+_TICK_MS: Final = 1_000
+
+
+class Window:
+    """The last 100 s of each device."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.held: dict[str, deque[tuple[int, float]]] = {name: deque(maxlen=WINDOW_S) for name in fleet.names(DEVICES)}
+
+    def take(self, readings: Readings) -> None:
+        """Keep the last 100 s."""
+        for name, time_ms, celsius in readings:
+            self.held[name].append((time_ms, celsius))
+
+    def row(self, name: str) -> tuple[float, float]:
+        """Return a device's newest temperature and its mean of 10 s."""
+        values = [celsius for _, celsius in self.held[name]]
+        return values[-1], round(statistics.fmean(values[-10:]), 2)
+
+
+def page(window: Window, document: Document) -> None:
+    """Lay the page out and stream to it each second."""
+    shown = list(window.held)[: ALL_LINES if DEVICES <= ALL_LINES else LINES]
+    lines = {name: ColumnDataSource(_points(window, name, 0)) for name in shown}
+    plot = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=320, output_backend="canvas")
+    for name, colour in zip(shown, itertools.cycle(Category10_10), strict=False):
+        plot.line("x", "y", source=lines[name], color=colour)
+    plot.x_range.follow = "end"
+    plot.x_range.follow_interval = WINDOW_S * 1_000
+    rows = [window.row(name) for name in window.held]
+    table = ColumnDataSource({"id": list(window.held), "now": [r[0] for r in rows], "mean": [r[1] for r in rows]})
+    columns = [TableColumn(field=field, title=field) for field in ("id", "now", "mean")]
+    document.add_root(column(plot, DataTable(source=table, columns=columns), sizing_mode="stretch_width"))
+    told = {name: window.held[name][-1][0] for name in shown}
+
+    def tick() -> None:
+        for name, source in lines.items():
+            new = _points(window, name, told[name])
+            if new["x"]:
+                told[name] = new["x"][-1]
+                source.stream(new, rollover=WINDOW_S)
+        now = [window.row(name) for name in window.held]
+        whole = slice(0, len(now))
+        fleet.count_tick()
+        table.patch({"now": [(whole, [r[0] for r in now])], "mean": [(whole, [r[1] for r in now])]})
+
+    document.add_periodic_callback(tick, _TICK_MS)
+
+
+def _points(window: Window, name: str, after_ms: int) -> dict[str, list[Any]]:
+    new = [(time_ms, celsius) for time_ms, celsius in window.held[name] if time_ms > after_ms]
+    return {"x": [time_ms for time_ms, _ in new], "y": [celsius for _, celsius in new]}
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    window = Window()
+    fleet.run(DEVICES, window.take)
+    port = int(os.environ["SENSORBUS_BENCH_PORT"])
+    server = Server(
+        {"/": Application(FunctionHandler(lambda document: page(window, document)))},
+        address="127.0.0.1",
+        port=port,
+        allow_websocket_origin=[f"127.0.0.1:{port}"],
+    )
+    server.start()
+    server.io_loop.start()
+
+
+if __name__ == "__main__":
+    main()

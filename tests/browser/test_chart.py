@@ -1,0 +1,97 @@
+"""The chart where it is more than lines on a screen.
+
+Under a finger, on paper, in colours that the system chooses.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Bus, Visit, keep, tell, wait_js
+from tests.support.waiting import wait_until
+
+_AGES_MS: Final = tuple(range(20_000, -1, -1_000))
+_GRAPH: Final = "document.querySelector('.js-plotly-plot')"
+_CANVAS: Final = "document.querySelector('.plot canvas')"
+#: The pixels, within the plot, of a reading in the middle of the only line.
+_MIDDLE: Final = f"""(() => {{
+  const {{ xaxis, yaxis }} = {_GRAPH}._fullLayout;
+  const {{ x, y }} = {_GRAPH}.data[0];
+  const at = Math.floor(x.length / 2);
+  return [xaxis._offset + xaxis.d2p(x[at]), yaxis._offset + yaxis.d2p(y[at])];
+}})()"""
+
+
+@pytest.fixture(autouse=True)
+def _told(bus: Bus) -> None:
+    tell(bus, "steady", 21.5, _AGES_MS)
+
+
+def _wait_drawn(page: Page) -> None:
+    wait_js(page, f"{_GRAPH}?.data?.[0]?.x.length >= 10 && {_CANVAS} !== null", "a line")
+
+
+def _middle(page: Page) -> tuple[float, float]:
+    """Return where a reading is on the screen."""
+    page.locator(".plot").scroll_into_view_if_needed()
+    box = page.locator(".js-plotly-plot").bounding_box()
+    assert box is not None
+    x, y = page.evaluate(_MIDDLE)
+    return box["x"] + x, box["y"] + y
+
+
+def test_a_finger_asks_and_the_words_stay_until_it_asks_for_something_else(visit: Visit) -> None:
+    """The finger leaves at once, the words do not; they do when another place is touched."""
+    page = visit(viewport={"width": 360, "height": 780}, has_touch=True).open("?devices=steady")
+    _wait_drawn(page)
+    words = page.locator(".plot .hovertext")
+
+    def tap_and_look() -> bool:
+        page.touchscreen.tap(*_middle(page))
+        page.wait_for_timeout(600)
+        return words.count() > 0
+
+    wait_until(tap_and_look, 15, "words at the finger")  # just after it was loaded a plot is drawn twice
+    expect(words).to_contain_text("steady")
+    page.wait_for_timeout(2_500)
+    expect(words).to_contain_text("steady")
+    page.locator("#caption").tap()
+    expect(words).to_have_count(0)
+
+
+def test_a_pointer_that_left_costs_nothing_more(visit: Visit) -> None:
+    """Plotly holds the readings only while someone points at them."""
+    page = visit().open("?devices=steady")
+    _wait_drawn(page)
+    assert page.evaluate(f"{_GRAPH}.calcdata.length") == 0
+    page.mouse.move(*_middle(page))
+    wait_js(page, f"{_GRAPH}.calcdata.length > 0", "readings for Plotly")
+    page.mouse.move(5, 5)
+    wait_js(page, f"{_GRAPH}.calcdata.length === 0", "Plotly without readings")
+
+
+def test_on_paper_the_page_is_light_and_the_chart_sharp_and_as_wide_as_paper(visit: Visit, tmp_path: Path) -> None:
+    """While it is printed; afterwards all is as it was."""
+    page = visit(color_scheme="dark").open("?devices=steady")
+    _wait_drawn(page)
+    now = f"[document.documentElement.dataset.theme, {_CANVAS}.width, {_CANVAS}.style.width]"
+    before = page.evaluate(now)
+    page.evaluate(f"addEventListener('beforeprint', () => {{ globalThis.printed = {now}; }})")
+    page.pdf(path=tmp_path / "page.pdf")
+    assert page.evaluate("globalThis.printed") == ["light", 1920, "640px"]
+    wait_js(page, f"{now}.join() === {','.join(map(str, before))!r}", "the screen's page again")
+
+
+def test_where_the_system_chooses_the_colours_the_chart_follows_it(visit: Visit) -> None:
+    """Whatever theme is chosen: the ground is the system's; the range that is chosen can be told."""
+    page = visit(color_scheme="dark", forced_colors="active").open("?devices=steady&theme=light")
+    _wait_drawn(page)
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    grounds = [
+        page.get_by_role("button", name=name, exact=True).evaluate("one => getComputedStyle(one).backgroundColor")
+        for name in ("100 s", "30 s")
+    ]
+    assert grounds[0] != grounds[1]
+    keep(page, "forced-colours")

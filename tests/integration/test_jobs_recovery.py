@@ -1,0 +1,180 @@
+"""Who takes over a partition has its whole state, and who lost it says no more.
+
+The gaps in that, each provoked on a real Kafka and judged by the verifier.
+"""
+
+import shutil
+import signal
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import AVG_TEMP, SENSOR
+from sensorbus.runtime import kafka
+from tests.support.crew import DEVICES, seconds
+from tests.support.jobs import Jobs
+from tests.support.parts import Part, part
+from tests.support.topics import Record, produce, values
+from tests.support.verifier import Expected, differences, expected_from_readings
+from tests.support.waiting import wait_until
+
+#: What a broker says of a group that was never there, until it has made the topic that keeps groups.
+COORDINATOR_IS_COMING = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+#: Windows of 10 s are open at each handover.
+SECONDS_BETWEEN = 15
+
+
+@pytest.fixture
+def settings(real_kafka_address: str, tmp_path: Path) -> Settings:
+    """Give a bus on the shared real Kafka, with empty topics, for members with the same stable id."""
+    settings = Settings(
+        kafka_bootstrap_servers=real_kafka_address,
+        topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
+        state_dir=tmp_path / "state",
+        instance_id="one",
+    )
+    kafka.ensure_topics(settings, "test")
+    return settings
+
+
+def feed(settings: Settings, stream: Iterator[list[Record]]) -> None:
+    """Write the next seconds of all devices."""
+    produce(settings, SENSOR, chain.from_iterable(islice(stream, SECONDS_BETWEEN)))
+
+
+def what_is_wrong(settings: Settings) -> list[str]:
+    """Return how the means differ from those of an own computation."""
+    expected = Expected(means=expected_from_readings(values(settings, SENSOR)).means)
+    assert len(expected.means) > SECONDS_BETWEEN * DEVICES
+    return differences(expected, [], [], values(settings, AVG_TEMP))
+
+
+@contextmanager
+def transaction_of_a_dead_member(settings: Settings) -> Iterator[None]:
+    """Have a transaction open on each partition of the job's changelog, as one that died or hangs leaves it."""
+    topics = kafka.admin(settings, "test").list_topics(timeout=10).topics
+    (changelog,) = [name for name in topics if name.startswith(f"changelog__{settings.topic_prefix}")]
+    options = {
+        "transactional.id": f"{settings.topic_prefix}dead",
+        "transaction.timeout.ms": 300_000,  # it shall end when the test ends it
+    }
+    dead = kafka.producer(settings, "test", **options)
+    dead.init_transactions(30)
+    dead.begin_transaction()
+    for partition in range(settings.topic_partitions):
+        dead.produce(changelog, b"never committed", b"key", partition=partition)
+    assert dead.flush(10) == 0
+    yield
+    dead.abort_transaction(30)
+
+
+@pytest.mark.slow
+def test_a_reading_that_comes_before_its_state_waits(settings: Settings, tmp_path: Path) -> None:
+    """A job without state, whose input is not paused as Quix relies on, reads its state first and then its backlog."""
+    stream = seconds()
+    feed(settings, stream)
+    with Jobs(settings, tmp_path / "log") as jobs:
+        jobs.start("avg-temp")
+        jobs.settle("avg-temp")
+        jobs.stop("avg-temp")
+        shutil.rmtree(settings.state_dir)
+        feed(settings, stream)
+        with part(settings, tmp_path / "unpaused.log", "tests.support.lost_pause", "avg-temp") as unpaused:
+            jobs.settle("avg-temp")
+            unpaused.stop()
+    assert what_is_wrong(settings) == []
+    assert "waits until its state is recovered" in unpaused.said()
+
+
+@pytest.mark.slow
+def test_an_open_transaction_hides_no_change_of_the_state(settings: Settings, tmp_path: Path) -> None:
+    """What a member committed behind a dead one's transaction is in the state of the next, which waits for its end."""
+    stream = seconds()
+    feed(settings, stream)
+    log = tmp_path / "log"
+    with Jobs(settings, log) as jobs:
+        jobs.start("avg-temp")
+        jobs.settle("avg-temp")
+        with transaction_of_a_dead_member(settings):
+            before = len(values(settings, AVG_TEMP))
+            feed(settings, stream)
+            all_but_the_last = before + (SECONDS_BETWEEN - 1) * DEVICES
+            wait_until(lambda: len(values(settings, AVG_TEMP)) >= all_but_the_last, 30, "means", log)
+            jobs.stop("avg-temp")
+            shutil.rmtree(settings.state_dir)
+            feed(settings, stream)
+            jobs.start("avg-temp")
+            wait_until(lambda: "waits until a transaction there ends" in log.read_text(), 30, "the job to wait", log)
+        jobs.settle("avg-temp")
+        jobs.stop("avg-temp")
+    assert what_is_wrong(settings) == []
+
+
+def committed(settings: Settings) -> list[int]:
+    """Return up to where the job's group has read each partition of `sensor`, -1 for not at all."""
+    places = [TopicPartition(settings.topic_name(SENSOR), number) for number in range(settings.topic_partitions)]
+    consumer = kafka.consumer(settings, "test", **{"group.id": settings.consumer_group("avg-temp")})
+    try:
+        return [max(place.offset, -1) for place in consumer.committed(places, timeout=10)]
+    finally:
+        consumer.close()
+
+
+def members(settings: Settings) -> int:
+    """Return how many members of the job's group have partitions; none where nobody keeps that group yet."""
+    group, admin = settings.consumer_group("avg-temp"), kafka.admin(settings, "test")
+    try:
+        told = admin.describe_consumer_groups([group])[group].result(10)
+    except KafkaException as error:
+        if error.args[0].code() not in COORDINATOR_IS_COMING:
+            raise
+        return 0
+    return sum(bool(member.assignment.topic_partitions) for member in told.members)
+
+
+def state_of(child: Part) -> str:
+    """Return what a process does, by the kernel's letter: T is stopped."""
+    assert child.process is not None
+    return Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.slow
+def test_who_was_given_up_drops_what_it_has_not_committed(settings: Settings, tmp_path: Path) -> None:
+    """Frozen for longer than its session, it comes back after the other has read the same, and goes on exactly."""
+    settings, stream = settings.model_copy(update={"instance_id": None}), seconds()
+    other = settings.model_copy(update={"state_dir": tmp_path / "state-2"})
+
+    def are_ahead(before: list[int]) -> bool:
+        feed(settings, stream)
+        return all(now > then for now, then in zip(committed(settings), before, strict=True))
+
+    def is_frozen() -> bool:
+        feed(settings, stream)
+        return state_of(frozen) == "T"
+
+    feed(settings, stream)
+    log = tmp_path / "log"
+    with part(settings, log, "tests.support.frozen", "avg-temp") as frozen, Jobs(other, tmp_path / "other") as jobs:
+        jobs.start("avg-temp")
+        wait_until(lambda: members(settings) == 2, 60, "both to share", log)
+        wait_until(lambda: are_ahead([-1] * settings.topic_partitions), 30, "both to read", log)
+        frozen.signal(signal.SIGUSR1)
+        wait_until(is_frozen, 30, "a member to freeze", log)
+        ends = committed(settings)
+        wait_until(lambda: are_ahead(ends), 40, "the other to take over", jobs.log)
+        frozen.signal(signal.SIGCONT)
+        wait_until(lambda: members(settings) == 2, 60, "both to share again", log)
+        jobs.settle("avg-temp")
+        frozen.stop()
+        jobs.stop("avg-temp")
+    assert what_is_wrong(settings) == []

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { load } from "./support/load.js";
+
+const bus = load();
+const FROM = Date.UTC(2026, 10, 24, 21, 0, 0);
+const SPAN = "since=2026-11-24T21%3A00%3A00.000Z&until=2026-11-24T21%3A00%3A05.001Z";
+
+function view(parts = {}) {
+  return { mode: "lines", devices: ["a"], fromMs: FROM - 0.5, toMs: FROM + 5_000.7, unit: "C", ...parts };
+}
+
+test("the span and the unit shown are asked for, the last millisecond with them", () => {
+  assert.deepEqual(bus.export.addresses("/", view({ unit: "K" })), [`/api/v1/readings.csv?${SPAN}&unit=kelvin&device=a`]);
+});
+
+test("all devices are asked for by no name, so that one which just came is there", () => {
+  assert.deepEqual(bus.export.addresses("/x/", view({ devices: null })), [`/x/api/v1/readings.csv?${SPAN}&unit=celsius`]);
+  assert.deepEqual(bus.export.addresses("/", view({ devices: [] })), []);
+});
+
+test("of an overview the bands are asked for", () => {
+  assert.deepEqual(bus.export.addresses("/", view({ mode: "overview", unit: "F" })), [`/api/v1/overview.csv?${SPAN}&unit=fahrenheit`]);
+});
+
+test("a name is only a name in an address", () => {
+  const [address] = bus.export.addresses("/", view({ devices: ["a&unit=kelvin#%"] }));
+  assert.deepEqual(new URL(address, "http://host").searchParams.getAll("device"), ["a&unit=kelvin#%"]);
+});
+
+test("names that do not fit into one request are asked for in several, each once", () => {
+  const devices = Array.from({ length: 250 }, (_, index) => `device-${index}`.padEnd(index < 100 ? 10 : 128, "ü"));
+  const addresses = bus.export.addresses("/", view({ devices }));
+  const names = addresses.map((address) => new URL(address, "http://host").searchParams.getAll("device"));
+  assert.deepEqual(names.flat(), devices);
+  assert.ok(names.every((some) => some.length <= 100));
+  assert.ok(addresses.every((address) => address.length < 4_000));
+});
+
+test("an answer that goes on elsewhere is followed", () => {
+  assert.equal(bus.export.following('</api/v1/readings.csv?cursor=x>; rel="next"'), "/api/v1/readings.csv?cursor=x");
+  assert.equal(bus.export.following(null), null);
+});
+
+test("answers become one table by time", () => {
+  const texts = ["time_utc,x\r\n2026-01-01T00:00:01.000Z,b\r\n2026-01-01T00:00:02.000Z,b\r\n", "time_utc,x\r\n2026-01-01T00:00:01.000Z,a\r\n"];
+  assert.equal(bus.export.merge(texts),
+    "time_utc,x\r\n2026-01-01T00:00:01.000Z,a\r\n2026-01-01T00:00:01.000Z,b\r\n2026-01-01T00:00:02.000Z,b\r\n");
+  assert.equal(bus.export.merge(texts.slice(1)), texts[1]);
+  assert.equal(bus.export.merge(["time_utc,x\r\n"]), "time_utc,x\r\n");
+});

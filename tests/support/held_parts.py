@@ -1,0 +1,35 @@
+"""Records of a topic as the consumer thread hands them over."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from dashboard_app.held import CURSOR_TOPICS, Held
+from dashboard_app.ring import Records
+
+NOW_MS: Final = 1_769_860_800_000
+HISTORY_MS: Final = 900_000
+
+
+def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:
+    """Return rows `[device, time_ms, ..., value]` as records of one partition, one after the other."""
+    count = len(rows)
+    return Records(
+        [partition] * count,
+        list(range(first_offset, first_offset + count)),
+        [append_ms] * count,
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[-1] for row in rows],
+        [orjson.dumps(row) for row in rows],
+    )
+
+
+def held(ring_rows: int = 1_000, max_devices: int = 1_000, partitions: int = 4) -> Held:
+    """Return what a worker holds that reads empty topics from their start: nothing."""
+    made = Held(ring_rows, HISTORY_MS, max_devices)
+    for topic in CURSOR_TOPICS:
+        for partition in range(partitions):
+            made.begin(topic, partition, 0)
+    return made

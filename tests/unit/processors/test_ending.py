@@ -1,0 +1,146 @@
+"""Tests of how a job ends: which error is told, and how."""
+
+from pathlib import Path
+from unittest.mock import Mock, call
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.kafka.exceptions import KafkaConsumerException
+
+from processors.ending import JobApplication, explain, overdue, run
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError
+from sensorbus.contract.settings import Settings
+
+STABLE = Settings(topic_prefix="p-", instance_id="node-7")
+
+
+@pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.INVALID_PRODUCER_EPOCH])
+def test_a_fenced_job_names_the_setting(code: int) -> None:
+    """The older of two twins says what to change."""
+    line = str(explain(KafkaException(KafkaError(code)), STABLE))
+    assert "another process took this one's place" in line
+    assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
+
+
+def test_a_fatal_error_of_a_job_with_an_id_names_the_likely_cause() -> None:
+    """A fenced job that was about to produce is told no more than that."""
+    line = str(explain(KafkaException(KafkaError(KafkaError._FATAL)), STABLE))
+    assert line.startswith("probably another process took this one's place (")
+    assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
+    assert "Kafka at" in str(explain(KafkaException(KafkaError(KafkaError._FATAL)), Settings()))
+
+
+def test_a_job_without_an_id_has_no_twin() -> None:
+    """Fenced, it was away for longer than its transaction lives: the line blames no setting that is not set."""
+    told = explain(KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"))
+    assert "SENSORBUS_INSTANCE_ID" not in str(told)
+    assert "Kafka at kafka:9092" in str(told)
+    assert "start it again" in str(told)
+
+
+def test_an_error_of_kafkas_names_address_and_setting() -> None:
+    """It is found behind Quix's own errors too."""
+    error = PartitionAssignmentError("Error during partition assignment")
+    error.__cause__ = KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+    told = explain(error, Settings(kafka_bootstrap_servers="kafka:9092"))
+    assert isinstance(told, BrokerUnavailableError)
+    assert "Kafka at kafka:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in str(told)
+    assert "UNKNOWN_MEMBER_ID" in str(told)
+
+
+def test_another_error_of_quixs_is_told_in_one_line() -> None:
+    """Its kind and its words."""
+    told = explain(PartitionAssignmentError("no room"), Settings())
+    assert type(told) is SensorbusError
+    assert "PartitionAssignmentError: no room" in str(told)
+
+
+@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_a_missing_right_is_told_as_such(code: int) -> None:
+    """Quix's own exceptions keep Kafka's error beside their arguments; the line says where the rights are listed."""
+    line = str(explain(KafkaConsumerException(error=KafkaError(code)), STABLE))
+    assert "lacks a right on a " in line
+    assert line.endswith("docs/security.md lists the rights of each part")
+
+
+def test_the_cause_is_told_and_not_what_it_led_to() -> None:
+    """A step of ours that fails leaves a transaction that cannot be ended well."""
+    error = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
+    error.__context__ = StateError("state of version 2, not 1")
+    assert str(explain(error, STABLE)) == "state of version 2, not 1"
+
+
+def test_an_error_that_is_a_bug_has_no_line() -> None:
+    """It keeps its traceback."""
+    assert explain(TypeError("no"), STABLE) is None
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> JobApplication:
+    """Give an application that has not asked Kafka for anything."""
+    return JobApplication("127.0.0.1:1", consumer_group="ending", state_dir=tmp_path, loglevel=None)
+
+
+def _fail(application: JobApplication, *errors: Exception) -> None:
+    """Let the first error end its loop, as Quix does; each next one comes up while it is closed, and hides it."""
+    try:
+        raise errors[0]
+    except Exception:  # noqa: BLE001  # as Quix's exit stack
+        application.stop(fail=True)
+    raise errors[-1]
+
+
+def test_the_error_that_came_first_is_told(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An assignment that comes while the consumer is closed fails too, and hides the right that is missing."""
+    first = KafkaException(KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    monkeypatch.setattr(application, "run", lambda: _fail(application, first, PartitionAssignmentError("closed")))
+    with pytest.raises(BrokerUnavailableError, match="lacks a right on a transactional id"):
+        run(application, STABLE)
+
+
+def test_a_bug_is_raised_as_it_is(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it led to as its cause."""
+    monkeypatch.setattr(application, "run", lambda: _fail(application, TypeError("bug"), PartitionAssignmentError("")))
+    with pytest.raises(TypeError, match="bug"):
+        run(application, STABLE)
+
+
+def test_an_application_that_failed_and_cannot_close_is_overdue(application: JobApplication) -> None:
+    """After 6 s the line is there for those who end the process; one that runs or was told to stop has none."""
+    application.stop()
+    assert overdue(application, STABLE) is None
+    with pytest.raises(KafkaException):
+        _fail(application, KafkaException(KafkaError(KafkaError._FENCED)))
+    assert overdue(application, STABLE) is None
+    application._ended_s -= 7
+    assert "another process took this one's place" in (overdue(application, STABLE) or "")
+
+
+@pytest.fixture
+def checkpoint(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Give what the application has processed and not committed; the next one is another."""
+    context = application._processing_context
+    checkpoint = Mock()
+    context._checkpoint = checkpoint
+    monkeypatch.setattr(context, "init_checkpoint", lambda: setattr(context, "_checkpoint", Mock()))
+    return checkpoint
+
+
+def test_a_member_that_was_given_up_drops_what_it_has_not_committed(
+    application: JobApplication, checkpoint: Mock
+) -> None:
+    """Within the time that a handover has; what comes next is in another checkpoint."""
+    application._on_lost(None, [])
+    assert checkpoint.method_calls == [call.close(revoking=True)]
+    assert application._processing_context.checkpoint is not checkpoint
+
+
+def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
+    application: JobApplication, checkpoint: Mock
+) -> None:
+    """Its transaction is ended with the application."""
+    application.stop(fail=True)
+    application._on_lost(None, [])
+    assert checkpoint.method_calls == []
+    assert application._processing_context.checkpoint is checkpoint

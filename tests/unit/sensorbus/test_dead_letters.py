@@ -1,0 +1,149 @@
+"""Dead letters as lines of a file, and which of them can be read by now."""
+
+import base64
+import json
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorbus import dead_letters
+from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.settings import Settings
+from sensorbus.dead_letters import DeadLetter, export, repaired_values
+
+NOON_MS: Final = 1_769_860_800_000
+READING: Final = b'{"timestamp":"2026-01-31T12:00:00Z","device_id":"a","temperature":20}'
+ALERT: Final = b'{"celsius":31.0,"fahrenheit":87.8,"kelvin":304.15,"device_id":"b","timestamp":"2026-01-31T12:00:00Z"}'
+
+
+class Record:
+    """A record of `dead-letter` as the client gives it."""
+
+    def __init__(self, headers: list[tuple[str, bytes | None]]) -> None:
+        """Hold the headers."""
+        self._headers = headers
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return 2
+
+    def offset(self) -> int:
+        """Return the offset."""
+        return 7
+
+    def key(self) -> bytes:
+        """Return the key."""
+        return b"a"
+
+    def value(self) -> bytes:
+        """Return the value."""
+        return b"{"
+
+    def headers(self) -> list[tuple[str, bytes | None]]:
+        """Return the headers."""
+        return self._headers
+
+
+def letter(value: bytes | None, place: str = "0@0", source_topic: str = "sensor") -> DeadLetter:
+    """Return a letter with that value."""
+    return DeadLetter(
+        place=place, source_topic=source_topic, kind="json", reason="broken", key=b"a", value=value, headers=()
+    )
+
+
+@given(st.dictionaries(st.from_regex(r"[0-9]{1,3}@[0-9]{1,9}", fullmatch=True), st.binary(max_size=60), max_size=20))
+def test_what_is_exported_comes_back_as_it_was(values: dict[str, bytes]) -> None:
+    """Whatever the bytes are, text or not, an export that nobody edited holds the same values."""
+    lines = list(export(letter(value, place) for place, value in values.items()))
+    assert all(line.count(b"\n") == 0 for line in lines)
+    assert repaired_values(lines) == values
+
+
+def test_text_can_be_read_and_edited_and_other_bytes_are_base64() -> None:
+    """A person repairs what is text; null is null."""
+    rows = [json.loads(line) for line in export([letter(b'{"a":'), letter(b"\xff\x00"), letter(None)])]
+    assert rows[0] == {"place": "0@0", "topic": "sensor", "error": "broken", "value": '{"a":'}
+    assert base64.b64decode(rows[1]["value_base64"]) == b"\xff\x00"
+    assert rows[2]["value"] is None
+
+
+def test_an_edited_line_gives_the_new_value() -> None:
+    """Empty lines between are no harm, and a value that was null becomes empty."""
+    lines = [
+        b"",
+        b'{"place":"1@5","value":"new"}',
+        b"  ",
+        b'{"place":"1@6","value":null}',
+        b'{"place":"2@0","value_base64":"AA=="}',
+    ]
+    assert repaired_values(lines) == {"1@5": b"new", "1@6": b"", "2@0": b"\x00"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b"7",
+        b'{"value":"x"}',
+        b'{"place":"1@5"}',
+        b'{"place":"1@5","value":7}',
+        b'{"place":"1@5","value_base64":"A"}',
+    ],
+)
+def test_a_line_that_is_none_of_an_export_is_refused_with_its_number(line: bytes) -> None:
+    """Nothing of the file is used then."""
+    with pytest.raises(SettingsError, match="line 2 is not a line of `sensorbus dead-letter export`"):
+        repaired_values([b'{"place":"1@5","value":"x"}', line])
+
+
+def test_a_letter_has_its_own_headers_and_ours_as_fields() -> None:
+    """What the job has put before the record's headers is not sent back with it."""
+    headers: list[tuple[str, bytes | None]] = [
+        ("own", b"1"),
+        ("own", None),
+        ("source.topic", b"sensor"),
+        ("source.partition", b"0"),
+        ("source.offset", b"1"),
+        ("error.kind", b"json"),
+        ("error.message", b"broken \xff"),
+        ("replayed.from", b"0@3"),
+    ]
+    found = dead_letters._letter(Record(headers), dict(headers))
+    assert found == DeadLetter(
+        place="2@7",
+        source_topic="sensor",
+        kind="json",
+        reason="broken \ufffd",
+        key=b"a",
+        value=b"{",
+        headers=(("own", b"1"), ("own", None)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source_topic", "value", "device_id"),
+    [
+        ("p-sensor", READING, "a"),
+        ("p-alert", ALERT, "b"),
+        ("p-alert", READING, None),
+        ("p-sensor", b"{", None),
+        ("p-sensor", None, None),
+        ("sensor", READING, None),  # of another bus on the same cluster
+        ("p-avg-temp", READING, None),
+    ],
+)
+def test_a_value_can_be_sent_back_when_its_topic_takes_it(
+    source_topic: str, value: bytes | None, device_id: str | None
+) -> None:
+    """It goes under its device's key; what is refused still stays."""
+    settings = Settings(topic_prefix="p-")
+    assert dead_letters._device_id(settings, letter(value, source_topic=source_topic), value, NOON_MS) == device_id
+
+
+def test_a_reading_from_the_future_can_be_sent_back_when_that_has_come() -> None:
+    """The clock's limit is measured from now, not from when it was refused."""
+    early = [dead_letters._device_id(Settings(), letter(READING), READING, NOON_MS - ago) for ago in (300_001, 300_000)]
+    assert early == [None, "a"]

@@ -1,0 +1,66 @@
+"""What must stand in the topics.
+
+Windows by plain code, alerts, and which of it is pending.
+"""
+
+from sensorbus.contract.settings import Settings
+from sensorbus.expectation import Windows, expect
+from sensorbus.progress import Progress
+from tests.support.results import reading
+
+
+def test_a_window_holds_its_start_and_not_its_end() -> None:
+    """Values at 0 s and 9 s are in [0, 10), the one at 10 s closes it and is not."""
+    # time    0  9  10
+    # value   1  3  99      window [0, 10) -> mean 2
+    windows = Windows(10_000, 10_000, 0)
+    windows.add("a", 0, 1.0)
+    windows.add("a", 9_000, 3.0)
+    counts, means, late = windows.add("a", 10_000, 99.0)
+    assert (counts, means, late) == ({10_000: 1}, {0: 2.0}, False)
+
+
+def test_grace_keeps_a_window_open() -> None:
+    """With 2 s of grace, [0, 10) closes at 12 s."""
+    windows = Windows(10_000, 10_000, 2_000)
+    windows.add("a", 0, 1.0)
+    assert windows.add("a", 11_999, 5.0)[1] == {}
+    assert windows.add("a", 12_000, 5.0)[1] == {0: 1.0}
+
+
+def test_a_value_for_a_closed_window_is_late() -> None:
+    """A value at 9 s after one at 10 s changes nothing and is late."""
+    windows = Windows(10_000, 10_000, 0)
+    windows.add("a", 10_000, 1.0)
+    assert windows.add("a", 9_000, 7.0) == ({}, {}, True)
+
+
+def test_one_device_does_not_close_windows_of_another() -> None:
+    """Each device has its own clock."""
+    windows = Windows(10_000, 10_000, 0)
+    windows.add("a", 0, 1.0)
+    assert windows.add("b", 60_000, 1.0)[1] == {}
+
+
+def test_an_alert_is_expected_above_the_threshold_only() -> None:
+    """29.85 °C is 303.00 K and no alert; 29.86 °C is one."""
+    expected = expect(Settings(), [reading(0, 29.85), reading(1, 29.86)], 0)
+    assert list(expected.alerts) == [("a", "2023-11-14T22:13:01Z", 29.86, 85.75, 303.01)]
+
+
+def test_a_reading_under_a_foreign_key_is_none_yet() -> None:
+    """Job alert sends it again; only the copy counts."""
+    foreign = reading(0, 40.0)
+    foreign.record_key = None
+    expected = expect(Settings(), [foreign, reading(0, 40.0)], 0)
+    assert (expected.readings, expected.alerts.total()) == (1, 1)
+
+
+def test_readings_before_the_first_that_counts_only_open_windows() -> None:
+    """What they lead to is known as of earlier, and neither expected nor pending."""
+    first, second = reading(0, 40.0), reading(1, 40.0)
+    first.append_ms -= 1
+    expected = expect(Settings(), [first, second], second.append_ms, Progress(alert={}, avg_temp={}))
+    assert (expected.alerts.total(), expected.pending.alerts.total()) == (1, 1)
+    assert expected.pending.averages == expected.averages.keys()
+    assert expected.averages.keys().isdisjoint(expected.earlier)
