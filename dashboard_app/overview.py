@@ -38,9 +38,9 @@ class Overview:
         self._bands: dict[int, list[float]] = {}  # by the second's start
         self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}), _encode(None))
 
-    def update(self, now_ms: int) -> None:
-        """Compute anew, unless that was within the last second; for the consumer thread."""
-        if self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
+    def update(self, now_ms: int, *, at_once: bool = False) -> None:
+        """Compute anew, unless that was within the last second and may wait; for the consumer thread."""
+        if not at_once and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
             return
         self._updated_ms = now_ms
         self.newest = Newest(_encode(self._fleet(now_ms)), _encode(self._overview(now_ms)))

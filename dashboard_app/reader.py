@@ -222,6 +222,8 @@ class Reader:
         places = self._assignment.places if self._assignment else frozenset()
         ends = {place: self._end_of(place, consumer) for place in self._progress.silent(places, now_s)}
         left = self._progress.left(places, ends, now_s, was_caught_up=self.health.is_caught_up)
+        if left.is_caught_up and not self.health.is_caught_up:
+            self._overview.update(self._now_ms(), at_once=True)  # who sees that it is ready sees the whole fleet
         self.health = replace(self.health, is_caught_up=left.is_caught_up, behind=left.behind)
 
     def _end_of(self, place: Place, consumer: Consumer) -> int:
@@ -234,13 +236,16 @@ class Reader:
         if error.code() in _OUTAGES and time.monotonic() - self._up_s < _SETTLED_AFTER_S:
             self.look_soon()  # it may be older than the answer that we had
         elif error.code() in _OUTAGES:
-            self._down(str(kafka.unavailable(self._settings, KafkaException(error))))
+            # The first line of an outage comes before its cause; the look that it makes due knows it.
+            is_known = access.cause(self._settings) is not None
+            self._down(str(kafka.unavailable(self._settings, KafkaException(error))), is_said=is_known)
+            self._is_doubted |= not is_known
         else:
             self._note_cause(error)  # of one connection; the outage that follows does not say why
 
-    def _down(self, reason: str) -> None:
+    def _down(self, reason: str, *, is_said: bool = True) -> None:
         now_s = time.monotonic()
-        if now_s - self._said_s >= _SAY_EVERY_S:  # librdkafka tells of each try, many times a second
+        if is_said and now_s - self._said_s >= _SAY_EVERY_S:  # librdkafka tells of each try, many times a second
             _log.warning("%s; trying again", reason)
             self._said_s = now_s
         since_ms = self.health.since_ms or self._now_ms()

@@ -22,6 +22,7 @@ _END_WITHIN_S: Final = 6.0  # less than the supervisor waits before it kills, so
 _POLL_S: Final = 0.1
 _STUCK_POLL_S: Final = 1.0  # a poll that took longer was suspended, not waiting
 _SAY_SILENT_S: Final = 5.0
+_SAY_EVERY_S: Final = 10.0
 _OPTIONS: Final[dict[str, Any]] = {
     "message.timeout.ms": 0,  # with the default, what waits through 5 min without a broker is lost
     "queue.buffering.max.messages": 100_000,
@@ -46,6 +47,38 @@ def producer(settings: Settings) -> Producer:
     return kafka.producer(settings, "simulator", **{**options, "delivery.report.only.error": True})
 
 
+class _Silence:
+    """How long Kafka has acknowledged nothing of what waits, and what was said of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._began_s, self._said_s = time.monotonic(), -math.inf
+
+    def lasts_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def begin_anew(self) -> None:
+        self._began_s = time.monotonic()
+
+    def end(self) -> None:
+        """Kafka acknowledged something; say so where its silence was said."""
+        access.answered(self._settings)
+        if self._said_s > self._began_s:
+            _log.info("Kafka acknowledges again, after %.0f s", self.lasts_s())
+        self.begin_anew()
+
+    def say(self, waiting: int) -> None:
+        """Say that Kafka is silent, from 5 s on and every 10 s."""
+        now_s, silent_s = time.monotonic(), self.lasts_s()
+        if silent_s <= _SAY_SILENT_S or now_s - self._said_s < _SAY_EVERY_S:
+            return
+        self._said_s = now_s
+        place, why = kafka.place(self._settings), access.refusal(self._settings) or access.cause(self._settings)
+        reason = f": {why}" if why else ""
+        message = "Kafka at %s acknowledged nothing for %.0f s; %d readings wait%s"
+        _log.warning(message, place, silent_s, waiting, reason, extra={"fold": False})
+
+
 class Publisher:
     """Sends records to one topic and knows what became of them."""
 
@@ -57,7 +90,7 @@ class Publisher:
         self._client, self._topic, self._settings = client, topic, settings
         self._end_within_s, self._ends_at_s = end_within_s, math.inf
         self._taken = self._failed = self._not_taken = self._counted = 0
-        self._last_progress_s = time.monotonic()
+        self._silence = _Silence(settings)
 
     @property
     def acknowledged(self) -> int:
@@ -108,7 +141,7 @@ class Publisher:
         """Return why readings do not flow, if so."""
         if not self._counted:
             return {"kafka": "no reading is acknowledged yet"}
-        silent_s, waiting = time.monotonic() - self._last_progress_s, len(self._client)
+        silent_s, waiting = self._silence.lasts_s(), len(self._client)
         if waiting and silent_s > _SAY_SILENT_S:
             return {"kafka": f"nothing acknowledged for {silent_s:.0f} s; {waiting} readings wait"}
         return {}
@@ -148,17 +181,16 @@ class Publisher:
         return now_s < self._ends_at_s
 
     def _count(self) -> None:
-        """Bring the metric up to date, and say when Kafka is silent."""
-        now_s, acknowledged = time.monotonic(), self.acknowledged
+        """Bring the metric up to date, and say when Kafka is silent and when it is not any more."""
+        acknowledged, waiting = self.acknowledged, len(self._client)
         if acknowledged > self._counted:
             SIMULATOR_PRODUCED.inc(acknowledged - self._counted)
             self._counted = acknowledged
-            self._last_progress_s = now_s
-            access.answered(self._settings)
-        elif not len(self._client):
-            self._last_progress_s = now_s
-        elif now_s - self._last_progress_s > _SAY_SILENT_S:
-            _say_silent(self._settings, now_s - self._last_progress_s, len(self._client))
+            self._silence.end()
+        elif waiting:
+            self._silence.say(waiting)
+        else:
+            self._silence.begin_anew()
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -170,18 +202,6 @@ class Publisher:
 
 def _refused(topic: str, error: KafkaException) -> TopicError:
     return TopicError(f"topic {topic} takes no more readings from this process: {error.args[0].str()}")
-
-
-def _say_silent(settings: Settings, silent_s: float, waiting: int) -> None:
-    why = access.refusal(settings) or access.cause(settings)
-    reason = f": {why}" if why else ""
-    _log.warning(
-        "Kafka at %s acknowledged nothing for %.0f s; %d readings wait%s",
-        kafka.place(settings),
-        silent_s,
-        waiting,
-        reason,
-    )
 
 
 def _say(totals: Totals) -> None:

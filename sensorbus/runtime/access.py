@@ -35,9 +35,11 @@ def variable_of(option: str) -> str:
 
 
 def told(settings: Settings, said: str) -> None:
-    """Remember what librdkafka said of a connection."""
+    """Remember what librdkafka said of a connection; what it repeats is not looked into again."""
+    known = cause(settings)
     _last_cause[settings.bootstrap_servers] = said
-    refusal(settings, said)
+    if cause(settings) != known:
+        refusal(settings, said)
 
 
 def refusal(settings: Settings, said: str = "") -> str | None:

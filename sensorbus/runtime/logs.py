@@ -37,9 +37,11 @@ def configure(settings: Settings, part: str) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares.
-    logging.getLogger("rdkafka.silent").setLevel("WARNING" if settings.log_level == "DEBUG" else "CRITICAL")
     for chatty in ("quixstreams", "rdkafka", "werkzeug"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    if settings.log_level == "DEBUG":  # then librdkafka says what its option `debug` asks for, every client's alike
+        logging.getLogger("rdkafka").setLevel(logging.DEBUG)
+    logging.getLogger("rdkafka.silent").setLevel("NOTSET" if settings.log_level == "DEBUG" else "CRITICAL")
 
 
 def escape(text: str) -> str:

@@ -50,6 +50,8 @@ test("who is not signed in any more is told so until an answer comes", () => {
   connection.told(one, 401);
   connection.good(one, 6_000, 1);
   assert.equal(one.isSignedOut, false);
+  connection.told(one, 401); // asked before that answer
+  assert.equal(one.isSignedOut, false);
 });
 
 test("a browser without network is lost after a tick, unless the dashboard still answers", () => {

@@ -27,7 +27,7 @@
 
   /** Something else than a tick was answered, with that HTTP status: does the dashboard not know the visitor any more? */
   function told(connection, status) {
-    connection.isSignedOut = status === UNAUTHORIZED;
+    connection.isSignedOut = connection.lost && status === UNAUTHORIZED; // a good answer may have come since
   }
 
   /** The page was shown or hidden; a page that comes back gets the time to ask before it calls anything lost. */

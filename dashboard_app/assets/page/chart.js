@@ -37,17 +37,15 @@
     graph.addEventListener("pointerleave", (event) => {
       if (event.pointerType !== "touch") isPointed = false; // a finger leaves at once; what it asked for stays
     });
-    addEventListener("beforeprint", () => print(true));
-    addEventListener("afterprint", () => print(false));
-    document.addEventListener("pointerdown", (event) => {
-      if (isPointed && !graph.contains(event.target)) leave(graph);
-    });
   }
 
-  function leave(graph) {
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+  document.addEventListener("pointerdown", (event) => {
+    if (!isPointed || bound.contains(event.target)) return;
     isPointed = false;
-    globalThis.Plotly.Fx.unhover(graph);
-  }
+    globalThis.Plotly.Fx.unhover(bound);
+  });
 
   function point(graph) {
     isPointed = true;
@@ -99,10 +97,9 @@
   function plotAll(graph) {
     drawing = true;
     const silent = last.traces.map(unseen);
-    globalThis.Plotly.react(graph, isPointed ? silent : [], last.layout, bus.chart.CONFIG).then(() => {
-      drawing = false;
-      bind(graph);
-    });
+    globalThis.Plotly.react(graph, isPointed ? silent : [], last.layout, bus.chart.CONFIG)
+      .then(() => bind(graph))
+      .finally(() => { drawing = false; });
     graph.data = silent;
     plottedLayout = graph.layout;
   }
@@ -118,7 +115,7 @@
     if (Object.keys(changes).length === 0) return;
     drawing = true;
     // not relayout, of whose event dcc.Graph hears: it would draw its empty figure
-    globalThis.Plotly.update(graph, {}, changes).then(() => { drawing = false; });
+    globalThis.Plotly.update(graph, {}, changes).finally(() => { drawing = false; });
   }
 
   /** Return a trace that Plotly answers for but does not draw. */

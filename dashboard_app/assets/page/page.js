@@ -6,6 +6,7 @@
   const VERSION = 2; // of docs/tick.md
   const DRAW_EVERY_MS = 1_000;
   const WATCH_EVERY_MS = 250;
+  const LOOK_WITHIN_MS = 5_000;
   const SORT_EVERY_MS = 5_000;
   const RANGE_PREFIX = "range-";
   const DEVICE_WINDOW_S = 900;
@@ -220,7 +221,8 @@
 
   /** Ask for something small: Dash's renderer does not say why a tick was not answered. */
   function look() {
-    fetch(`${page.model.config.prefix}_favicon.ico`, { method: "HEAD", cache: "no-store" }).then(
+    const signal = AbortSignal.timeout(LOOK_WITHIN_MS);
+    fetch(`${page.model.config.prefix}_favicon.ico`, { method: "HEAD", cache: "no-store", signal }).then(
       ({ status }) => bus.connection.told(page.connection, status),
       () => bus.connection.told(page.connection, null),
     );

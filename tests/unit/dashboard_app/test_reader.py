@@ -1,8 +1,10 @@
 """What the reader makes of messages and of librdkafka's words, without a Kafka."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
@@ -15,6 +17,7 @@ from dashboard_app.store import Store
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR
+from sensorbus.runtime import access
 
 NOW_MS = 1_769_860_800_000
 
@@ -79,6 +82,11 @@ def take(reader: Reader, *received: Any) -> None:
     reader._take(list(received))
 
 
+def fleet_of(reader: Reader) -> Any:
+    """Return the answer's field `fleet`."""
+    return orjson.loads(orjson.dumps(reader._overview.newest.fleet))
+
+
 def test_a_batch_goes_to_its_topics_and_what_cannot_be_read_is_passed() -> None:
     """The next offset follows the last record, readable or not."""
     reader, store = made()
@@ -118,6 +126,18 @@ def test_a_history_that_is_being_read_says_how_far_it_is_behind() -> None:
     assert (reader.health.is_caught_up, reader.health.behind) == (True, 0)
 
 
+def test_who_sees_that_the_history_is_read_sees_the_whole_fleet() -> None:
+    """The fleet is looked at once a second, and anew when the last of the history has come within that second."""
+    reader, _ = made()
+    take(reader, Received(49, reading(20.0), append_ms=NOW_MS - 60_000))
+    fleets = []
+    for received in (Received(50, reading(20.0), append_ms=NOW_MS - 60_000), Received(99, reading(20.0))):
+        take(reader, received)
+        reader._tidy(Ends())
+        fleets.append((reader.health.is_caught_up, fleet_of(reader)["rate_hz"]))
+    assert fleets == [(False, 0.0), (True, 0.2)]
+
+
 def test_a_quiet_partition_that_ends_in_a_transaction_marker_is_not_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing comes from its last offset; a partition that gives old records is behind."""
     clock_s = [1_000.0]
@@ -144,6 +164,20 @@ def test_an_outage_keeps_the_time_at_which_it_began_and_ends_with_a_record() -> 
     assert "localhost:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in (first.error or "")
     take(reader, Received(0, reading(20.0)))
     assert (reader.health.kafka_ok, reader.health.since_ms, reader.health.error) == (True, None, None)
+
+
+def test_the_first_line_of_an_outage_says_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    """Librdkafka tells that brokers are down before it tells why: Kafka is asked, and nothing said until then."""
+    reader, _ = made()
+    reader._asked_s, reader._is_settled = time.monotonic() - 1, True
+    assert not reader._is_look_due(time.monotonic())
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    assert (reader.health.kafka_ok, caplog.messages) == (False, [])
+    assert reader._is_look_due(time.monotonic())
+    reader._on_error(KafkaError(KafkaError._TRANSPORT, "a:9/1: Connect to a:9 failed: Connection refused"))
+    reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    access.answered(reader._settings)
+    assert [text.endswith("failed: Connection refused; trying again") for text in caplog.messages] == [True]
 
 
 def test_an_outage_that_is_told_late_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,13 +78,30 @@ def test_a_silent_kafka_is_one_line_with_its_address_and_the_cause(
     """After more than 5 s; the client's own lines are not shown."""
     settings = publisher._settings
     publisher.send([(b"key", b"value")] * 3, stop)
-    monkeypatch.setattr("simulator.publish.time.monotonic", lambda: publisher._last_progress_s + 6)
+    monkeypatch.setattr("simulator.publish.time.monotonic", lambda now_s=publisher._silence._began_s + 6: now_s)
     access.told(settings, "a:9/bootstrap: Connect to ipv4#10.0.0.1:9 failed: Connection refused (after 0ms in state X)")
     publisher._count()
     access.answered(settings)
     place = "Kafka at a:9 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)"
     cause = "Connect to ipv4#10.0.0.1:9 failed: Connection refused"
     assert caplog.messages == [f"{place} acknowledged nothing for 6 s; 3 readings wait: {cause}"]
+
+
+def test_a_silent_kafka_is_said_every_10_s_and_its_end_once(
+    publisher: Publisher, stop: Event, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the sixth second on, however often it is looked at."""
+    caplog.set_level("INFO")
+    began_s = publisher._silence._began_s
+    publisher.send([(b"key", b"value")] * 3, stop)
+    for tenths in range(200):
+        monkeypatch.setattr("simulator.publish.time.monotonic", lambda now_s=began_s + tenths / 10: now_s)
+        publisher._count()
+    assert [text.split("; ")[0][-15:] for text in caplog.messages] == ["nothing for 5 s", "othing for 15 s"]
+    publisher._taken += 2  # as if two more had been taken and acknowledged
+    publisher._count()
+    publisher._count()
+    assert caplog.messages[2:] == ["Kafka acknowledges again, after 20 s"]
 
 
 def test_a_record_that_is_refused_for_good_is_a_plain_error(publisher: Publisher, stop: Event) -> None:
