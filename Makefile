@@ -37,8 +37,8 @@ setup: tools ## install everything for working on it into .venv
 		command -v "$${need%%:*}" >/dev/null || echo "$${need%%:*} is not there: $${need#*:} skips what needs it"; done
 
 .PHONY: up
-up: tools ## run everything on this machine; the page is at http://localhost:8050
-	@$(RUN) --no-dev sensorbus up $(ARGS)
+up: tools ## run everything on this machine, with the settings in .env if it is there; the page is at http://localhost:8050
+	@$(RUN) --no-dev $(if $(wildcard .env),--env-file .env) sensorbus up $(ARGS)
 
 .PHONY: test
 test: tools js ## run the quick tests that need neither a real Kafka nor a browser; say what did not run

@@ -271,14 +271,14 @@ def variable_name(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
 
 
-def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, list[str]]:
-    """Return the settings and the warnings about names that nothing reads.
+def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and, by name, a warning about each variable that nothing reads.
 
     `overrides` are fields given on the command line; they win. Raises `SettingsError`, one line, naming the variable.
     """
     values: dict[str, Any] = {}
     kafka_options: dict[str, SecretStr] = {}
-    warnings: list[str] = []
+    warnings: dict[str, str] = {}
     known = {variable_name(field): field for field in Settings.model_fields if field != "kafka_options"}
     files = {f"{variable_name(field)}_FILE": field for field in SECRETS}
     for name, text in environ.items():
@@ -296,7 +296,7 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, lis
                 raise SettingsError(f"{name}: {option} is given twice, with and without _FILE")
             kafka_options[option] = SecretStr(value)
         else:
-            warnings.append(f"{name} is not a setting and changes nothing; {_hint(name, known)}")
+            warnings[name] = f"{name} is not a setting and changes nothing; {_hint(name, known)}"
     given = {field: value for field, value in overrides.items() if value is not None}
     try:
         return Settings(**{**values, "kafka_options": kafka_options, **given}), warnings

@@ -46,8 +46,9 @@ def start(part: str, **overrides: object) -> Settings:
     # The embedded broker dies with it: then there is nothing to end well, and who lingers meets the next one's topics.
     die_with_supervisor(signal.SIGKILL if settings.embedded_broker else signal.SIGTERM)
     logs.configure(settings, part)
-    for warning in warnings:
+    for name, warning in warnings.items():
         _log.warning(warning)
+        del os.environ[name]  # what is started from here does not say it again
     return settings
 
 

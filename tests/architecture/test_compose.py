@@ -54,7 +54,7 @@ def test_a_services_environment_is_made_of_settings(name: str) -> None:
     environment = OURS[name]["environment"]
     assert all(variable.startswith(PREFIX) for variable in environment)
     _, warnings = load(environment)
-    assert warnings == []
+    assert warnings == {}
     options = [variable for variable in environment if variable.startswith(f"{PREFIX}KAFKA_")]
     assert options == [variable_name("kafka_bootstrap_servers")]
 

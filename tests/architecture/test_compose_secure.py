@@ -42,7 +42,7 @@ def test_a_part_comes_over_tls_with_a_name_and_a_password_of_its_own(name: str) 
     assert environment.pop("SENSORBUS_KAFKA_SASL_PASSWORD_FILE") == "/run/secrets/kafka/password"
     settings, warnings = load(environment)
     options = {option: value.get_secret_value() for option, value in settings.kafka_options.items()}
-    assert warnings == []
+    assert warnings == {}
     assert options == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",

@@ -147,7 +147,7 @@ def test_a_pods_environment_is_made_of_settings(name: str, tmp_path: Any) -> Non
     assert all(variable.startswith(PREFIX) for variable in variables)
     (tmp_path / "password").write_text("secret\n")
     settings, warnings = load({**variables, "SENSORBUS_KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")})
-    assert warnings == []
+    assert warnings == {}
     assert settings.kafka_options["sasl.username"].get_secret_value() == name
     assert pod(WORKLOADS[name])["volumes"][0]["secret"]["secretName"] == f"kafka-{name}"
     assert settings.instance_id is None  # two pods of a deployment would fence each other

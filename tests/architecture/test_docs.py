@@ -58,7 +58,7 @@ def test_a_shell_reads_the_example_environment_whole() -> None:
     )
     given = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
     settings, warnings = load(given)
-    assert (settings, warnings, done.stderr) == (Settings(), [], "")
+    assert (settings, warnings, done.stderr) == (Settings(), {}, "")
     assert {name for name in given if name.startswith(PREFIX)} == set(re.findall(r"^SENSORBUS_\w+", text, re.MULTILINE))
 
 

@@ -23,7 +23,7 @@ def test_the_parts_read_what_was_decided(monkeypatch: pytest.MonkeyPatch) -> Non
     variables = up.environment(decided)
     assert variables["PATH"] == os.environ["PATH"]
     read, warnings = load(variables)
-    assert warnings == []
+    assert warnings == {}
     assert read.alert_threshold_kelvin == 300
     assert read.model_copy(update={"alert_threshold_kelvin": 303.0, "instance_id": None}) == decided
 

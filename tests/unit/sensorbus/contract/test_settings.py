@@ -21,7 +21,7 @@ MARKER: Final = "marker-hunter2"
 def loaded(**variables: str) -> Settings:
     """Return the settings of an environment that has these variables, without prefix."""
     settings, warnings = load({f"{PREFIX}{name}": text for name, text in variables.items()})
-    assert warnings == []
+    assert warnings == {}
     return settings
 
 
@@ -35,7 +35,7 @@ def refusal(**variables: str) -> str:
 def test_nothing_set_is_the_defaults() -> None:
     """An empty environment is a working one, and other programs' variables are theirs."""
     settings, warnings = load({"PATH": "/usr/bin", "KAFKA_BOOTSTRAP_SERVERS": "elsewhere:9092"})
-    assert warnings == []
+    assert warnings == {}
     assert settings == Settings()
     assert settings.bootstrap_servers == "localhost:9092"
 
@@ -74,7 +74,7 @@ def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(name: str, hint
     """A slip of the pen is said and changes nothing; the prefix alone is no likeness."""
     settings, warnings = load({f"{PREFIX}{name}": "1"})
     assert settings == Settings()
-    assert warnings == [f"SENSORBUS_{name} is not a setting and changes nothing; {hint}"]
+    assert warnings == {f"SENSORBUS_{name}": f"SENSORBUS_{name} is not a setting and changes nothing; {hint}"}
 
 
 WRONG: Final = {

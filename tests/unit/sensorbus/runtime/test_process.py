@@ -91,9 +91,10 @@ def test_another_error_is_a_bug_and_shows_itself() -> None:
 def test_an_unknown_variable_is_said_at_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning, with the nearest known name."""
+    """One warning, with the nearest known name; what is started from there does not repeat it."""
     monkeypatch.setenv("SENSORBUS_LOGLEVEL", "INFO")
     assert process.start("alert").log_level == "INFO"
+    assert "SENSORBUS_LOGLEVEL" not in os.environ
     assert [line.getMessage() for line in caplog.records] == [
         "SENSORBUS_LOGLEVEL is not a setting and changes nothing; did you mean SENSORBUS_LOG_LEVEL?"
     ]
