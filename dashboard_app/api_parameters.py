@@ -137,7 +137,7 @@ UNIT: Final = Parameter(
 )
 CURSOR: Final = Parameter(
     name="cursor",
-    description="Goes on where an answer ended: take it from that answer's `next`, with the same filters.",
+    description="Goes on where an answer ended: that answer's `next` is an address with it. With the same filters.",
     schema={"type": "string"},
     read=text_in,
 )

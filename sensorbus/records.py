@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import TopicError
@@ -85,9 +85,12 @@ def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicSt
 
 
 def read_to_end(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Iterator[Message]:
-    """Yield every record from the given offsets to the end as it is now; needs `enable.partition.eof`."""
-    consumer.assign(starts)
-    pending = {(start.topic, start.partition) for start in starts}
+    """Yield every record from the given offsets to the end as it is now; needs `enable.partition.eof`.
+
+    A partition that is written to all the time may never tell that its end is reached: a later record tells it too.
+    """
+    pending = _ends(settings, consumer, starts)
+    consumer.assign([start for start in starts if (start.topic, start.partition) in pending])
     deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
     while pending:
         message = consumer.poll(_POLL_S)
@@ -96,14 +99,27 @@ def read_to_end(settings: Settings, consumer: Consumer, starts: list[TopicPartit
                 raise kafka.unavailable(settings, KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001  # its name
             continue
         deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
-        error = message.error()
+        error, place = message.error(), (message.topic(), message.partition())
         if error is None:
-            yield message
+            if message.offset() < pending.get(place, 0):
+                yield message
+            if message.offset() + 1 >= pending.get(place, 0):
+                pending.pop(place, None)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
-            pending.discard((message.topic(), message.partition()))
+            pending.pop(place, None)
         elif not error.retriable():
             raise TopicError(f"topic {message.topic()}[{message.partition()}] cannot be read: {error.str()}")
     consumer.unassign()
+
+
+def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    """Return by place the offset after the last record that may be read, where there is something to read."""
+    ends = {}
+    for start in starts:
+        low, high = _watermarks(settings, consumer, start)
+        if start.offset != OFFSET_END and high > max(low, start.offset):
+            ends[start.topic, start.partition] = high
+    return ends
 
 
 def tail(  # noqa: PLR0913  # what to read, how much of it, until when

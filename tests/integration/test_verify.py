@@ -6,17 +6,20 @@ They were killed: their repeats are real ones.
 import functools
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
+from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.parts import environment_of
-from tests.support.topics import Record, produce, values
+from tests.support.topics import Record, produce, read_all, values
 from tests.support.waiting import wait_until
 
 DEVICES, SECONDS = 5, 20
@@ -121,3 +124,28 @@ def test_what_a_stopped_job_has_not_read_is_pending(fresh_settings: Settings, tm
         jobs.stop("alert-count", "avg-temp")
     code, table = run_verify(fresh_settings)
     assert (code, {row[0] for row in table.values()}, {row[4] for row in table.values()}) == (0, {"ok"}, {"0"}), table
+
+
+def write_on(settings: Settings, stop: Event) -> None:
+    """Commit transactions over all partitions of `sensor`, as jobs do: no fetch of it comes back without records."""
+    producer = kafka.producer(settings, "test", **{"transactional.id": settings.topic_name(SENSOR)})
+    producer.init_transactions()
+    while not stop.wait(0.05):
+        producer.begin_transaction()
+        for partition in range(settings.topic_partitions):
+            producer.produce(settings.topic_name(SENSOR), b"{}", partition=partition)
+        producer.commit_transaction()
+
+
+def test_a_topic_that_is_written_to_all_the_time_is_read_to_its_end_as_it_was(fresh_settings: Settings) -> None:
+    """On a running bus `verify`, `doctor` and `tail` ended only if some fetch happened to find nothing."""
+    produce(fresh_settings, SENSOR, [Record(b"a", b"{}")] * 10)
+    stop = Event()
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write_on, fresh_settings, stop)
+        try:
+            for _ in range(3):
+                assert len(pool.submit(read_all, fresh_settings, SENSOR).result(timeout=15)) >= 10
+        finally:
+            stop.set()
+        writing.result()
