@@ -18,7 +18,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.runtime import access, kafka
 from sensorbus.runtime.metrics import SIMULATOR_FAILED, SIMULATOR_PRODUCED
 
-_END_WITHIN_S: Final = 6.0  # less than the supervisor waits before it kills, so that what is lost gets said
+_END_WITHIN_S: Final = 5.0  # less than the supervisor waits before it kills, so that what is lost gets said
 _POLL_S: Final = 0.1
 _STUCK_POLL_S: Final = 1.0  # a poll that took longer was suspended, not waiting
 _SAY_SILENT_S: Final = 5.0

@@ -30,7 +30,7 @@ EMBEDDED_TOPIC_CONFIG: Final = {
 }
 REQUEST_TIMEOUT_S: Final = 5.0
 _LEADERS_TIMEOUT_S: Final = 15.0
-_LEADERS_PAUSE_S: Final = 0.05
+_PAUSE_S: Final = 0.05
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_LAST_S: Final = 5.0
 
@@ -114,15 +114,24 @@ def cause_noted(settings: Settings) -> Callable[[KafkaError], None]:
 
 
 def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClient) -> ClusterMetadata:
-    """Return brokers, topics and partitions, or raise `BrokerUnavailableError`."""
-    try:
-        metadata: ClusterMetadata = client.list_topics(timeout=REQUEST_TIMEOUT_S)
-    except KafkaException as error:
-        _take_causes(client)
-        raise unavailable(settings, error) from None
-    _take_causes(client)
-    access.answered(settings)
-    return metadata
+    """Return brokers, topics and partitions, or raise `BrokerUnavailableError`.
+
+    A connection that breaks between question and answer is no outage: it is asked again, within the same 5 s.
+    """
+    deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
+    while True:
+        try:
+            metadata: ClusterMetadata = client.list_topics(timeout=max(_PAUSE_S, deadline_s - time.monotonic()))
+        except KafkaException as error:
+            _take_causes(client)
+            is_early = time.monotonic() < deadline_s - _PAUSE_S
+            if error.args[0].code() != KafkaError._TRANSPORT or not is_early:  # noqa: SLF001  # its public name
+                raise unavailable(settings, error) from None
+            time.sleep(_PAUSE_S)
+        else:
+            _take_causes(client)
+            access.answered(settings)
+            return metadata
 
 
 def _take_causes(client: Producer | Consumer | AdminClient) -> None:
@@ -235,7 +244,7 @@ def _wait_for_leaders(settings: Settings, client: AdminClient, names: set[str]) 
             return
         if time.monotonic() > deadline_s:
             raise TopicError(f"topic {missing[0]} was created, but has no leader after {_LEADERS_TIMEOUT_S:g} s")
-        time.sleep(_LEADERS_PAUSE_S)
+        time.sleep(_PAUSE_S)
 
 
 def _has_leaders(topic: TopicMetadata) -> bool:

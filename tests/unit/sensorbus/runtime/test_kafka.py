@@ -3,6 +3,7 @@
 Their options, what is said of wrong ones, and waiting.
 """
 
+import contextlib
 from threading import Event
 from typing import Any, Final
 
@@ -159,6 +160,38 @@ def test_what_the_client_was_told_of_the_connection_is_the_reason(state: str, re
         access.answered(settings)
     place = "no Kafka broker at a:7 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)"
     assert lines == [f"{place}: {reason}", f"{place}: transport failure"]  # nothing is kept once it answers
+
+
+class BreaksOff:
+    """A client whose connection breaks before so many answers, each `took_s` after the question."""
+
+    def __init__(self, breaks: int, took_s: float, clock_s: list[float]) -> None:
+        """Move the clock by itself."""
+        self._breaks, self._took_s, self._clock_s = breaks, took_s, clock_s
+        self.asked_s: list[float] = []
+
+    def list_topics(self, timeout: float) -> ClusterMetadata:
+        """Answer, or break off."""
+        self.asked_s.append(timeout)
+        self._clock_s[0] += self._took_s
+        if len(self.asked_s) <= self._breaks:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "transport failure"))
+        return ClusterMetadata()
+
+
+@pytest.mark.parametrize(("breaks", "took_s", "asked"), [(2, 0.5, 3), (9, 2.0, 3), (1, 5.0, 1)])
+def test_a_connection_that_breaks_off_is_asked_again_within_5_s(
+    breaks: int, took_s: float, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice in a second is no outage; what never answers is one, after the time that one question may take."""
+    clock_s = [100.0]
+    monkeypatch.setattr("sensorbus.runtime.kafka.time.monotonic", lambda: clock_s[0])
+    monkeypatch.setattr("sensorbus.runtime.kafka.time.sleep", lambda _s: None)
+    client: Any = BreaksOff(breaks, took_s, clock_s)
+    with contextlib.nullcontext() if breaks < asked else pytest.raises(BrokerUnavailableError):
+        kafka.cluster_metadata(Settings(kafka_bootstrap_servers="a:8"), client)
+    assert len(client.asked_s) == asked
+    assert client.asked_s[0] == kafka.REQUEST_TIMEOUT_S
 
 
 def test_waiting_backs_off_to_5_s_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
