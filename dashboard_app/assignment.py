@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from dashboard_app.held import SHOWN
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, TOPICS
+from sensorbus.contract.topics import BY_NAME, DEAD_LETTER
 from sensorbus.runtime import kafka
 
 _TIMEOUT_S: Final = 3.0
@@ -42,7 +43,7 @@ def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Assignme
     places: set[Place] = set()
     missing: list[str] = []
     cluster_id = ""
-    for topic in TOPICS:
+    for topic in SHOWN:
         name = settings.topic_name(topic)
         try:
             metadata = consumer.list_topics(name, timeout=_TIMEOUT_S)
@@ -94,7 +95,7 @@ def _lowest(settings: Settings, consumer: Consumer, partition: TopicPartition) -
 
 def _topic_ids(settings: Settings, admin: AdminClient) -> dict[str, str]:
     """Return the ids that Kafka gave the topics of a cursor when it made them; "" where it has none to tell."""
-    names = [settings.topic_name(topic) for topic in TOPICS if topic is not DEAD_LETTER]
+    names = [settings.topic_name(topic) for topic in SHOWN if topic is not DEAD_LETTER]
     futures = admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S)
     ids = {}
     for name, future in futures.items():

@@ -10,12 +10,12 @@ import threading
 import time
 from typing import Any, Final
 
+from dashboard_app.held import SHOWN
 from dashboard_app.overview import Overview
 from dashboard_app.reader import Reader
 from dashboard_app.store import Store
 from sensorbus.contract.errors import SensorbusError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import TOPICS
 from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 from sensorbus.runtime.metrics import FEED_RESTARTS
 
@@ -23,8 +23,8 @@ _BACKOFF_FIRST_S: Final = 1.0
 _BACKOFF_LAST_S: Final = 30.0
 _CLOSED_WITHIN_S: Final = 2.0
 _WATCH_EVERY_S: Final = 1.0
-_SLOW_AFTER: Final = 10  # looks of the watch without a poll in between
-_HANGS_AFTER: Final = 60
+_SLOW_AFTER_LOOKS: Final = 10  # of the watch, one a second, without a poll in between
+_HANGS_AFTER_LOOKS: Final = 60
 _JUDGED_AFTER_S: Final = 5.0
 _JUDGED_AGAIN_AFTER_S: Final = 60.0
 _MOST_EPOCHS: Final = 100  # whatever browsers make up
@@ -76,7 +76,7 @@ class Feed:
                 "address": self._settings.bootstrap_servers,
             },
             "behind": health.behind,
-            "topics": {topic.name: ages_ms[topic.name] for topic in TOPICS},
+            "topics": {topic.name: ages_ms[topic.name] for topic in SHOWN},
             "dead_letters": self.store.dead_letters,
         }
 
@@ -85,7 +85,7 @@ class Feed:
         health, reasons = self._reader.health, {}
         if self._failure is not None and self._reader.polls <= self._failure[1] + _STEADY_POLLS:
             reasons["feed"] = self._failure[0]
-        if self._looks_without_poll >= _SLOW_AFTER:
+        if self._looks_without_poll >= _SLOW_AFTER_LOOKS:
             reasons["poll"] = f"the consumer thread has not polled for {self._looks_without_poll} s"
         if not health.kafka_ok:
             reasons["kafka"] = health.error or f"not connected to {self._settings.bootstrap_servers} yet"
@@ -138,6 +138,6 @@ class Feed:
             polls = self._reader.polls
             self._looks_without_poll = 0 if polls != seen else self._looks_without_poll + 1
             seen = polls
-            if self._looks_without_poll >= _HANGS_AFTER:
+            if self._looks_without_poll >= _HANGS_AFTER_LOOKS:
                 _log.critical("the consumer thread hangs; this worker ends so that another takes its place")
                 os._exit(1)

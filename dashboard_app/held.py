@@ -14,8 +14,10 @@ from dashboard_app.devices import NO_DEVICE, Names, Newest, Roster
 from dashboard_app.ring import Offsets, Records, Ring
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 
-#: The topics of a cursor, in its order.
-CURSOR_TOPICS: Final = (SENSOR.name, ALERT.name, ALERT_COUNT.name, AVG_TEMP.name)
+#: The topics that the page reads; decode.py says what it makes of a record of each.
+SHOWN: Final = (SENSOR, ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
+#: Those of a cursor by name, in its order.
+CURSOR_TOPICS: Final = tuple(topic.name for topic in SHOWN if topic is not DEAD_LETTER)
 #: Up to so many devices, every browser gets every reading.
 ALL_DETAIL_DEVICES: Final = 100
 _RESULT_ROWS: Final = 200_000
@@ -29,7 +31,7 @@ class Held:
     def __init__(self, ring_rows: int, history_ms: int, max_devices: int) -> None:
         """Hold `ring_rows` readings at most, of the last `history_ms` by append time."""
         self.history_ms = history_ms
-        self.offsets = {topic: Offsets() for topic in (*CURSOR_TOPICS, DEAD_LETTER.name)}
+        self.offsets = {topic.name: Offsets() for topic in SHOWN}
         rows = {
             SENSOR.name: ring_rows,
             ALERT.name: min(ring_rows, _RESULT_ROWS),

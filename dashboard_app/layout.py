@@ -12,8 +12,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard_app import empty_chart, ids, plain_pages, theme
+from dashboard_app.held import SHOWN
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import TOPICS
 
 _RANGES: Final = (
     (ids.RANGE_30_S, "30 s"),
@@ -107,7 +107,7 @@ def config(settings: Settings) -> dict[str, Any]:
         "reading_period_ms": settings.reading_period_ms,
         "history_ms": settings.dashboard_history_ms,
         "tick_ms": settings.dashboard_tick_ms,
-        "topics": {topic.name: settings.topic_name(topic) for topic in TOPICS},
+        "topics": {topic.name: settings.topic_name(topic) for topic in SHOWN},
     }
 
 

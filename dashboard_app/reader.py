@@ -17,12 +17,13 @@ from confluent_kafka.admin import AdminClient
 
 from dashboard_app.assignment import Assignment, Place, look, starts
 from dashboard_app.decode import records_in
+from dashboard_app.held import SHOWN
 from dashboard_app.overview import Overview
 from dashboard_app.progress import LIVE_WITHIN_S, Progress
 from dashboard_app.store import Store
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, SENSOR, TOPICS
+from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, SENSOR
 from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import RING_AGE_SECONDS, RING_DEVICES, RING_READINGS
@@ -80,7 +81,7 @@ class Reader:
     def __init__(self, settings: Settings, store: Store, overview: Overview, now_ms: ClockMs) -> None:
         """Connect to nothing yet."""
         self._settings, self._store, self._overview, self._now_ms = settings, store, overview, now_ms
-        self._topics = {settings.topic_name(topic): topic.name for topic in TOPICS}
+        self._topics = {settings.topic_name(topic): topic.name for topic in SHOWN}
         self.health = Health()
         self.polls = 0
         self.looked_s = -math.inf  # when Kafka was last asked successfully what there is, by the monotonic clock

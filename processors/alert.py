@@ -15,7 +15,7 @@ from sensorbus.contract.messages import Reading, alert_from_reading, encode_aler
 from sensorbus.contract.topics import ALERT, SENSOR
 from sensorbus.contract.units import celsius_from_kelvin, kelvin_from_celsius
 
-_ROUNDING: Final = 0.01  # more than two roundings to 2 decimals add
+_ROUNDING_KELVIN: Final = 0.01  # more than two roundings to 2 decimals add
 
 
 def build(sensor: StreamingDataFrame, bus: Bus) -> None:
@@ -27,7 +27,7 @@ def build(sensor: StreamingDataFrame, bus: Bus) -> None:
 def handler(bus: Bus) -> Handler[Reading]:
     """Return what the job does with a reading."""
     alerts, threshold_kelvin = bus.topic(ALERT), bus.settings.alert_threshold_kelvin
-    cold_celsius = celsius_from_kelvin(threshold_kelvin) - _ROUNDING
+    cold_celsius = celsius_from_kelvin(threshold_kelvin) - _ROUNDING_KELVIN
 
     def on_reading(reading: Reading, _state: None) -> Sequence[Output]:
         if reading.celsius < cold_celsius:  # nearly every one is, and needs no sum to tell

@@ -87,7 +87,9 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     _log.info("reads %s", ", ".join(settings.topic_name(topic) for topic in JOBS[job][0]))
     client = kafka.admin(settings, job)
     watch.say_while(lambda: _silence(settings, meter, client), "the job goes on")
-    watch.end_after_signal(_STOP_WITHIN_S, "Kafka does not answer; ended without a last commit, nothing is lost")
+    watch.end_after_signal(
+        _STOP_WITHIN_S, "it waits for Kafka or still works; ended without a last commit, nothing is lost"
+    )
     if not settings.embedded_broker:
         watch.end_when(TopicChanges(settings, job, JOBS[job][0]).reason, _LOOK_AT_TOPICS_EVERY_S)
     watch.end_when(lambda: ending.overdue(application[0], settings), _LOOK_FOR_THE_END_EVERY_S)

@@ -4,9 +4,11 @@ Quix closes a failed application step by step, and what fails on the way hides t
 half a minute: an assignment that comes while the consumer is closed asks Kafka for offsets and gets none.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -83,7 +85,7 @@ def overdue(application: JobApplication, settings: Settings) -> str | None:
 
 def explain(error: BaseException, settings: Settings) -> SensorbusError | None:
     """Return the line for an error of Kafka's or of the disk's, or for the cause behind it; None: it is a bug."""
-    if type(error) is Exception and "IO error" in str(error):  # RocksDB's errors have no class of their own
+    if _is_of_the_disk(error, settings):
         return SensorbusError(
             f"the job's state in {settings.state_dir} ({variable_name('state_dir')}) cannot be written: {error}; "
             "nothing is lost, start it again when the cause is gone"
@@ -92,6 +94,14 @@ def explain(error: BaseException, settings: Settings) -> SensorbusError | None:
         if isinstance(cause, SensorbusError):  # it left a transaction that cannot be ended well
             return cause
     return _explain_kafka(error, settings) if isinstance(error, (KafkaException, QuixException)) else None
+
+
+def _is_of_the_disk(error: BaseException, settings: Settings) -> bool:
+    """Tell whether the state's folder cannot be made, or RocksDB not write there, whose errors have no class."""
+    if isinstance(error, OSError) and error.filename is not None:
+        folder, place = settings.state_dir.absolute(), Path(os.fsdecode(error.filename)).absolute()
+        return place.is_relative_to(folder) or folder.is_relative_to(place)
+    return type(error) is Exception and "IO error" in str(error)
 
 
 def _explain_kafka(error: BaseException, settings: Settings) -> SensorbusError:

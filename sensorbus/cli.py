@@ -71,7 +71,9 @@ def _options(
 
 @app.command()
 def up(
-    devices: Annotated[int, typer.Option(min=0, help="Simulated devices; 0: real devices write to `sensor`.")] = 20,
+    devices: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Simulated devices; 0: real devices write to `sensor`.")
+    ] = 20,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated temperatures.")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,

@@ -4,20 +4,31 @@ Call `run` in the main thread (services.py says why).
 """
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
 import socket
 import urllib.request
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from threading import Event
+from typing import Final
 
 from sensorbus.broker import WELL_KNOWN_PORT, EmbeddedBroker, seconds_held
 from sensorbus.contract.errors import PortInUseError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import kafka, process, watch
 from sensorbus.services import DASHBOARD, SERVICES, SIMULATOR, Supervisor
+
+#: Settings that a Kafka has and the embedded broker has not.
+_OF_KAFKA: Final = (
+    "topic_partitions",
+    "topic_replication_factor",
+    "topic_retention_ms",
+    "dead_letter_retention_ms",
+    "instance_id",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +39,8 @@ def run(settings: Settings, devices: int, seed: int | None, stop: Event, *, open
     Raises `PortInUseError` before anything is started.
     """
     settings = with_free_port(settings)
+    ports = ops_ports(settings)
+    refuse_taken_ports(settings, ports)
     with contextlib.ExitStack() as stack:
         children = settings
         if settings.kafka_bootstrap_servers is None:
@@ -38,14 +51,19 @@ def run(settings: Settings, devices: int, seed: int | None, stop: Event, *, open
             return
         _announce(settings, stop, open_page=open_page)
         services = [service for service in SERVICES if devices or service is not SIMULATOR]
-        ports = ops_ports(settings)
         if ports:
             told = ", ".join(f"{name} {port}" for name, port in ports.items())
             _log.info("health and metrics at %s: %s", settings.ops_host, told)
-        arguments = {"simulator": ["--devices", str(devices), *(["--seed", str(seed)] if seed is not None else [])]}
+        arguments = {SIMULATOR.name: simulator_arguments(settings, devices, seed)}
         variables = {name: {variable_name("ops_port"): str(port)} for name, port in ports.items()}
         Supervisor(services, environment(children), arguments, variables).run(stop)
         _log.info("stopped")
+
+
+def simulator_arguments(settings: Settings, devices: int, seed: int | None) -> list[str]:
+    """Return the simulator's command line."""
+    period = ["--period", f"{settings.reading_period_ms / 1000:g}"]
+    return ["--devices", str(devices), *period, *(["--seed", str(seed)] if seed is not None else [])]
 
 
 def with_free_port(settings: Settings) -> Settings:
@@ -72,6 +90,8 @@ def _embedded(settings: Settings, devices: int) -> Iterator[Settings]:
     try:
         with EmbeddedBroker(port=WELL_KNOWN_PORT) as broker:
             _log.info("embedded Kafka at %s%s", broker.public_address, history_held(devices, settings))
+            if unused := without_effect(settings):
+                _log.warning("without effect on the embedded broker: %s (docs/embedded-broker.md)", ", ".join(unused))
             yield settings.model_copy(
                 update={
                     "kafka_bootstrap_servers": broker.address,
@@ -82,6 +102,12 @@ def _embedded(settings: Settings, devices: int) -> Iterator[Settings]:
             )
     finally:
         shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """Return the variables that are set to what the embedded broker cannot do."""
+    changed = (name for name in _OF_KAFKA if getattr(settings, name) != Settings.model_fields[name].default)
+    return [variable_name(name) for name in changed]
 
 
 def _is_running(pid: int) -> bool:
@@ -114,6 +140,21 @@ def ops_ports(settings: Settings) -> dict[str, int]:
         return {}
     names = [service.name for service in SERVICES if service is not DASHBOARD]  # the page has its own port
     return {name: settings.ops_port + index for index, name in enumerate(names)}
+
+
+def refuse_taken_ports(settings: Settings, ports: Mapping[str, int]) -> None:
+    """Raise `PortInUseError` for the first of the parts' ops ports that somebody, or the page, listens on."""
+    for name, port in ports.items():
+        try:
+            if port == settings.dashboard_port:
+                raise OSError(errno.EADDRINUSE, "the page listens there")
+            process.listenable_port(settings.ops_host, port)
+        except (OSError, OverflowError) as error:  # there is no port above 65535
+            reason = getattr(error, "strerror", None) or error
+            raise PortInUseError(
+                f"{name} cannot listen on {settings.ops_host}:{port}: {reason}; {variable_name('ops_port')} is the "
+                f"first of {len(ports)} ports in a row"
+            ) from None
 
 
 def history_held(devices: int, settings: Settings) -> str:

@@ -97,7 +97,10 @@ class Settings(BaseModel):
 
     reading_period_ms: Milliseconds = Field(
         1_000,
-        description="How often a device reports: STALE is said after 3 periods without a reading, OFFLINE after 10.",
+        ge=10,
+        le=86_400_000,
+        description="How often a device reports: STALE is said after 3 periods without a reading, OFFLINE after 10. "
+        "`sensorbus up` has its simulated devices report so often.",
     )
     dashboard_host: str = Field("127.0.0.1", description="Address on which the page listens.")
     dashboard_port: Port = Field(8050, description="Port on which the page listens; 0: any free one.")

@@ -1,6 +1,6 @@
 """The topics of the bus: one table, in the order of the data.
 
-A new topic is one row here, one message in `messages.py` and one row in docs/messages.md.
+A new topic is one row here, one message in `messages.py` and one row in docs/messages.md; what else: CONTRIBUTING.md.
 """
 
 from dataclasses import dataclass

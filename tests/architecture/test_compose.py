@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from sensorbus import up
 from sensorbus.contract.settings import PREFIX, Settings, load, variable_name
 from sensorbus.services import SERVICES, Service
 from tests.support.sources import REPOSITORY
@@ -112,6 +113,13 @@ def test_a_job_keeps_its_state_in_a_volume_of_its_own(job: str) -> None:
     assert PARTS[job]["volumes"] == [f"{job}-state:/state"]
     assert f"{job}-state" in COMPOSE["volumes"]
     assert "SENSORBUS_STATE_DIR=/state" in DOCKERFILE
+
+
+@pytest.mark.parametrize("job", ["alert", "alert-count", "avg-temp"])
+def test_a_job_has_a_name_that_stays_as_under_up(job: str) -> None:
+    """Without it a broker's outage would end it."""
+    assert "SENSORBUS_INSTANCE_ID" in up.environment(Settings())
+    assert PARTS[job]["environment"]["SENSORBUS_INSTANCE_ID"]
 
 
 def test_kafka_keeps_one_replica_of_its_own_topics() -> None:

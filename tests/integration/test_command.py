@@ -172,6 +172,19 @@ def test_up_says_a_port_in_use_before_anything_starts(tmp_path: Path) -> None:
     assert "--port or SENSORBUS_DASHBOARD_PORT" in line
 
 
+def test_up_says_a_parts_port_in_use_before_anything_starts(tmp_path: Path) -> None:
+    """One line that names the part, its port and the setting; the page's own port is taken too."""
+    page = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        others = taken.getsockname()[1]
+        for first in (others, page):
+            with up(tmp_path, page, SENSORBUS_OPS_PORT=str(first)) as system:
+                system.wait(1, within_s=20)
+    one, other = system.said().splitlines()
+    assert f"simulator cannot listen on 127.0.0.1:{others}: Address already in use; SENSORBUS_OPS_PORT is" in one
+    assert f"simulator cannot listen on 127.0.0.1:{page}: the page listens there; SENSORBUS_OPS_PORT is" in other
+
+
 def test_up_uses_the_broker_that_is_set(fresh_settings: Settings, tmp_path: Path) -> None:
     """With an address set, no embedded broker starts, and the readings are on the given one."""
     environment = environment_of(fresh_settings)

@@ -34,7 +34,7 @@ _HEAD: Final = """\
 Every part reads its settings from environment variables, once, when it starts. An unknown `SENSORBUS_` name is a
 warning with the nearest known one; a value that cannot be used ends the part with one line and exit code 2.
 An empty value counts as not set. The command line wins over the environment, and the environment over a file `.env`,
-which `make up` and docker compose read and nothing else does.
+which `make up` reads and nothing else does.
 
 Any option of librdkafka passes through: `SENSORBUS_KAFKA_` and the option's name in capitals with `_` for `.`, so
 `SENSORBUS_KAFKA_SASL_MECHANISM` is `sasl.mechanism`. With `_FILE` at the end the value is read from the file that it
@@ -71,7 +71,7 @@ def environment_example() -> str:
     """
     lines = [
         "# Every setting with its default; docs/settings.md explains them. Written by `make docs`.",
-        "# As `.env` it is read by `make up` and docker compose; sensorbus itself reads the environment only.",
+        "# As `.env` it is read by `make up`; sensorbus itself reads the environment only.",
     ]
     for title, fields in _by_chapter():
         lines += ["", f"# {title}"]

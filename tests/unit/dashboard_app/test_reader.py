@@ -169,6 +169,7 @@ def test_an_outage_keeps_the_time_at_which_it_began_and_ends_with_a_record() -> 
 def test_the_first_line_of_an_outage_says_its_cause(caplog: pytest.LogCaptureFixture) -> None:
     """Librdkafka tells that brokers are down before it tells why: Kafka is asked, and nothing said until then."""
     reader, _ = made()
+    access.answered(reader._settings)  # what other tests told of that address
     reader._asked_s, reader._is_settled = time.monotonic() - 1, True
     assert not reader._is_look_due(time.monotonic())
     reader._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))

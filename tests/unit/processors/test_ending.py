@@ -71,6 +71,26 @@ def test_the_cause_is_told_and_not_what_it_led_to() -> None:
     assert str(explain(error, STABLE)) == "state of version 2, not 1"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(1, "Operation not permitted", "/data/state"),
+        NotADirectoryError(20, "Not a directory", "/data/state/avg-temp/sensorbus.avg-temp"),
+        FileExistsError(17, "File exists", "/data"),
+        Exception("IO error: No space left on device"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named_with_its_setting(error: Exception) -> None:
+    """Python's errors and RocksDB's."""
+    line = str(explain(error, Settings(state_dir=Path("/data/state"))))
+    assert line.startswith("the job's state in /data/state (SENSORBUS_STATE_DIR) cannot be written: ")
+
+
+def test_an_error_of_another_file_is_a_bug() -> None:
+    """Nothing is said of the state."""
+    assert explain(FileNotFoundError(2, "No such file", "/etc/other"), Settings(state_dir=Path("/data/state"))) is None
+
+
 def test_an_error_that_is_a_bug_has_no_line() -> None:
     """It keeps its traceback."""
     assert explain(TypeError("no"), STABLE) is None

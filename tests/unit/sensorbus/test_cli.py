@@ -59,6 +59,7 @@ def test_a_command_alone_says_what_there_is(arguments: list[str]) -> None:
     ("arguments", "wrong"),
     [
         (["up", "--devices", "-1"], "--devices"),
+        (["up", "--devices", "1000001"], "--devices"),  # the simulator takes no more
         (["up", "--port", "65536"], "--port"),
         (["tail", "sensor", "--last", "-1"], "--last"),
         (["dead-letter", "replay", "--repaired", "nowhere.jsonl"], "--repaired"),

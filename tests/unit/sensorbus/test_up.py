@@ -82,3 +82,17 @@ def test_each_part_has_an_ops_port_of_its_own() -> None:
     assert up.ops_ports(Settings()) == {}
     ports = {"simulator": 9100, "alert": 9101, "alert-count": 9102, "avg-temp": 9103}
     assert up.ops_ports(Settings(ops_port=9100)) == ports
+
+
+def test_the_simulator_reports_as_often_as_the_page_expects() -> None:
+    """Otherwise all devices would be STALE, or the broker's memory be told wrong."""
+    assert up.simulator_arguments(Settings(), 20, None) == ["--devices", "20", "--period", "1"]
+    slow = Settings(reading_period_ms=10_500)
+    assert up.simulator_arguments(slow, 5, 7) == ["--devices", "5", "--period", "10.5", "--seed", "7"]
+
+
+def test_what_the_embedded_broker_cannot_do_is_told() -> None:
+    """Settings that are what they are anyway are not."""
+    assert up.without_effect(Settings(topic_partitions=4, topic_retention_ms=86_400_000)) == []
+    given = Settings(topic_partitions=8, instance_id="a", alert_threshold_kelvin=300)
+    assert up.without_effect(given) == ["SENSORBUS_TOPIC_PARTITIONS", "SENSORBUS_INSTANCE_ID"]
