@@ -127,9 +127,9 @@ def test_a_killed_job_of_up_is_back_with_results(tmp_path: Path, job: str) -> No
         assert system.process is not None
         (victim,) = (pid for pid in processes_of(system.process.pid) if _command_of(pid)[-2:] == ["processors", job])
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: f"{job} ended (signal SIGKILL)" in system.said(), 5, "the end to be said", system.log)
+        wait_until(lambda: f"{job} ended (signal SIGKILL)" in system.said(), 20, "the end to be said", system.log)
         killed_s = time.monotonic()
-        wait_until(lambda: (_age_ms(port, job) or 0) > 2_000, 5, "silence")
+        wait_until(lambda: (_age_ms(port, job) or 0) > 2_000, 20, "silence")
         wait_until(lambda: (_age_ms(port, job) or 9_999) < 1_500, 15, "the next result", system.log)
         assert time.monotonic() - killed_s < 15
 

@@ -63,7 +63,7 @@ def test_a_broker_that_is_away_is_said_and_nothing_is_missing_afterwards(own_kaf
         assert browser.resets == 1
         fresh = page.ticker()
         _sees(page, fresh, sent)
-        page.part.stop(within_s=5)
+        page.part.stop(within_s=10)
     assert "Traceback" not in page.part.said()
 
 
