@@ -112,6 +112,8 @@ def _explain_kafka(error: BaseException, settings: Settings) -> SensorbusError:
     if not codes:
         return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
     code = codes[0]
+    if code.code() == KafkaError._TIMED_OUT and "committed offsets" in code.str():  # noqa: SLF001  # as above
+        return kafka.offsets_held(settings, "the job's group")
     if code.code() in (*_FENCED, _FATAL) and settings.instance_id:
         sure = "" if code.code() in _FENCED else "probably "
         return SensorbusError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from sensorbus import records
 from sensorbus.contract import messages
@@ -77,6 +77,9 @@ def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> li
     except KafkaException as error:
         if lacks := access.missing_right(error.args[0], group):
             raise BrokerUnavailableError(lacks) from None
+        if error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001  # its public name
+            kafka.cluster_metadata(settings, client)  # raises where nobody answers
+            raise kafka.offsets_held(settings, f"group {group}") from None
         raise kafka.unavailable(settings, error) from None
     finally:
         client.close()

@@ -180,6 +180,14 @@ def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableE
     return BrokerUnavailableError(f"no Kafka broker at {place(settings)}: {reason}")
 
 
+def offsets_held(settings: Settings, whose: str) -> BrokerUnavailableError:
+    """Return the one line for a Kafka that answers, and does not tell in time what a group has committed."""
+    return BrokerUnavailableError(
+        f"Kafka at {place(settings)} answers, but does not tell what {whose} has committed: it is slow, or the "
+        "offsets wait for a transaction to end (docs/operations.md: A transaction without an end)"
+    )
+
+
 def wait_for_broker(settings: Settings, part: str, stop: Event) -> bool:
     """Return True once the broker answers, False when `stop` was set first; says every 10 s that it waits."""
     client = admin(settings, part)

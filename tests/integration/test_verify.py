@@ -3,15 +3,20 @@
 They were killed: their repeats are real ones.
 """
 
+import contextlib
 import functools
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
 import pytest
+from confluent_kafka import TopicPartition
 
+from sensorbus import progress
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
@@ -149,3 +154,26 @@ def test_a_topic_that_is_written_to_all_the_time_is_read_to_its_end_as_it_was(fr
         finally:
             stop.set()
         writing.result()
+
+
+def test_offsets_that_wait_for_a_transaction_are_told_as_such(
+    real_kafka_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka is there: it is another transaction that must end, and not the broker that must come back."""
+    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-")
+    kafka.ensure_topics(settings, "test")
+    group = settings.consumer_group("avg-temp")
+    place = TopicPartition(settings.topic_name(SENSOR), 0, 0)
+    producer = kafka.producer(settings, "test", **{"transactional.id": f"{group}.1"})
+    member, reader = (kafka.consumer(settings, "test", **{"group.id": name}) for name in (group, "reader"))
+    monkeypatch.setattr(progress, "_COORDINATOR_TIMEOUT_S", 3.0)
+    with contextlib.closing(member), contextlib.closing(reader):
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send_offsets_to_transaction([place], member.consumer_group_metadata())
+        with pytest.raises(
+            BrokerUnavailableError, match=f"answers, but does not tell what group {group} has committed"
+        ):
+            progress.progress(settings, reader)
+        producer.commit_transaction()
+        assert progress.progress(settings, reader).avg_temp == {0: 0}

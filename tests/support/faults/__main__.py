@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.faults import plan as plans
-from tests.support.faults.bus import bus
+from tests.support.faults.bus import LONE_BROKER, bus
 from tests.support.faults.nemesis import Nemesis
 from tests.support.faults.plan import JOBS, SIMULATOR, Plan
 from tests.support.faults.verdict import Verdict, judge
@@ -28,7 +28,7 @@ def main() -> int:
         home = Path(tempfile.mkdtemp(prefix="sensorbus-faults-"))
         plan = _plan(arguments.plan, seed + repeat, arguments.minutes)
         _say(f"plan {arguments.plan}, seed {plan.seed}, {plan.duration_s:.0f} s, {len(plan.faults)} faults; {home}")
-        with RealKafka(home / "kafka") as broker:
+        with RealKafka(home / "kafka", **LONE_BROKER) as broker:
             verdict = run(plan, broker, home, stable=arguments.stable, guarantee=arguments.guarantee)
         clean += not verdict.problems
         _say("verdict: " + ("WRONG" if verdict.problems else "every promise kept"))

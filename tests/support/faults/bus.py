@@ -17,6 +17,8 @@ from tests.support.real_kafka import RealKafka
 AFTER_A_KILL_S: Final = 10.0
 AFTER_A_REBALANCE_S: Final = 20.0
 AFTER_AN_OUTAGE_S: Final = 15.0
+#: A broker that is alone, as docker-compose.yml has it, hands no partitions over (docs/faults.md).
+LONE_BROKER: Final = {"controlled__shutdown__enable": "false"}
 #: Machines are shared: a test allows so many times what is promised.
 PATIENCE: Final = 2.0
 _SHOWN_CHARACTERS: Final = 6_000

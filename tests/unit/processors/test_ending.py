@@ -31,6 +31,15 @@ def test_a_fatal_error_of_a_job_with_an_id_names_the_likely_cause() -> None:
     assert "Kafka at" in str(explain(KafkaException(KafkaError(KafkaError._FATAL)), Settings()))
 
 
+def test_offsets_that_kafka_does_not_tell_are_no_missing_broker() -> None:
+    """They may wait for a transaction; the line says where that is explained."""
+    error = PartitionAssignmentError("Error during partition assignment")
+    error.__cause__ = KafkaException(KafkaError(KafkaError._TIMED_OUT, "Failed to get committed offsets: Timed out"))
+    told = str(explain(error, Settings(kafka_bootstrap_servers="kafka:9092")))
+    assert "answers, but does not tell what the job's group has committed" in told
+    assert told.endswith("(docs/operations.md: A transaction without an end)")
+
+
 def test_a_job_without_an_id_has_no_twin() -> None:
     """Fenced, it was away for longer than its transaction lives: the line blames no setting that is not set."""
     told = explain(KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"))
