@@ -11,6 +11,7 @@ from dashboard_app.api_rows import Rows
 from dashboard_app.api_table import CSV_HEADER
 from dashboard_app.api_time import time_text
 from dashboard_app.overview import BANDS
+from sensorbus.contract.messages import is_alert
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 
 #: An answer has so many bytes at most; what is left out is told of by its `Link`.
@@ -53,7 +54,7 @@ def lines(rows: Rows, number: int, unit: str, threshold_kelvin: float) -> Iterat
         columns = zip(rows.times_ms[part], rows.device_ids[part], rows.celsius[part], strict=True)
         yield "".join(
             f"{time_text(time_ms)},{cells[device_id]},{_number(convert(celsius))},"
-            f"{'yes' if kelvin_from_celsius(celsius) > threshold_kelvin else 'no'}\r\n"
+            f"{'yes' if is_alert(celsius, threshold_kelvin) else 'no'}\r\n"
             for time_ms, device_id, celsius in columns
         ).encode()
 

@@ -15,6 +15,7 @@ from dashboard_app.api_time import time_text
 from dashboard_app.delta import Pipeline
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
+from sensorbus.contract.messages import is_alert
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, kelvin_from_celsius
@@ -82,7 +83,7 @@ def state(celsius: float, silent_ms: int, settings: Settings) -> str:
         return "OFFLINE"
     if silent_ms > _STALE_PERIODS * settings.reading_period_ms:
         return "STALE"
-    return "HIGH" if kelvin_from_celsius(celsius) > settings.alert_threshold_kelvin else "OK"
+    return "HIGH" if is_alert(celsius, settings.alert_threshold_kelvin) else "OK"
 
 
 def are_high(celsius: Floats, threshold_kelvin: float) -> NDArray[np.bool_]:
@@ -90,7 +91,7 @@ def are_high(celsius: Floats, threshold_kelvin: float) -> NDArray[np.bool_]:
     above_kelvin = celsius - ABSOLUTE_ZERO_CELSIUS - threshold_kelvin
     found: NDArray[np.bool_] = above_kelvin > 0
     near = np.flatnonzero(np.abs(above_kelvin) < _ROUNDING_REACH_KELVIN)
-    found[near] = [kelvin_from_celsius(value) > threshold_kelvin for value in celsius[near].tolist()]
+    found[near] = [is_alert(value, threshold_kelvin) for value in celsius[near].tolist()]
     return found
 
 

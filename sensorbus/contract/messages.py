@@ -201,9 +201,9 @@ def has_device_key(key: bytes | None, device_id: str) -> bool:
     return key is not None and key == device_id.encode()
 
 
-def is_alert(reading: Reading, threshold_kelvin: float) -> bool:
-    """Tell whether the reading is above the threshold (equal is not above)."""
-    return kelvin_from_celsius(reading.celsius) > threshold_kelvin
+def is_alert(celsius: float, threshold_kelvin: float) -> bool:
+    """Tell whether a temperature is above the threshold (equal is not above), in kelvin as an alert tells it."""
+    return kelvin_from_celsius(celsius) > threshold_kelvin
 
 
 def device_id_fault(device_id: str) -> str | None:

@@ -186,7 +186,7 @@ def _judge_order(verdict: Verdict, settings: Settings, held: Topics) -> None:
     for message in held[SENSOR]:
         if _fate(message, settings) == "ok":
             reading = messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
-            if messages.is_alert(reading, settings.alert_threshold_kelvin):
+            if messages.is_alert(reading.celsius, settings.alert_threshold_kelvin):
                 wanted[reading.device_id].append(reading.timestamp)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for message in held[ALERT]:

@@ -49,7 +49,7 @@ def test_what_is_passed_over_as_cold_is_no_alert(threshold: float, away: float, 
     """Near any threshold the short way says what the contract says."""
     celsius = round(threshold - 273.15 + away, decimals)
     is_one = bool(handler(bus_of(Settings(alert_threshold_kelvin=threshold)))(reading(celsius), None))
-    assert is_one == is_alert(reading(celsius), threshold)
+    assert is_one == is_alert(celsius, threshold)
 
 
 def test_the_topic_has_the_buss_prefix() -> None:

@@ -416,8 +416,8 @@ def test_the_first_thing_that_is_wrong_gives_the_word() -> None:
 
 def test_the_threshold_itself_is_no_alert() -> None:
     """303.00 K is none and 303.01 K is one, compared after rounding."""
-    at = [Reading("d", NOON, NOON_MS, celsius) for celsius in (29.85, 29.854, 29.856, 29.86)]
-    assert [is_alert(one, 303.0) for one in at] == [False, False, True, True]
+    at = (29.85, 29.854, 29.856, 29.86)
+    assert [is_alert(celsius, 303.0) for celsius in at] == [False, False, True, True]
 
 
 def test_an_alert_has_all_three_units() -> None:
