@@ -38,7 +38,8 @@ setup: tools ## install everything for working on it into .venv
 
 .PHONY: up
 up: tools ## run everything on this machine, with the settings in .env if it is there; the page is at http://localhost:8050
-	@$(RUN) --no-dev $(if $(wildcard .env),--env-file .env) sensorbus up $(ARGS)
+	@mkdir -p .cache/tmp # uv leaves a lock file among the temporary ones
+	@TMPDIR=$(CURDIR)/.cache/tmp $(RUN) --no-dev $(if $(wildcard .env),--env-file .env) sensorbus up $(ARGS)
 
 .PHONY: test
 test: tools js ## run the quick tests that need neither a real Kafka nor a browser; say what did not run
