@@ -62,7 +62,7 @@ def run(settings: Settings, devices: int, seed: int | None, stop: Event, *, open
 
 def simulator_arguments(settings: Settings, devices: int, seed: int | None) -> list[str]:
     """Return the simulator's command line."""
-    period = ["--period", f"{settings.reading_period_ms / 1000:g}"]
+    period = ["--period", str(settings.reading_period_ms / 1000)]
     return ["--devices", str(devices), *period, *(["--seed", str(seed)] if seed is not None else [])]
 
 

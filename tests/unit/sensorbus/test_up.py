@@ -86,9 +86,9 @@ def test_each_part_has_an_ops_port_of_its_own() -> None:
 
 def test_the_simulator_reports_as_often_as_the_page_expects() -> None:
     """Otherwise all devices would be STALE, or the broker's memory be told wrong."""
-    assert up.simulator_arguments(Settings(), 20, None) == ["--devices", "20", "--period", "1"]
-    slow = Settings(reading_period_ms=10_500)
-    assert up.simulator_arguments(slow, 5, 7) == ["--devices", "5", "--period", "10.5", "--seed", "7"]
+    assert up.simulator_arguments(Settings(), 20, None) == ["--devices", "20", "--period", "1.0"]
+    slow = Settings(reading_period_ms=1_234_567)
+    assert up.simulator_arguments(slow, 5, 7) == ["--devices", "5", "--period", "1234.567", "--seed", "7"]
 
 
 def test_what_the_embedded_broker_cannot_do_is_told() -> None:
