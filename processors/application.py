@@ -72,7 +72,7 @@ _log = logging.getLogger(__name__)
 
 def run_job(job: str, settings: Settings, stop: Event) -> None:
     """Wait for Kafka, make the topics, run until SIGTERM; raises `SensorbusError` with one line for people."""
-    meter = Meter(job)
+    meter = Meter(job, [settings.topic_name(topic) for topic in JOBS[job][0]])
     _silence_clients()
     health.serve(settings, meter.why_not_ready)
     application: list[JobApplication] = []

@@ -6,7 +6,7 @@ One thread, the job's, counts and publishes; `/readyz` and `/metrics` read from 
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -24,11 +24,11 @@ _NOT_ASSIGNED: Final = ("none", "stopping", "stopped")  # librdkafka's fetch sta
 class Meter:
     """Counts of one job; librdkafka's statistics, which come out of the job's own polls, are its heartbeat."""
 
-    def __init__(self, job: str, clock_ms: ClockMs = wall_clock_ms) -> None:
-        """Start from zero."""
+    def __init__(self, job: str, topics: Iterable[str] = (), clock_ms: ClockMs = wall_clock_ms) -> None:
+        """Start from zero, which is told of these input topics before their first record: a rate needs it."""
         self.job = job
         self._clock_ms = clock_ms
-        self._records: Counter[str] = Counter()
+        self._records: Counter[str] = Counter(dict.fromkeys(topics, 0))
         self._results: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter()
         self._late = 0

@@ -52,6 +52,13 @@ def test_what_is_counted_is_published_once() -> None:
     assert sample("rekeyed_total", job="published-once") == 1
 
 
+def test_what_has_not_come_yet_is_told_as_none() -> None:
+    """A rate begins with the first value that is seen: without a zero before it, the first alert would not show."""
+    meter = Meter("waits", ["p-alert"])
+    meter.publish()
+    assert sample("records_total", job="waits", topic="p-alert") == 0
+
+
 def test_statistics_give_lag_and_commits() -> None:
     """Known lags of fetched partitions, and requests to commit over all brokers."""
     meter = Meter("stats")
