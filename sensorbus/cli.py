@@ -26,7 +26,7 @@ from sensorbus import doctor as examination
 from sensorbus import up as system
 from sensorbus import verify as verification
 from sensorbus.contract.errors import SensorbusError, SettingsError
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.settings import MOST_SIMULATED_DEVICES, Settings
 from sensorbus.contract.topics import DEAD_LETTER, TOPICS, Topic
 from sensorbus.runtime import kafka, process
 from sensorbus.runtime.clock import wall_clock_ms
@@ -72,7 +72,8 @@ def _options(
 @app.command()
 def up(
     devices: Annotated[
-        int, typer.Option(min=0, max=1_000_000, help="Simulated devices; 0: real devices write to `sensor`.")
+        int,
+        typer.Option(min=0, max=MOST_SIMULATED_DEVICES, help="Simulated devices; 0: real devices write to `sensor`."),
     ] = 20,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated temperatures.")] = None,

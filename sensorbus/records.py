@@ -4,7 +4,7 @@ Nothing is committed or changed.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Final
@@ -25,6 +25,8 @@ _POLL_S: Final = 0.2
 #: Of a key, a value or a header, that much is shown: all of what the jobs write, little of 8 MB of garbage.
 MOST_CHARACTERS: Final = 1_000
 _MOST_HEADERS: Final = 20
+#: By topic and partition, where there is something to read: the offset after the last record that may be read.
+Ends = Mapping[tuple[str, int], int]
 _NEW_LEADER: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _NEW_LEADER_PAUSE_S: Final = 0.1
 
@@ -71,25 +73,30 @@ def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[Top
 
 def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:
     """Return the topic's size and the time of its last record."""
-    held, starts = 0, []
+    held, starts, known = 0, [], {}
     all_partitions = partitions(settings, consumer, topic)
     for partition in all_partitions:
         low, high = _watermarks(settings, consumer, partition)
         held += high - low
         if high > low:
             starts.append(TopicPartition(partition.topic, partition.partition, max(low, high - _MARKERS_LOOKED_PAST)))
-    last_append_ms = max((message.timestamp()[1] for message in read_to_end(settings, consumer, starts)), default=None)
+            known[partition.topic, partition.partition] = high
+    found = read_to_end(settings, consumer, starts, known)
+    last_append_ms = max((message.timestamp()[1] for message in found), default=None)
     return TopicState(
         name=settings.topic_name(topic), partitions=len(all_partitions), offsets=held, last_append_ms=last_append_ms
     )
 
 
-def read_to_end(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Iterator[Message]:
+def read_to_end(
+    settings: Settings, consumer: Consumer, starts: list[TopicPartition], known: Ends | None = None
+) -> Iterator[Message]:
     """Yield every record from the given offsets to the end as it is now; needs `enable.partition.eof`.
 
-    A partition that is written to all the time may never tell that its end is reached: a later record tells it too.
+    `known` are the ends, where they were asked for already. A partition that is written to all the time may never tell
+    that its end is reached: a later record tells it too.
     """
-    pending = _ends(settings, consumer, starts)
+    pending = dict(_ends(settings, consumer, starts) if known is None else known)
     consumer.assign([start for start in starts if (start.topic, start.partition) in pending])
     deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
     while pending:
@@ -112,7 +119,7 @@ def read_to_end(settings: Settings, consumer: Consumer, starts: list[TopicPartit
     consumer.unassign()
 
 
-def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> dict[tuple[str, int], int]:
+def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Ends:
     """Return by place the offset after the last record that may be read, where there is something to read."""
     ends = {}
     for start in starts:
@@ -126,12 +133,14 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
     settings: Settings, consumer: Consumer, topic: Topic, *, last: int | None, follow: bool, stop: Event
 ) -> Iterator[Message]:
     """Yield the `last` records of each partition (None: all of them), by append time, then new ones as they come."""
-    starts = []
+    starts, known = [], {}
     for partition in partitions(settings, consumer, topic):
         low, high = _watermarks(settings, consumer, partition)
         offset = low if last is None else max(low, high - last - (_MARKERS_LOOKED_PAST if last else 0))
         starts.append(TopicPartition(partition.topic, partition.partition, offset))
-    held = sorted(read_to_end(settings, consumer, starts), key=lambda message: message.timestamp()[1])
+        if high > offset:
+            known[partition.topic, partition.partition] = high
+    held = sorted(read_to_end(settings, consumer, starts, known), key=lambda message: message.timestamp()[1])
     yield from held if last is None else held[len(held) - last :] if last else ()
     if not follow:
         return

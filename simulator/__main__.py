@@ -9,7 +9,7 @@ import typer
 
 from sensorbus.contract.errors import InvalidMessageError, SettingsError
 from sensorbus.contract.messages import event_time_ms_from_iso
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.settings import LONGEST_PERIOD_MS, MOST_SIMULATED_DEVICES, SHORTEST_PERIOD_MS, Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import health, kafka
 from sensorbus.runtime.clock import wall_clock_ms
@@ -36,8 +36,13 @@ def _seconds(shortest: float, longest: float, text: str) -> Any:
 
 
 def simulate(  # noqa: PLR0913, PLR0917  # the options of a command
-    devices: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of devices.")] = 20,
-    period: Annotated[float, _seconds(0.01, 86_400, "Seconds between readings of a device, to the ms.")] = 1.0,
+    devices: Annotated[int, typer.Option(min=1, max=MOST_SIMULATED_DEVICES, help="Number of devices.")] = 20,
+    period: Annotated[
+        float,
+        _seconds(
+            SHORTEST_PERIOD_MS / 1000, LONGEST_PERIOD_MS / 1000, "Seconds between readings of a device, to the ms."
+        ),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same temperatures and faults.")] = 0,
     duration: Annotated[float | None, _seconds(0.001, 1e9, "Seconds of event time, then it ends.")] = None,
     start: Annotated[

@@ -57,10 +57,10 @@ def real_kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
-    """Give a real Kafka that the module may kill, pause and start again."""
+def own_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """Give a real Kafka that the module may kill, pause and start again; its `OWN_KAFKA` has more properties."""
     need(real_kafka.why_not())
-    with RealKafka(tmp_path_factory.mktemp("own-kafka")) as broker:
+    with RealKafka(tmp_path_factory.mktemp("own-kafka"), **getattr(request.module, "OWN_KAFKA", {})) as broker:
         yield broker
 
 

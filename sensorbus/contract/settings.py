@@ -31,6 +31,10 @@ from sensorbus.contract.topics import Topic
 
 PREFIX: Final = "SENSORBUS_"
 DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
+#: How often a device may report, and how many the simulator makes: `sensorbus up` passes both on to it.
+SHORTEST_PERIOD_MS: Final = 10
+LONGEST_PERIOD_MS: Final = 86_400_000
+MOST_SIMULATED_DEVICES: Final = 1_000_000
 Milliseconds = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -97,8 +101,8 @@ class Settings(BaseModel):
 
     reading_period_ms: Milliseconds = Field(
         1_000,
-        ge=10,
-        le=86_400_000,
+        ge=SHORTEST_PERIOD_MS,
+        le=LONGEST_PERIOD_MS,
         description="How often a device reports: STALE is said after 3 periods without a reading, OFFLINE after 10. "
         "`sensorbus up` has its simulated devices report so often.",
     )

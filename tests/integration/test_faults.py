@@ -8,12 +8,10 @@ knows which of them Kafka acknowledged. `make faults` runs the longer plans.
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import real_kafka
 from tests.support.faults.bus import (
     AFTER_A_KILL_S,
     AFTER_A_REBALANCE_S,
@@ -27,7 +25,6 @@ from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
 from tests.support.faults.plan import JOBS, SECOND, SIMULATOR, Kind, hardest, mix
 from tests.support.faults.verdict import judge
-from tests.support.needs import need
 from tests.support.real_kafka import RealKafka
 
 STOPS_WITHIN_S = 10.0
@@ -35,15 +32,8 @@ STOPS_WITHIN_S = 10.0
 FROZEN_S = 12.0
 # All but the minute of everything on demand, `pytest -m long`; a busy machine makes some of these miss their deadlines.
 ON_DEMAND = pytest.mark.long
+OWN_KAFKA = LONE_BROKER
 MEMBERSHIPS = pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
-    """Give a real Kafka as docker-compose.yml has it."""
-    need(real_kafka.why_not())
-    with RealKafka(tmp_path_factory.mktemp("own-kafka"), **LONE_BROKER) as broker:
-        yield broker
 
 
 def test_a_plan_follows_from_its_seed() -> None:
