@@ -40,7 +40,7 @@ class JobApplication(Application):
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
-        recovery.recover_to_the_end(self._consumer, self._topic_manager)
+        recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.

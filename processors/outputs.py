@@ -8,7 +8,9 @@ serializers and a merge of headers for each (docs/streams.md has what that costs
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from confluent_kafka import KafkaError, Message, Producer
 from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.internal_producer import InternalProducer
 
 #: Kafka's record headers: names may repeat.
 Headers = Sequence[tuple[str, bytes | None]]
@@ -30,21 +32,42 @@ Step = Callable[..., Sequence[Output]]
 
 def write(sdf: StreamingDataFrame, step: Step, count: Callable[[str], None], *, stateful: bool) -> None:
     """Put a step on a dataframe and write what it returns; `count` is called with each record's topic."""
-    produce = sdf.processing_context.producer.produce
+    produce = _produce(sdf.processing_context.producer)
 
     def run(
         value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None, state: Any = None
     ) -> None:
         for output in step(value, key, append_time_ms, headers, state):
-            topic, out_key, out_value, out_headers = output
-            # Sequences become the list that the client wants; a topic of CreateTime keeps the reading's append time.
-            produce(
-                topic,
-                out_value,
-                out_key,
-                list(out_headers) if out_headers else None,  # type: ignore[arg-type]  # Quix knows no null header values
-                timestamp=append_time_ms,
-            )
-            count(topic)
+            produce(output, append_time_ms)  # which a topic of CreateTime keeps
+            count(output.topic)
 
     sdf.update(run, metadata=True, stateful=stateful)  # type: ignore[call-overload]  # its overloads want a literal
+
+
+def _produce(producer: InternalProducer) -> Callable[[Output, int], None]:
+    """Return what hands a record to the client of Quix's producer; an error of its delivery is Quix's to raise.
+
+    Quix notes the offset of each record that was delivered, which it needs of changelogs alone, and polls after each.
+    """
+    note = producer._on_delivery  # noqa: SLF001  # it has no other name
+    client: Producer | None = None
+
+    def note_error(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            note(error, message)
+
+    def produce(output: Output, time_ms: int) -> None:
+        nonlocal client
+        if client is None:  # Quix makes it at its first use
+            client = producer._producer._producer  # noqa: SLF001  # the same
+        topic, key, value, headers = output
+        try:
+            if headers:
+                pairs: Any = list(headers)  # the stubs know no null values
+                client.produce(topic, value, key, -1, note_error, timestamp=time_ms, headers=pairs)
+            else:
+                client.produce(topic, value, key, -1, note_error, timestamp=time_ms)
+        except BufferError:  # Quix polls until there is room, or says that there is none
+            producer.produce(topic, value, key, list(headers), timestamp=time_ms)  # type: ignore[arg-type]  # the same
+
+    return produce

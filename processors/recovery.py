@@ -5,13 +5,30 @@ then where the changelog ends. Both have a gap through which a state gets lost w
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from quixstreams.internal_consumer import InternalConsumer
-from quixstreams.models import Row, TopicAdmin, TopicManager
+from quixstreams.models import Row, TopicManager
+
+_ASKED_WITHIN_S: Final = 30.0
+_ASK_AGAIN_S: Final = 0.1
+_PASSING: Final = (  # while a partition moves, or its broker comes back
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError._TRANSPORT,  # noqa: SLF001  # librdkafka's own codes have no public name
+)
+_BOUNDS: Final = (
+    (OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED),
+    (OffsetSpec.latest(), IsolationLevel.READ_COMMITTED),
+    (OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -25,16 +42,36 @@ def hold_back(consumer: InternalConsumer, is_recovery_due: Callable[[], bool]) -
     the partition begins anew in the middle of its windows.
     """
     poll_row = consumer.poll_row
+    is_assigned_anew = False
+
+    def note_assignment() -> None:
+        nonlocal is_assigned_anew
+        is_assigned_anew = True
 
     def poll_ready_row(**options: Any) -> Row | list[Row] | None:
+        nonlocal is_assigned_anew
         rows = poll_row(**options)
-        if rows is None or not is_recovery_due():
+        if rows is None or not is_assigned_anew:
+            return rows
+        is_assigned_anew = is_recovery_due()
+        if not is_assigned_anew:
             return rows
         for row in rows[:1] if isinstance(rows, list) else [rows]:
             _put_back(consumer, row)
         return None
 
+    _with_each_assignment(consumer, note_assignment)
     consumer.poll_row = poll_ready_row  # type: ignore[assignment, method-assign]  # Quix makes the consumer
+
+
+def _with_each_assignment(consumer: InternalConsumer, action: Callable[[], None]) -> None:
+    assign = consumer.assign
+
+    def assign_anew(partitions: list[TopicPartition]) -> None:
+        action()
+        assign(partitions)
+
+    consumer.assign = assign_anew  # type: ignore[method-assign]  # Quix makes the consumer
 
 
 def _put_back(consumer: InternalConsumer, row: Row) -> None:
@@ -44,35 +81,55 @@ def _put_back(consumer: InternalConsumer, row: Row) -> None:
     _log.info("%s[%d]@%d waits until its state is recovered", row.topic, row.partition, row.offset)
 
 
-def recover_to_the_end(consumer: InternalConsumer, topics: TopicManager) -> None:
-    """Have a consumer tell the true end of a changelog; raises `KafkaException` where Kafka does not answer.
+def tell_bounds_at_once(consumer: InternalConsumer, topics: TopicManager) -> None:
+    """Have a consumer tell where the partitions of its assignment begin and truly end; raises `KafkaException`.
+
+    They are asked for together, with the first question after an assignment. Quix asks for each by itself, and on a
+    consumer's connection each question waits for the fetch in front of it (docs/streams.md).
 
     To a consumer that reads what is committed, a partition ends where its oldest open transaction begins: that of a
     member that died or hangs. What the next one has committed after it would not be recovered by a third, and never be
     missed. The true end is reached when that transaction has ended, by its time-out at the latest.
     """
     watermarks = consumer.get_watermark_offsets
-    admin = topics._admin  # noqa: SLF001  # it has no other name
+    bounds: dict[TopicPartition, tuple[int, int]] = {}
 
     def true_watermarks(
         partition: TopicPartition, timeout: float | None = None, cached: bool = False
     ) -> tuple[int, int]:
-        low, high = watermarks(partition, timeout=timeout, cached=cached)
-        if cached or partition.topic in topics.non_changelog_topics:
-            return low, high
-        end = max(high, _end(admin, partition, timeout))
-        if end > high:
-            _log.info("the state in %s[%d] waits until a transaction there ends", partition.topic, partition.partition)
-        return low, end
+        if cached:
+            return watermarks(partition, cached=True)
+        if partition not in bounds:
+            admin: AdminClient = topics._admin.admin_client  # noqa: SLF001  # it has no other name
+            for place, (low, committed, end) in _bounds(
+                admin, {partition, *consumer.assignment()}, timeout or _ASKED_WITHIN_S
+            ).items():
+                if end > committed and place.topic not in topics.non_changelog_topics:
+                    _log.info("the state in %s[%d] waits until a transaction there ends", place.topic, place.partition)
+                bounds[place] = low, max(committed, end)
+        return bounds[partition]
 
+    _with_each_assignment(consumer, bounds.clear)
     consumer.get_watermark_offsets = true_watermarks  # type: ignore[method-assign]  # Quix makes the consumer
 
 
-def _end(admin: TopicAdmin, partition: TopicPartition, timeout_s: float | None) -> int:
-    place = TopicPartition(partition.topic, partition.partition)
-    options = {} if timeout_s is None else {"request_timeout": timeout_s}
-    told = admin.admin_client.list_offsets(
-        {place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED, **options
-    )
-    end: int = told[place].result().offset
-    return end
+def _bounds(
+    admin: AdminClient, partitions: Iterable[TopicPartition], timeout_s: float
+) -> dict[TopicPartition, tuple[int, int, int]]:
+    """Return of each partition its first offset, the one up to which all is committed, and the one after its last."""
+    deadline_s = time.monotonic() + timeout_s
+    places = [TopicPartition(place.topic, place.partition) for place in partitions]
+    while True:
+        left_s = max(_ASK_AGAIN_S, deadline_s - time.monotonic())
+        asked = [
+            admin.list_offsets(dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=left_s)
+            for spec, isolation in _BOUNDS
+        ]
+        try:
+            low, committed, end = ({place: told[place].result().offset for place in places} for told in asked)
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() + _ASK_AGAIN_S > deadline_s:
+                raise
+            time.sleep(_ASK_AGAIN_S)
+        else:
+            return {place: (low[place], committed[place], end[place]) for place in places}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 from quixstreams.context import copy_context, set_message_context
+from quixstreams.internal_producer import InternalProducer
 from quixstreams.models import MessageContext
 
 from processors.bus import Bus
@@ -36,16 +37,18 @@ class JsonState:
 
 
 class Frame:
-    """A dataframe as far as `write` uses it: it notes what its producer is given."""
+    """A dataframe as far as `write` uses it; without a producer of Quix's it notes what the client is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, producer: InternalProducer | None = None) -> None:
         """Nothing is produced yet."""
         self.produced: list[tuple[Any, ...]] = []
-        self.processing_context = SimpleNamespace(producer=SimpleNamespace(produce=self._produce))
+        client = SimpleNamespace(_producer=SimpleNamespace(produce=self._produce))
+        producer_of_quix = producer or SimpleNamespace(_producer=client, _on_delivery=None)
+        self.processing_context = SimpleNamespace(producer=producer_of_quix)
         self.run: Callable[..., None] = lambda *_: None
 
-    def _produce(self, topic: str, value: object, key: object, headers: object, *, timestamp: int) -> None:
-        self.produced.append((topic, value, key, headers, timestamp))
+    def _produce(self, topic: str, value: object, key: object, *_: object, **options: Any) -> None:
+        self.produced.append((topic, value, key, options.get("headers"), options["timestamp"]))
 
     def update(self, run: Callable[..., None], **how: bool) -> None:
         """Take the step."""

@@ -3,9 +3,17 @@
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
+from quixstreams.internal_producer import InternalProducer
+from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 
 from processors.outputs import Output, write
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT
+from sensorbus.runtime import kafka
 from tests.support.job_parts import Frame
+from tests.support.topics import values
 
 
 @pytest.fixture
@@ -36,3 +44,29 @@ def test_the_step_gets_the_record_and_the_state(stateful: bool, frame: Any) -> N
     frame.run(b"in", b"key", 5, [("h", b"1")], *state)
     assert seen == [(b"in", b"key", 5, [("h", b"1")], *(state or (None,)))]
     assert frame.how == {"metadata": True, "stateful": stateful}
+
+
+def test_a_full_queue_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is lost where the client has room for one record, and Quix notes no offset but where it asks for them."""
+    with EmbeddedBroker() as broker:
+        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True)
+        kafka.ensure_topics(settings, "test")
+        producer = InternalProducer(broker.address, extra_config={"queue.buffering.max.messages": 1})
+        frame: Any = Frame(producer)
+        write(frame, lambda value, *_: [Output(ALERT.name, b"key", value)], lambda _: None, stateful=False)
+        for number in range(20):
+            frame.run(b"%d" % number, b"key", 1_234, None)
+        assert producer.flush(10) == 0
+        assert values(settings, ALERT) == [b"%d" % number for number in range(20)]
+    assert caplog.messages == []
+
+
+def test_a_record_that_was_not_delivered_is_quix_to_raise() -> None:
+    """As one of its own: with the next flush, so that the checkpoint does not end well."""
+    producer = InternalProducer("127.0.0.1:1", extra_config={"message.timeout.ms": 20, "log_level": 0})
+    frame: Any = Frame(producer)
+    write(frame, lambda *_: [Output("alert", b"key", b"lost")], lambda _: None, stateful=False)
+    frame.run(b"in", b"key", 1_234, None)
+    with pytest.raises(KafkaProducerDeliveryError) as raised:
+        producer.flush(10)
+    assert raised.value.args[0].code() == KafkaError._MSG_TIMED_OUT

@@ -5,12 +5,13 @@ from pathlib import Path
 from unittest.mock import Mock, call
 
 import pytest
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row
 
 from processors.ending import JobApplication
-from processors.recovery import hold_back, recover_to_the_end
+from processors.recovery import hold_back, tell_bounds_at_once
 
 PLACE = TopicPartition("sensor", 2, 150)
 
@@ -22,6 +23,8 @@ def _row(offset: int = 150) -> Row:
 def _consumer(polled: Row | list[Row] | None, *, is_due: bool) -> Mock:
     consumer = Mock(spec=InternalConsumer, **{"poll_row.return_value": polled})
     hold_back(consumer, lambda: is_due)
+    consumer.assign([PLACE])
+    consumer.reset_mock()
     return consumer
 
 
@@ -60,50 +63,108 @@ def test_rows_pass_when_no_recovery_is_due(polled: Row | list[Row] | None) -> No
 def test_a_jobs_application_asks_its_own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row is held back as long as Quix's manager of its state says that a recovery is due."""
     monkeypatch.setattr(InternalConsumer, "poll_row", lambda _self, **_options: _row())
+    monkeypatch.setattr(InternalConsumer, "assign", lambda _self, _partitions: None)
     put_back = Mock()
     monkeypatch.setattr("processors.recovery._put_back", put_back)
     application = JobApplication("127.0.0.1:1", consumer_group="recovery", state_dir=tmp_path, loglevel=None)
+    application._consumer.assign([PLACE])
     assert application._consumer.poll_row(timeout=0.1) is not None
     assert application._state_manager._recovery_manager is not None
     monkeypatch.setattr(type(application._state_manager._recovery_manager), "has_assignments", True)
+    application._consumer.assign([PLACE])
     assert application._consumer.poll_row(timeout=0.1) is None
     assert put_back.call_count == 1
 
 
-@pytest.fixture
-def topics() -> Mock:
-    """Give the manager of a job's topics, on a Kafka where each partition ends at 20."""
-    told: Future[Mock] = Future()
-    told.set_result(Mock(offset=20))
+class Broker:
+    """Answers an admin's `list_offsets` as (first offset, end of what is committed, end)."""
+
+    def __init__(self, first: int, committed: int, end: int) -> None:
+        """Refuse nothing."""
+        self.asked: list[list[TopicPartition]] = []
+        self.errors: list[KafkaError] = []
+        self._offsets = {
+            (EARLIEST, IsolationLevel.READ_UNCOMMITTED): first,
+            (LATEST, IsolationLevel.READ_COMMITTED): committed,
+            (LATEST, IsolationLevel.READ_UNCOMMITTED): end,
+        }
+
+    def list_offsets(
+        self, places: dict[TopicPartition, OffsetSpec], *, isolation_level: IsolationLevel, request_timeout: float
+    ) -> dict[TopicPartition, Future[Mock]]:
+        """Answer at once."""
+        assert 0 < request_timeout <= 10
+        self.asked.append(sorted(places))
+        (spec,) = set(places.values())
+        error = self.errors.pop() if self.errors else None
+        told: Future[Mock] = Future()
+        if error:
+            told.set_exception(KafkaException(error))
+        else:
+            told.set_result(Mock(offset=self._offsets[spec, isolation_level]))
+        return dict.fromkeys(places, told)
+
+
+EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()
+INPUT, CHANGELOG = TopicPartition("sensor", 2), TopicPartition("changelog", 2)
+
+
+def _asking(broker: Broker) -> Mock:
+    """Return a consumer of both partitions, by itself at an end that is committed."""
+    consumer = Mock(spec=InternalConsumer)
+    consumer.get_watermark_offsets.return_value = (3, 11)
+    consumer.assignment.return_value = [INPUT, CHANGELOG]
     topics = Mock(non_changelog_topics={"sensor": None})
-    topics._admin.admin_client.list_offsets = Mock(side_effect=lambda asked, **_: dict.fromkeys(asked, told))
-    return topics
+    topics._admin.admin_client = broker
+    tell_bounds_at_once(consumer, topics)
+    return consumer
 
 
 @pytest.mark.parametrize(
-    ("topic", "cached", "committed", "end"),
-    [
-        ("changelog", False, 11, 20),
-        ("changelog", False, 21, 21),
-        ("changelog", True, 11, 11),
-        ("sensor", False, 11, 11),
-    ],
-    ids=["an open transaction", "more since then", "not asked", "an input"],
+    ("committed", "end", "told"), [(11, 20, 20), (20, 20, 20), (21, 20, 21)], ids=["open", "closed", "just committed"]
 )
-def test_a_changelog_ends_where_it_ends(topics: Mock, topic: str, cached: bool, committed: int, end: int) -> None:
-    """Not where the oldest open transaction begins; an input is read as far as it is committed."""
-    consumer = Mock(spec=InternalConsumer, **{"get_watermark_offsets.return_value": (3, committed)})
-    recover_to_the_end(consumer, topics)
-    place = TopicPartition(topic, 2)
-    assert consumer.get_watermark_offsets(place, timeout=10, cached=cached) == (3, end)
+def test_a_partition_ends_where_it_ends(committed: int, end: int, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Not where the oldest open transaction begins; that it waits for one is said of a state, and of no input."""
+    caplog.set_level("INFO")
+    consumer = _asking(Broker(3, committed, end))
+    for place in (INPUT, CHANGELOG):
+        assert consumer.get_watermark_offsets(place, timeout=10) == (3, told)
+    waits = ["the state in changelog[2] waits until a transaction there ends"]
+    assert caplog.messages == (waits if end > committed else [])
 
 
-def test_the_end_is_asked_for_beyond_open_transactions(topics: Mock) -> None:
-    """With the time that Quix allows, or Kafka's own where it allows any."""
-    consumer = Mock(spec=InternalConsumer, **{"get_watermark_offsets.return_value": (3, 11)})
-    recover_to_the_end(consumer, topics)
-    consumer.get_watermark_offsets(TopicPartition("changelog", 2, 7), timeout=10)
-    consumer.get_watermark_offsets(TopicPartition("changelog", 2, 7))
-    isolation = {"isolation_level": IsolationLevel.READ_UNCOMMITTED}
-    ways = [each.kwargs for each in topics._admin.admin_client.list_offsets.call_args_list]
-    assert ways == [{**isolation, "request_timeout": 10}, isolation]
+def test_what_is_known_already_is_not_asked_for() -> None:
+    """Quix asks the client for what it has cached."""
+    broker = Broker(3, 11, 20)
+    assert _asking(broker).get_watermark_offsets(CHANGELOG, timeout=10, cached=True) == (3, 11)
+    assert broker.asked == []
+
+
+def test_all_partitions_are_asked_for_at_once() -> None:
+    """With the first question, and anew after the next assignment."""
+    broker = Broker(3, 11, 20)
+    consumer = _asking(broker)
+    for place in (CHANGELOG, INPUT, TopicPartition("changelog", 2, 7)):
+        consumer.get_watermark_offsets(place, timeout=10)
+    assert broker.asked == [[CHANGELOG, INPUT]] * 3
+    consumer.assign([INPUT])
+    consumer.assignment.return_value = [INPUT]
+    consumer.get_watermark_offsets(INPUT, timeout=10)
+    assert broker.asked[3:] == [[INPUT]] * 3
+
+
+def test_a_leader_that_has_moved_is_asked_for_again() -> None:
+    """Until the time that Quix allows is over; what will not pass is raised at once."""
+    broker = Broker(3, 11, 20)
+    consumer = _asking(broker)
+    broker.errors = [KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)]
+    assert consumer.get_watermark_offsets(CHANGELOG, timeout=10) == (3, 20)
+    assert len(broker.asked) == 6
+    consumer.assign([CHANGELOG])
+    broker.errors = [KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)]
+    with pytest.raises(KafkaException):
+        consumer.get_watermark_offsets(CHANGELOG, timeout=0.05)
+    broker.errors = [KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+    with pytest.raises(KafkaException):
+        consumer.get_watermark_offsets(CHANGELOG, timeout=10)
+    assert len(broker.asked) == 12
