@@ -2,7 +2,7 @@
 
 `write` is the end of every job's chain. It gives the records to the application's own producer: as with Quix's
 `to_topic`, they belong to the checkpoint or transaction of the reading that led to them, but without a row, two
-serializers and a merge of headers for each (docs/streams.md has what that costs).
+serializers, a merge of headers and a note of its offset for each (docs/benchmarks.md has what that costs).
 """
 
 from collections.abc import Callable, Sequence
