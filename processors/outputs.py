@@ -61,13 +61,10 @@ def _produce(producer: InternalProducer) -> Callable[[Output, int], None]:
         if client is None:  # Quix makes it at its first use
             client = producer._producer._producer  # noqa: SLF001  # the same
         topic, key, value, headers = output
+        pairs: Any = list(headers) or None  # the stubs know no null values
         try:
-            if headers:
-                pairs: Any = list(headers)  # the stubs know no null values
-                client.produce(topic, value, key, -1, note_error, timestamp=time_ms, headers=pairs)
-            else:
-                client.produce(topic, value, key, -1, note_error, timestamp=time_ms)
+            client.produce(topic, value, key, -1, note_error, timestamp=time_ms, headers=pairs)
         except BufferError:  # Quix polls until there is room, or says that there is none
-            producer.produce(topic, value, key, list(headers), timestamp=time_ms)  # type: ignore[arg-type]  # the same
+            producer.produce(topic, value, key, pairs, timestamp=time_ms)
 
     return produce

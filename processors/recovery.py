@@ -14,11 +14,11 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import Row, TopicManager
 
+from sensorbus.runtime import kafka
+
 _ASKED_WITHIN_S: Final = 30.0
-_ASK_AGAIN_S: Final = 0.1
 _PASSING: Final = (  # while a partition moves, or its broker comes back
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
+    *kafka.NEW_LEADER,
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
@@ -120,7 +120,7 @@ def _bounds(
     deadline_s = time.monotonic() + timeout_s
     places = [TopicPartition(place.topic, place.partition) for place in partitions]
     while True:
-        left_s = max(_ASK_AGAIN_S, deadline_s - time.monotonic())
+        left_s = max(kafka.NEW_LEADER_PAUSE_S, deadline_s - time.monotonic())
         asked = [
             admin.list_offsets(dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=left_s)
             for spec, isolation in _BOUNDS
@@ -128,8 +128,8 @@ def _bounds(
         try:
             low, committed, end = ({place: told[place].result().offset for place in places} for told in asked)
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() + _ASK_AGAIN_S > deadline_s:
+            if error.args[0].code() not in _PASSING or time.monotonic() + kafka.NEW_LEADER_PAUSE_S > deadline_s:
                 raise
-            time.sleep(_ASK_AGAIN_S)
+            time.sleep(kafka.NEW_LEADER_PAUSE_S)
         else:
             return {place: (low[place], committed[place], end[place]) for place in places}

@@ -27,8 +27,6 @@ MOST_CHARACTERS: Final = 1_000
 _MOST_HEADERS: Final = 20
 #: By topic and partition, where there is something to read: the offset after the last record that may be read.
 Ends = Mapping[tuple[str, int], int]
-_NEW_LEADER: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-_NEW_LEADER_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +189,8 @@ def _watermarks(settings: Settings, consumer: Consumer, partition: TopicPartitio
         try:
             low, high = consumer.get_watermark_offsets(partition, timeout=kafka.REQUEST_TIMEOUT_S)
         except KafkaException as error:
-            if error.args[0].code() not in _NEW_LEADER or time.monotonic() > deadline_s:
+            if error.args[0].code() not in kafka.NEW_LEADER or time.monotonic() > deadline_s:
                 raise kafka.unavailable(settings, error) from None
-            time.sleep(_NEW_LEADER_PAUSE_S)
+            time.sleep(kafka.NEW_LEADER_PAUSE_S)
         else:
             return low, high

@@ -34,6 +34,10 @@ _PAUSE_S: Final = 0.05
 _RETRY_FIRST_S: Final = 0.5
 _RETRY_LAST_S: Final = 5.0
 
+#: What a broker answers about a partition whose leader is new and does not know it yet; ask again after the pause.
+NEW_LEADER: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+NEW_LEADER_PAUSE_S: Final = 0.1
+
 #: Options of every producer. A partition that gets its leader between two requests refuses the first and takes the
 #: second, and librdkafka then reports the records of both as delivered (docs/faults.md).
 ORDERLY: Final = {"max.in.flight": 1}

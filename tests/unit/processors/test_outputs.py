@@ -47,7 +47,7 @@ def test_the_step_gets_the_record_and_the_state(stateful: bool, frame: Any) -> N
 
 
 def test_a_full_queue_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is lost where the client has room for one record, and Quix notes no offset but where it asks for them."""
+    """Nothing is lost where the client has room for one record."""
     with EmbeddedBroker() as broker:
         settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True)
         kafka.ensure_topics(settings, "test")
