@@ -8,12 +8,12 @@ It also answers for `alert`: what cannot be read there goes to `dead-letter`.
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.state import State
 
 from processors.bus import Bus
+from processors.device_state import State
 from processors.outputs import Output, write
 from processors.records import NOTHING, Handler, step
 from processors.windows import (
@@ -46,7 +46,7 @@ def handler(bus: Bus) -> Handler[Alert]:
     # At least once, job alert may write an alert twice; exactly once, two equal ones are two readings.
     may_repeat = not bus.exactly_once
 
-    def on_alert(alert: Alert, state: State[str, Any]) -> Sequence[Output]:
+    def on_alert(alert: Alert, state: State) -> Sequence[Output]:
         device_id, timestamp, event_time_ms = alert[:3]
         ring = ring_from_state(state.get(STATE_KEY), rules)
         move_time(ring, rules, event_time_ms)

@@ -6,12 +6,12 @@ The means are exact to the rounding of float sums: a pane's readings in order of
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.state import State
 
 from processors.bus import Bus
+from processors.device_state import State
 from processors.outputs import Output, write
 from processors.records import Handler, step
 from processors.windows import RingRules, Window, add, advance, ring_from_state, state_from_ring
@@ -35,7 +35,7 @@ def handler(bus: Bus) -> Handler[Reading]:
     settings, meter, means = bus.settings, bus.meter, bus.topic(AVG_TEMP)
     rules = RingRules(settings.avg_temp_length_ms, settings.avg_temp_step_ms, settings.avg_temp_grace_ms)
 
-    def on_reading(reading: Reading, state: State[str, Any]) -> Sequence[Output]:
+    def on_reading(reading: Reading, state: State) -> Sequence[Output]:
         device_id, timestamp, event_time_ms, celsius = reading
         ring = ring_from_state(state.get(STATE_KEY), rules)
         closed = advance(ring, rules, event_time_ms)

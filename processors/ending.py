@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.exceptions import QuixException
 
-from processors import recovery
+from processors import outputs, recovery
 from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import access, kafka
@@ -41,6 +41,7 @@ class JobApplication(Application):
         self._ended_s = 0.0
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
+        outputs.serve_seldom(self._producer)
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.

@@ -5,6 +5,7 @@
 serializers, a merge of headers and a note of its offset for each (docs/benchmarks.md has what that costs).
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -12,9 +13,12 @@ from confluent_kafka import KafkaError, Message, Producer
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.internal_producer import InternalProducer
 
+from processors import device_state
+
 #: Kafka's record headers: names may repeat.
 Headers = Sequence[tuple[str, bytes | None]]
 NO_HEADERS: Final[Headers] = ()
+_POLLED_ONCE_IN: Final = 32
 
 
 class Output(NamedTuple):
@@ -33,15 +37,15 @@ Step = Callable[..., Sequence[Output]]
 def write(sdf: StreamingDataFrame, step: Step, count: Callable[[str], None], *, stateful: bool) -> None:
     """Put a step on a dataframe and write what it returns; `count` is called with each record's topic."""
     produce = _produce(sdf.processing_context.producer)
+    state_of = device_state.of(sdf) if stateful else None
 
-    def run(
-        value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None, state: Any = None
-    ) -> None:
+    def run(value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None) -> None:
+        state = state_of(key) if state_of else None
         for output in step(value, key, append_time_ms, headers, state):
             produce(output, append_time_ms)  # which a topic of CreateTime keeps
             count(output.topic)
 
-    sdf.update(run, metadata=True, stateful=stateful)  # type: ignore[call-overload]  # its overloads want a literal
+    sdf.update(run, metadata=True)
 
 
 def _produce(producer: InternalProducer) -> Callable[[Output, int], None]:
@@ -68,3 +72,19 @@ def _produce(producer: InternalProducer) -> Callable[[Output, int], None]:
             producer.produce(topic, value, key, pairs, timestamp=time_ms)
 
     return produce
+
+
+def serve_seldom(producer: InternalProducer) -> None:
+    """Have a producer tell of deliveries with every 32nd poll.
+
+    Quix polls it once per record, which costs as much as a parse. A flush, so each commit, tells of all of them, and so
+    does a full queue.
+    """
+    poll = producer.poll
+    polls = itertools.count(1)
+
+    def poll_seldom(timeout: float = 0) -> None:
+        if next(polls) % _POLLED_ONCE_IN == 0:
+            poll(timeout)
+
+    producer.poll = poll_seldom  # type: ignore[method-assign]  # Quix makes the producer

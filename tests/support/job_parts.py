@@ -11,6 +11,7 @@ import orjson
 from quixstreams.context import copy_context, set_message_context
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.models import MessageContext
+from quixstreams.state.base.transaction import PartitionTransactionCache
 
 from processors.bus import Bus
 from processors.meter import Meter
@@ -21,19 +22,19 @@ Result = TypeVar("Result")
 
 
 class JsonState:
-    """Quix's `State` as far as the jobs use it: what is set comes back through JSON."""
+    """A device's state without a store: what is set comes back through JSON."""
 
     def __init__(self) -> None:
         """Hold nothing."""
         self.held: dict[str, bytes] = {}
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, name: str) -> Any:
         """Return the value, decoded anew."""
-        return orjson.loads(self.held[key]) if key in self.held else default
+        return orjson.loads(self.held[name]) if name in self.held else None
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, name: str, value: Any) -> None:
         """Keep the value encoded."""
-        self.held[key] = orjson.dumps(value)
+        self.held[name] = orjson.dumps(value)
 
 
 class Frame:
@@ -44,15 +45,23 @@ class Frame:
         self.produced: list[tuple[Any, ...]] = []
         client = SimpleNamespace(_producer=SimpleNamespace(produce=self._produce))
         producer_of_quix = producer or SimpleNamespace(_producer=client, _on_delivery=None)
-        self.processing_context = SimpleNamespace(producer=producer_of_quix)
+        partition = SimpleNamespace(get_or_create_column_family=lambda _: {})  # an empty one
+        transaction = SimpleNamespace(_update_cache=PartitionTransactionCache(), _partition=partition)
+        checkpoint = SimpleNamespace(get_store_transaction=lambda *_: transaction)
+        self.processing_context = SimpleNamespace(producer=producer_of_quix, checkpoint=checkpoint)
+        self.stream_id = "test"
         self.run: Callable[..., None] = lambda *_: None
 
     def _produce(self, topic: str, value: object, key: object, *_: object, **options: Any) -> None:
         self.produced.append((topic, value, key, options.get("headers"), options["timestamp"]))
 
-    def update(self, run: Callable[..., None], **how: bool) -> None:
+    def register_store(self) -> None:
+        """Hold state; nothing of it is committed."""
+
+    def update(self, run: Callable[..., None], *, metadata: bool) -> None:
         """Take the step."""
-        self.run, self.how = run, how
+        assert metadata
+        self.run = run
 
 
 class CountingMeter(Meter):

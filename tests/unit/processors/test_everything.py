@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from processors import alert, avg_temp, everything
 from sensorbus.contract.messages import encode_reading, iso_timestamp
-from tests.support.job_parts import Frame, JsonState, at, bus_of, seen
+from tests.support.job_parts import Frame, at, bus_of, seen
 
 NOON_MS: Final = 1_769_860_800_000
 Produced = list[tuple[Any, ...]]
@@ -26,9 +26,8 @@ def job_all() -> tuple[Any, Any]:
 
 def run(frame: Any, values: Sequence[bytes]) -> Produced:
     """Return what these values of device `a` lead to."""
-    state = JsonState()
     for offset, value in enumerate(values):
-        at("sensor", 0, offset, lambda value=value: frame.run(value, b"a", NOON_MS + 60_000, None, state))  # type: ignore[misc]  # a default binds it
+        at("sensor", 0, offset, lambda value=value: frame.run(value, b"a", NOON_MS + 60_000, None))  # type: ignore[misc]  # a default binds it
     produced: Produced = frame.produced
     return produced
 

@@ -1,13 +1,15 @@
 """Tests of what leaves a job's chain."""
 
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 from confluent_kafka import KafkaError
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 
-from processors.outputs import Output, write
+from processors import device_state
+from processors.outputs import Output, serve_seldom, write
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT
@@ -36,14 +38,13 @@ def test_every_output_is_produced_as_it_is(frame: Any) -> None:
 
 
 @pytest.mark.parametrize("stateful", [True, False])
-def test_the_step_gets_the_record_and_the_state(stateful: bool, frame: Any) -> None:
-    """Value, key, time and headers as Quix hands them over, and the state where there is one."""
+def test_the_step_gets_the_record_and_the_state(stateful: bool, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Value, key, time and headers as Quix hands them over, and the state under the key where there is one."""
+    monkeypatch.setattr(device_state, "of", lambda of_frame: lambda key: (of_frame, key))
     seen: list[tuple[Any, ...]] = []
     write(frame, lambda *record: seen.append(record) or (), lambda _: None, stateful=stateful)  # type: ignore[func-returns-value]  # append gives None
-    state = ("state",) if stateful else ()
-    frame.run(b"in", b"key", 5, [("h", b"1")], *state)
-    assert seen == [(b"in", b"key", 5, [("h", b"1")], *(state or (None,)))]
-    assert frame.how == {"metadata": True, "stateful": stateful}
+    frame.run(b"in", b"key", 5, [("h", b"1")])
+    assert seen == [(b"in", b"key", 5, [("h", b"1")], (frame, b"key") if stateful else None)]
 
 
 def test_a_full_queue_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
@@ -70,3 +71,20 @@ def test_a_record_that_was_not_delivered_is_quix_to_raise() -> None:
     with pytest.raises(KafkaProducerDeliveryError) as raised:
         producer.flush(10)
     assert raised.value.args[0].code() == KafkaError._MSG_TIMED_OUT
+
+
+def test_deliveries_are_told_now_and_then_and_with_a_flush() -> None:
+    """One poll in 32 reaches the client; none of it is lost, for a flush serves them all."""
+    with EmbeddedBroker() as broker:
+        kafka.ensure_topics(Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True), "test")
+        producer = InternalProducer(broker.address)
+        told: list[object] = []
+        served = Mock(wraps=producer.poll)
+        producer.poll = served  # type: ignore[method-assign]  # to count its calls
+        serve_seldom(producer)
+        for _ in range(70):
+            producer.poll(0)
+        assert served.call_args_list == [call(0), call(0)]
+        producer.produce(ALERT.name, b"value", on_delivery=lambda *delivery: told.append(delivery))
+        assert producer.flush(10) == 0
+        assert len(told) == 1
