@@ -13,12 +13,14 @@ from quixstreams import message_context
 from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.state.metadata import SEPARATOR
 
+from sensorbus.contract.errors import StateError
+
 
 class State(Protocol):
     """What a job keeps of one device, by name; values are JSON's."""
 
     def get(self, name: str) -> Any:
-        """Return the value, None where there is none."""
+        """Return the value, None where there is none; raises `StateError` if it cannot be read."""
 
     def set(self, name: str, value: Any) -> None:
         """Keep a value; it belongs to the checkpoint of the record that is being processed."""
@@ -27,7 +29,8 @@ class State(Protocol):
 def of(sdf: StreamingDataFrame) -> Callable[[bytes | None], State]:
     """Give the dataframe a store and return what gives the state under a key, for the record that is being processed.
 
-    A record without a key shares one state with all others of its partition, and has no device to keep anything of.
+    The state is that record's alone: with the next one, Quix may have begun another checkpoint. A record without a key
+    has no device to keep anything of.
     """
     sdf.register_store()
     context, stream_id = sdf.processing_context, sdf.stream_id
@@ -55,7 +58,10 @@ class _DeviceState:
         value = changed.get(place) if changed else None
         if value is None:
             value = self._transaction._partition.get_or_create_column_family("default").get(place)  # noqa: SLF001  # the same
-        return None if value is None else orjson.loads(value)
+        try:
+            return None if value is None else orjson.loads(value)
+        except orjson.JSONDecodeError:
+            raise StateError(f"the state at {place!r} is no JSON: compute all anew (docs/operations.md)") from None
 
     def set(self, name: str, value: Any) -> None:
         self._transaction._update_cache.set(self._place(name), orjson.dumps(value), self._key)  # noqa: SLF001  # the same

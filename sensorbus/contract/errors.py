@@ -26,7 +26,7 @@ class TopicError(SensorbusError):
 
 
 class StateError(SensorbusError):
-    """A job's state was written by a version that this one cannot read; the message names both."""
+    """A job's state cannot be read: it is damaged, or of another version; the message says which."""
 
 
 class PortInUseError(SensorbusError):

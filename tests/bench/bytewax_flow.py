@@ -50,7 +50,14 @@ def _flow(settings: Settings) -> Any:
     windows = win.fold_window(
         "windows",
         readings,
-        win.EventClock(_event_time, wait_for_system_duration=timedelta(0)),
+        # Time is the readings' alone, as with all contenders. By itself it goes on with the system's too, and a backlog
+        # that halts for longer than it is behind then finds its next readings late, and drops them.
+        win.EventClock(
+            _event_time,
+            wait_for_system_duration=timedelta(0),
+            now_getter=lambda: datetime.fromtimestamp(0, UTC),
+            to_system_utc=lambda _: None,
+        ),
         win.SlidingWindower(
             length=timedelta(milliseconds=LENGTH_MS),
             offset=timedelta(milliseconds=STEP_MS),

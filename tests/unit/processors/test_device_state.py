@@ -12,92 +12,121 @@ import pytest
 from quixstreams.state.rocksdb import RocksDBStorePartition
 
 from processors import device_state
+from sensorbus.contract.errors import StateError
 from tests.support.job_parts import at
 
 VALUE = [1, 1_000, None, [1.5], {"pane": ["identity", "grün"]}]
 
 
 class Checkpoints:
-    """A dataframe with one partition of a store, whose checkpoints are ended by hand."""
+    """A dataframe with two partitions of a store, whose checkpoints are ended by hand."""
 
     stream_id = "sensor"
 
     def __init__(self, folder: Path) -> None:
-        """Open the partition."""
-        self.partition: Any = RocksDBStorePartition(str(folder))
-        self.transaction = self.partition.begin()
+        """Open the partitions, 3 and 4."""
+        self.partitions: dict[int, Any] = {
+            number: RocksDBStorePartition(str(folder / str(number))) for number in (3, 4)
+        }
         self.is_registered = False
-        self.processing_context = SimpleNamespace(checkpoint=self)
+        self.begin()
 
     def register_store(self) -> None:
         """Note it."""
         self.is_registered = True
 
-    def get_store_transaction(self, stream_id: str, partition: int) -> Any:
-        """Return the transaction of the checkpoint."""
-        assert (stream_id, partition) == ("sensor", 3)
-        return self.transaction
+    def begin(self) -> None:
+        """Begin a checkpoint."""
+        transactions = self.transactions = {number: each.begin() for number, each in self.partitions.items()}
+        checkpoint = SimpleNamespace(get_store_transaction=lambda _stream_id, number: transactions[number])
+        self.processing_context = SimpleNamespace(checkpoint=checkpoint)
 
     def commit(self) -> None:
         """Write what was set, and begin anew."""
-        self.transaction.prepare()
-        self.transaction.flush()
-        self.transaction = self.partition.begin()
+        for transaction in self.transactions.values():
+            transaction.prepare()
+            transaction.flush()
+        self.begin()
+
+
+class Reader:
+    """The states of one chain, which lives as long as the job."""
+
+    def __init__(self, frame: Any) -> None:
+        """Put the chain on a dataframe."""
+        self._of_key = device_state.of(frame)
+
+    def __call__(self, key: bytes | None, partition: int = 3) -> device_state.State:
+        """Return the state under a key for a record of that partition."""
+        return at("sensor", partition, 0, lambda: self._of_key(key))
 
 
 @pytest.fixture
 def frame(tmp_path: Path) -> Iterator[Any]:
     """Give the dataframe; `Any`, because it is not Quix's."""
-    frame = Checkpoints(tmp_path / "state")
+    frame = Checkpoints(tmp_path)
     yield frame
-    frame.partition.close()
+    for partition in frame.partitions.values():
+        partition.close()
 
 
-def state_of(frame: Any, key: bytes | None) -> device_state.State:
-    """Return the state under a key of partition 3."""
-    of_key = device_state.of(frame)
-    return at("sensor", 3, 0, lambda: of_key(key))
+@pytest.fixture
+def state_of(frame: Any) -> Reader:
+    """Give the states of a chain on it."""
+    return Reader(frame)
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-def test_what_was_set_is_what_one_gets(is_committed: bool, frame: Any) -> None:
+def test_what_was_set_is_what_one_gets(is_committed: bool, frame: Any, state_of: Reader) -> None:
     """Before the checkpoint has ended and after it; by name, and None where there is nothing."""
-    state_of(frame, b"oven").set("mean", VALUE)
+    state_of(b"oven").set("mean", VALUE)
     if is_committed:
         frame.commit()
-    assert state_of(frame, b"oven").get("mean") == VALUE
-    assert state_of(frame, b"oven").get("count") is None
-    assert state_of(frame, b"ove").get("mean") is None
+    assert state_of(b"oven").get("mean") == VALUE
+    assert state_of(b"oven").get("count") is None
+    assert state_of(b"ove").get("mean") is None
+    assert state_of(b"oven", partition=4).get("mean") is None
     assert frame.is_registered
 
 
-def test_the_last_value_counts(frame: Any) -> None:
-    """A change of this checkpoint hides what is committed."""
-    state_of(frame, b"oven").set("mean", 1)
+def test_each_checkpoint_keeps_what_was_set_in_it(frame: Any, state_of: Reader) -> None:
+    """A change of this one hides what is committed; of each partition by itself."""
+    state_of(b"oven").set("mean", 1)
     frame.commit()
-    state_of(frame, b"oven").set("mean", 2)
-    state_of(frame, b"freezer").set("mean", 3)
-    assert [state_of(frame, key).get("mean") for key in (b"oven", b"freezer")] == [2, 3]
+    state_of(b"oven").set("mean", 2)
+    state_of(b"freezer").set("mean", 3)
+    state_of(b"oven", partition=4).set("mean", 4)
+    for _ in range(2):
+        places = [(b"oven", 3), (b"freezer", 3), (b"oven", 4)]
+        assert [state_of(*place).get("mean") for place in places] == [2, 3, 4]
+        frame.commit()
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-def test_quix_finds_what_was_set_here(is_committed: bool, frame: Any) -> None:
+def test_quix_finds_what_was_set_here(is_committed: bool, frame: Any, state_of: Reader) -> None:
     """A state goes back to an earlier version."""
-    state_of(frame, b"oven").set("mean", VALUE)
+    state_of(b"oven|1").set("mean", VALUE)
     if is_committed:
         frame.commit()
-    assert frame.transaction.as_state(prefix=b"oven").get("mean") == VALUE
+    assert frame.transactions[3].as_state(prefix=b"oven|1").get("mean") == VALUE
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-def test_what_quix_has_set_is_found_here(is_committed: bool, frame: Any) -> None:
+def test_what_quix_has_set_is_found_here(is_committed: bool, frame: Any, state_of: Reader) -> None:
     """A state of an earlier version is read on."""
-    frame.transaction.as_state(prefix=b"oven").set("mean", VALUE)
+    frame.transactions[3].as_state(prefix=b"oven|1").set("mean", VALUE)
     if is_committed:
         frame.commit()
-    assert state_of(frame, b"oven").get("mean") == VALUE
+    assert state_of(b"oven|1").get("mean") == VALUE
 
 
-def test_a_record_without_a_key_has_a_state_too(frame: Any) -> None:
-    """It is refused later, by the step, and must not fail before."""
-    assert state_of(frame, None).get("mean") is None
+def test_a_damaged_state_is_named(frame: Any, state_of: Reader) -> None:
+    """With its place and the way out."""
+    frame.transactions[3].as_state(prefix=b"oven").set_bytes("mean", b"\xff")
+    with pytest.raises(StateError, match=r"oven\|\"mean\".*compute all anew"):
+        state_of(b"oven").get("mean")
+
+
+def test_a_record_without_a_key_gets_a_state(state_of: Reader) -> None:
+    """The step refuses it, or sends it again, and must be reached."""
+    assert state_of(None).get("mean") is None

@@ -6,6 +6,7 @@ from unittest.mock import Mock, call
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.exceptions import KafkaConsumerException
 
 from processors.ending import JobApplication, explain, overdue, run
@@ -173,3 +174,13 @@ def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
     application._on_lost(None, [])
     assert checkpoint.method_calls == []
     assert application._processing_context.checkpoint is checkpoint
+
+
+def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Quix polls it with each record."""
+    asked = Mock()
+    monkeypatch.setattr(InternalProducer, "poll", asked)
+    application = JobApplication("127.0.0.1:1", consumer_group="ending", state_dir=tmp_path, loglevel=None)
+    for _ in range(40):
+        application._producer.poll(0)
+    assert asked.call_count == 1
