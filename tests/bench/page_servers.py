@@ -61,9 +61,9 @@ def serving(kind: str, devices: int, folder: Path, **variables: str) -> Iterator
     environment = {
         **os.environ,
         "PYTHONPATH": str(REPOSITORY),
-        "SENSORBUS_BENCH_DEVICES": str(devices),
-        "SENSORBUS_BENCH_PORT": str(port),
-        "SENSORBUS_BENCH_TICKS": str(folder / "ticks"),
+        "BENCH_DEVICES": str(devices),
+        "BENCH_PORT": str(port),
+        "BENCH_TICKS": str(folder / "ticks"),
         "SENSORBUS_DASHBOARD_PORT": str(port),
         "SENSORBUS_DASHBOARD_HOST": "127.0.0.1",
         **variables,

@@ -18,7 +18,7 @@ from bokeh.server.server import Server
 from tests.bench.pages import fleet
 from tests.bench.pages.fleet import LINES, WINDOW_S, Readings
 
-DEVICES: Final = int(os.environ.get("SENSORBUS_BENCH_DEVICES", "5"))
+DEVICES: Final = int(os.environ.get("BENCH_DEVICES", "5"))
 ALL_LINES: Final = 100  # as ours, up to so many devices
 _TICK_MS: Final = 1_000
 
@@ -79,7 +79,7 @@ def main() -> None:
     """Serve until told to stop."""
     window = Window()
     fleet.run(DEVICES, window.take)
-    port = int(os.environ["SENSORBUS_BENCH_PORT"])
+    port = int(os.environ["BENCH_PORT"])
     server = Server(
         {"/": Application(FunctionHandler(lambda document: page(window, document)))},
         address="127.0.0.1",

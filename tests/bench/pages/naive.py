@@ -60,8 +60,8 @@ class Whole:
 
 
 def build() -> Callable[..., object]:
-    """Return the server, fed with SENSORBUS_BENCH_DEVICES devices."""
-    devices = int(os.environ["SENSORBUS_BENCH_DEVICES"])
+    """Return the server, fed with BENCH_DEVICES devices."""
+    devices = int(os.environ["BENCH_DEVICES"])
     page = Whole(fleet.names(devices))
     fleet.run(devices, page.take)
     server: Callable[..., object] = page.app.server

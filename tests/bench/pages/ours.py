@@ -81,7 +81,7 @@ def _row(topic: str, row: tuple[str, int, float]) -> Sequence[str | float]:
 
 
 def build(settings: Settings | None = None) -> Callable[..., object]:
-    """Return the server, fed with SENSORBUS_BENCH_DEVICES devices from when its worker starts."""
+    """Return the server, fed with BENCH_DEVICES devices from when its worker starts."""
     settings = settings or Settings()
 
     class Started(FedFeed):
@@ -90,7 +90,7 @@ def build(settings: Settings | None = None) -> Callable[..., object]:
         def start(self) -> None:
             if not self.is_started:  # gunicorn's hook calls it first, alone
                 self.is_started = True
-                fleet.run(int(os.environ["SENSORBUS_BENCH_DEVICES"]), self.take)
+                fleet.run(int(os.environ["BENCH_DEVICES"]), self.take)
 
     app = create_app(settings, Started(settings))
     sign_in.install(app.server, settings)

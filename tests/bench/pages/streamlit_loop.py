@@ -12,7 +12,7 @@ import streamlit as st
 from tests.bench.pages import fleet
 from tests.bench.pages.fleet import LINES, WINDOW_S, Readings
 
-DEVICES = int(os.environ["SENSORBUS_BENCH_DEVICES"])
+DEVICES = int(os.environ["BENCH_DEVICES"])
 _COLUMNS = 5
 
 
