@@ -40,8 +40,16 @@ class TopicChanges:
 
         Two, because a broker that has just started may not know a topic yet. One that does not answer has no say.
         """
-        suspected, self._suspected = self._suspected, self._look()
+        suspected, self._suspected = self._suspected, self._look() if self._is_answered() else None
         return self._suspected if self._suspected == suspected else None
+
+    def _is_answered(self) -> bool:
+        """Tell whether a broker answers: without one, librdkafka waits in a question to it with a whole core."""
+        try:
+            self._client.list_topics(timeout=kafka.REQUEST_TIMEOUT_S)
+        except KafkaException:
+            return False
+        return True
 
     def _look(self) -> str | None:
         futures = self._client.describe_topics(TopicCollection(self._names), request_timeout=kafka.REQUEST_TIMEOUT_S)

@@ -25,15 +25,23 @@ class Described:
 
 
 class Cluster:
-    """An admin client's one question, answered from a dict."""
+    """An admin client's two questions, answered from a dict."""
 
     def __init__(self) -> None:
         """Hold every topic with 4 partitions."""
         self.topics = {topic.name: Described(topic.name, 4) for topic in TOPICS}
+        self.is_away = False
+
+    def list_topics(self, timeout: float) -> None:
+        """Answer at all, or not."""
+        assert timeout > 0
+        if self.is_away:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def describe_topics(self, _names: object, request_timeout: float) -> dict[str, Described]:
         """Return what is held."""
         assert request_timeout > 0
+        assert not self.is_away  # librdkafka would wait with a whole core
         return self.topics
 
 
@@ -76,6 +84,16 @@ def test_a_broker_that_does_not_answer_has_no_say(changes: TopicChanges, cluster
     """An outage is no deletion."""
     cluster.topics = {topic.name: Described("", 0, KafkaError._TIMED_OUT) for topic in TOPICS}
     assert [changes.reason(), changes.reason()] == [None, None]
+
+
+def test_a_broker_that_is_away_is_asked_no_more(changes: TopicChanges, cluster: Cluster) -> None:
+    """Neither is that a deletion; when it is back, what happened is seen."""
+    cluster.is_away = True
+    assert [changes.reason(), changes.reason()] == [None, None]
+    cluster.is_away = False
+    cluster.topics["sensor"] = Described("anew", 4)
+    assert changes.reason() is None
+    assert "made anew" in (changes.reason() or "")
 
 
 def test_a_topic_that_was_never_seen_is_not_missed(cluster: Cluster) -> None:
