@@ -29,6 +29,7 @@ class TopicChanges:
 
     def __init__(self, settings: Settings, part: str, inputs: Sequence[Topic]) -> None:
         """Ask nothing yet."""
+        self._settings = settings
         self._names = [settings.topic_name(topic) for topic in TOPICS]
         self._inputs = {settings.topic_name(topic) for topic in inputs}
         self._client = kafka.admin(settings, part)
@@ -40,16 +41,10 @@ class TopicChanges:
 
         Two, because a broker that has just started may not know a topic yet. One that does not answer has no say.
         """
-        suspected, self._suspected = self._suspected, self._look() if self._is_answered() else None
+        # Without a broker, librdkafka waits in a question about topics with a whole core.
+        is_answered = kafka.answers(self._settings, self._client)
+        suspected, self._suspected = self._suspected, self._look() if is_answered else None
         return self._suspected if self._suspected == suspected else None
-
-    def _is_answered(self) -> bool:
-        """Tell whether a broker answers: without one, librdkafka waits in a question to it with a whole core."""
-        try:
-            self._client.list_topics(timeout=kafka.REQUEST_TIMEOUT_S)
-        except KafkaException:
-            return False
-        return True
 
     def _look(self) -> str | None:
         futures = self._client.describe_topics(TopicCollection(self._names), request_timeout=kafka.REQUEST_TIMEOUT_S)

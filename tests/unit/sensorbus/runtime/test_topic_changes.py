@@ -36,7 +36,7 @@ class Cluster:
         """Answer at all, or not."""
         assert timeout > 0
         if self.is_away:
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     def describe_topics(self, _names: object, request_timeout: float) -> dict[str, Described]:
         """Return what is held."""
