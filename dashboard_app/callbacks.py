@@ -10,7 +10,7 @@ from dash import Dash, Input, Output, State
 from flask import Response, request
 
 from dashboard_app import ids
-from dashboard_app.delta import delta, epoch_in, no_news, question_in
+from dashboard_app.answers import Answers
 from dashboard_app.feed import Feed
 from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import TICK_SECONDS
@@ -25,6 +25,7 @@ PATH: Final = "_dash-update-component"
 
 def register(app: Dash, feed: Feed, now_ms: ClockMs, prefix: str) -> None:
     """Add the tick to the app."""
+    answers = Answers(feed, now_ms)
 
     @app.callback(
         Output(*OUTPUT),
@@ -34,23 +35,21 @@ def register(app: Dash, feed: Feed, now_ms: ClockMs, prefix: str) -> None:
         running=[(Output(ids.TICK, "disabled"), True, False)],
     )
     def tick(_intervals: int | None, body: Any) -> str:
-        return _answer(feed, body, now_ms())
+        feed.start()  # gunicorn's hook has done it; under another server the first tick does
+        return answers.text(body)
 
     def view() -> Response:
         """Answer as Dash does, without what it does for callbacks of any kind: a third of a tick's CPU."""
-        (state,) = orjson.loads(request.get_data())["state"]  # the guard has seen that this is a tick
-        told = {"multi": True, "response": {OUTPUT[0]: {OUTPUT[1]: _answer(feed, state.get("value"), now_ms())}}}
-        return Response(orjson.dumps(told), content_type="application/json")
+        with TICK_SECONDS.time():
+            feed.start()
+            (state,) = orjson.loads(request.get_data())["state"]  # the guard has seen that this is a tick
+            is_packed = bool(request.accept_encodings["gzip"])
+            response = Response(
+                answers.response(state.get("value"), is_packed=is_packed), content_type="application/json"
+            )
+            response.headers["Cache-Control"] = "no-store"
+            if is_packed:
+                response.headers["Content-Encoding"] = "gzip"
+            return response
 
     app.server.view_functions[f"{prefix}{PATH}"] = view
-
-
-def _answer(feed: Feed, body: Any, now: int) -> str:
-    with TICK_SECONDS.time():
-        feed.start()  # gunicorn's hook has done it; under another server the first tick does
-        epoch, pipeline = feed.store.epoch, feed.pipeline(now)
-        other = epoch_in(body, epoch)
-        if other is not None and not feed.can_judge(other):
-            # Another worker may have seen new topics first: ours may be the old ones, which must not come back.
-            return no_news(body["cursor"], feed.overview, pipeline, now).decode()
-        return delta(feed.store, question_in(body, epoch), feed.overview, pipeline, now).decode()

@@ -3,11 +3,12 @@
 Called under the store's lock. The cost follows what is new, not what is held.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard_app.devices import Newest, Roster
 from dashboard_app.held import CURSOR_TOPICS, Held
@@ -17,6 +18,9 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 _MAX_READINGS: Final = 100_000
 _MAX_ALERTS: Final = 20_000
 
+Mask = NDArray[np.bool_]
+#: Names a moment at which equal questions have equal answers.
+Moment = tuple[int, int]
 #: The next offset of each partition, by topic.
 Cursor = Mapping[str, Mapping[int, int]]
 
@@ -47,47 +51,105 @@ class Columns(NamedTuple):
     previous: Sequence[tuple[int, float]] = ()
 
 
-class Changes(NamedTuple):
-    """The answer's parts; rows are JSON arrays in UTF-8. No later write changes them.
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Common:
+    """What all browsers with the same cursor and roster are told at `now_ms`; equal to itself alone.
 
-    A reading in `devices` does not stand in `readings` again.
+    Rows are JSON arrays in UTF-8. No later write changes any of it.
     """
 
+    now_ms: int
     reset: bool = False
-    cursor: Cursor = MappingProxyType({})
-    skipped: int = 0
-    devices: Columns = Columns()
-    readings: Sequence[bytes] = ()
+    cursor: Cursor = field(default_factory=dict)
+    devices: Columns = field(default_factory=Columns)
     alerts: Sequence[bytes] = ()
     counts: Sequence[bytes] = ()
-    averages: Columns = Columns()
+    #: The roster that the browser does not hold yet, and the one that it holds.
     roster: Roster | None = None
+    known: Roster | None = None
+    #: By number: the devices whose newest reading `devices` has.
+    is_told: Mask = field(default_factory=lambda: np.zeros(0, bool))
+    #: The rows of the other new readings; none on reset of a large fleet, which would be all that is held.
+    rest: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    #: The devices with a new average, in the roster's order for who holds it.
+    averaged: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def changes(held: Held, question: Question, now_ms: int) -> Changes:
-    """Return what is new; a cursor of which rows are gone asks for everything, as None does."""
+class Changes(NamedTuple):
+    """The answer's parts: what a browser's question alone asks for, and what it shares with others.
+
+    A reading in `common.devices` does not stand in `readings` again.
+    """
+
+    common: Common
+    skipped: int = 0
+    readings: Sequence[bytes] = ()
+    averages: Columns = Columns()
+
+
+class Shared:
+    """Makes what browsers have in common once, as long as the moment stays the same."""
+
+    def __init__(self) -> None:
+        """Have made nothing."""
+        self._moment: Moment | None = None
+        self._made: dict[Hashable, Common] = {}
+
+    def changes(self, held: Held, question: Question, moment: Moment, now_ms: int) -> Changes:
+        """Return what is new; when something was written, it is another moment."""
+        if moment != self._moment:
+            self._made, self._moment = {}, moment
+        cursor = question.cursor or {}
+        key = (question.roster, *((topic, *offsets.items()) for topic, offsets in cursor.items()))
+        if key not in self._made:
+            self._made[key] = common(held, question, now_ms)
+        return changes(held, question, self._made[key])
+
+
+def common(held: Held, question: Question, now_ms: int) -> Common:
+    """Return what does not depend on the devices that a browser shows.
+
+    A cursor of which rows are gone asks for everything, as None does.
+    """
     cursor = question.cursor
     if cursor is not None and not held.covers(cursor):
         cursor = None
-    wanted = _wanted(held, SENSOR.name, cursor)
-    devices = held.newest.since(wanted)
     roster = held.current_roster
     known = roster if roster and roster.key == question.roster else None
-    if known:
-        devices = devices[np.argsort(known.places[devices])]
-    readings, skipped = _readings(held, question, cursor, devices, now_ms)
+    wanted = _wanted(held, SENSOR.name, cursor)
+    devices = _ordered(held.newest.since(wanted), known)
+    is_told = np.zeros(len(held.names.by_number), bool)
+    is_told[devices] = True
+    is_all_held = cursor is None and held.is_large
+    rest = np.zeros(0, np.int64) if is_all_held else _rows(held, SENSOR.name, cursor, now_ms)
     alerts = _rows(held, ALERT.name, cursor, now_ms)[-_MAX_ALERTS:]
     names = held.names.by_number
+    return Common(
+        now_ms=now_ms,
+        reset=cursor is None,
+        cursor=_following(held, cursor),
+        devices=_columns(held.newest, devices, held, known)._replace(
+            previous=held.newest.previous_since(devices, wanted)
+        ),
+        alerts=held.rings[ALERT.name].fragments(alerts, names),
+        counts=held.rings[ALERT_COUNT.name].fragments(_counts(held, cursor, now_ms), names),
+        roster=None if known else roster,
+        known=known,
+        is_told=is_told,
+        rest=_untold(held, rest, is_told),
+        averaged=_ordered(held.averages.since(_wanted(held, AVG_TEMP.name, cursor)), known),
+    )
+
+
+def changes(held: Held, question: Question, shared: Common) -> Changes:
+    """Return what is new; nothing may have been written since `shared` was made of the same question."""
+    readings = _readings(held, question, shared)
+    skipped = max(0, len(readings) - _MAX_READINGS)
     return Changes(
-        cursor is None,
-        _following(held, cursor),
+        shared,
         skipped,
-        _columns(held, held.newest, devices, known)._replace(previous=held.newest.previous_since(devices, wanted)),
-        held.rings[SENSOR.name].fragments(readings, names),
-        held.rings[ALERT.name].fragments(alerts, names),
-        held.rings[ALERT_COUNT.name].fragments(_counts(held, cursor, now_ms), names),
-        _columns(held, held.averages, _averages_wanted(held, question, cursor), known),
-        None if known else roster,
+        held.rings[SENSOR.name].fragments(readings[skipped:], held.names.by_number),
+        _columns(held.averages, _averages_wanted(held, question, shared), held, shared.known),
     )
 
 
@@ -109,28 +171,35 @@ def _rows(held: Held, topic: str, cursor: Cursor | None, now_ms: int) -> Integer
     return ring.appended_since(now_ms - held.history_ms) if cursor is None else ring.since(cursor[topic])
 
 
-def _readings(
-    held: Held, question: Question, cursor: Cursor | None, told: Integers, now_ms: int
-) -> tuple[Integers, int]:
-    """Return the rows of readings and how many were left out; `told` are the devices whose newest is told apart."""
-    ring, known = held.rings[SENSOR.name], held.names.known
-    since_ms = now_ms - held.history_ms
+def _readings(held: Held, question: Question, shared: Common) -> Integers:
+    """Return the rows of readings."""
+    ring, since_ms = held.rings[SENSOR.name], shared.now_ms - held.history_ms
+
+    def held_of(device_ids: Sequence[str]) -> Integers:
+        return _untold(held, ring.rows_of(held.names.known(device_ids), since_ms), shared.is_told)
+
     if question.detail is None:
-        rows = np.zeros(0, np.int64) if held.is_large else _rows(held, SENSOR.name, cursor, now_ms)
-    elif cursor is None:
-        rows = ring.rows_of(known(question.detail), since_ms)
+        rows = np.zeros(0, np.int64) if held.is_large else shared.rest
+    elif shared.reset:
+        rows = held_of(question.detail)
     else:
-        rows = ring.since(cursor[SENSOR.name])
-        rows = rows[np.isin(ring.values_of("device", rows), known(question.detail))]
-    if question.history:
-        rows = np.union1d(rows, ring.rows_of(known(question.history), since_ms))
-    if len(rows):
-        devices, partitions, offsets = (ring.values_of(name, rows) for name in ("device", "partition", "offset"))
-        is_told = np.zeros(len(held.names.by_number), bool)  # np.isin costs ten times as much for a few rows
-        is_told[told] = True
-        rows = rows[~(is_told[devices] & held.newest.is_newest(devices, partitions, offsets))]
-    skipped = max(0, len(rows) - _MAX_READINGS)
-    return rows[skipped:], skipped
+        rows = shared.rest[_mask(held, question.detail)[ring.values_of("device", shared.rest)]]
+    return np.union1d(rows, held_of(question.history)) if question.history else rows
+
+
+def _untold(held: Held, rows: Integers, is_told: Mask) -> Integers:
+    """Return the rows of readings that are not the newest ones of these devices."""
+    ring = held.rings[SENSOR.name]
+    devices, partitions, offsets = (ring.values_of(name, rows) for name in ("device", "partition", "offset"))
+    untold: Integers = rows[~(is_told[devices] & held.newest.is_newest(devices, partitions, offsets))]
+    return untold
+
+
+def _mask(held: Held, device_ids: Sequence[str]) -> Mask:
+    """Return by number whether a device is one of these: np.isin costs ten times as much for a few rows."""
+    mask = np.zeros(len(held.names.by_number), bool)
+    mask[held.names.known(device_ids)] = True
+    return mask
 
 
 def _counts(held: Held, cursor: Cursor | None, now_ms: int) -> Integers:
@@ -146,20 +215,25 @@ def _counts(held: Held, cursor: Cursor | None, now_ms: int) -> Integers:
     return np.sort(rows[order[is_last]])
 
 
-def _averages_wanted(held: Held, question: Question, cursor: Cursor | None) -> Integers:
-    devices = held.averages.since(_wanted(held, AVG_TEMP.name, cursor))
+def _averages_wanted(held: Held, question: Question, shared: Common) -> Integers:
     if not held.is_large:
-        return devices
-    seen = devices[np.isin(devices, held.names.known(question.detail or ()))]
+        return shared.averaged
+    seen = shared.averaged[_mask(held, question.detail or ())[shared.averaged]]
+    if not question.history:
+        return seen
     came = held.averages.since(None)
-    return np.union1d(seen, came[np.isin(came, held.names.known(question.history))])
+    return _ordered(np.union1d(seen, came[_mask(held, question.history)[came]]), shared.known)
 
 
-def _columns(held: Held, newest: Newest, devices: Integers, known: Roster | None) -> Columns:
-    """Return the newest of these devices: by name or, where the browser knows the roster, by place and in its order."""
+def _ordered(devices: Integers, known: Roster | None) -> Integers:
+    """Return the devices in the order of the roster that the browser holds."""
+    return devices[np.argsort(known.places[devices])] if known else devices
+
+
+def _columns(newest: Newest, devices: Integers, held: Held, known: Roster | None) -> Columns:
+    """Return the newest of these ordered devices: by name or, where the browser knows the roster, by place."""
     if known is None:
         names = [held.names.encoded[device] for device in devices.tolist()]
         return Columns(names, None, newest.times_ms[devices], newest.values[devices])
-    devices = devices[np.argsort(known.places[devices])]
     places = None if len(devices) == known.size else known.places[devices]
     return Columns(None, places, newest.times_ms[devices], newest.values[devices])

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from dashboard_app.changes import Changes, Columns, Cursor, Question
+from dashboard_app.changes import Changes, Columns, Common, Cursor, Question
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.overview import Overview
-from dashboard_app.store import Store
 
 #: The answer's format; a page of another one loads itself anew.
 VERSION: Final = 2
@@ -70,39 +69,42 @@ def epoch_in(body: object, epoch: str) -> str | None:
     return told if is_other else None
 
 
-def delta(store: Store, question: Question, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
-    """Return the answer: JSON in UTF-8."""
-    epoch = store.epoch
-    changes = store.changes(question, now_ms)
-    return _answer(changes, cursor_text(changes.cursor, epoch), overview, pipeline, now_ms)
-
-
-def no_news(cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
-    """Return an answer that says nothing yet and leaves the browser its cursor."""
-    return _answer(Changes(), cursor, overview, pipeline, now_ms)
-
-
-def _answer(changes: Changes, cursor: str, overview: Overview, pipeline: Pipeline, now_ms: int) -> bytes:
+def first_part(common: Common, cursor: str, overview: Overview, pipeline: Pipeline) -> bytes:
+    """Return the begin of an answer (JSON in UTF-8), which browsers of one cursor and roster have in common."""
     fleet, bands = overview.newest
-    return orjson.dumps(
+    return _dumps(
         {
             "v": VERSION,
-            "now": now_ms,
+            "now": common.now_ms,
             "cursor": cursor,
-            "reset": changes.reset,
-            "skipped": changes.skipped,
-            "roster": [changes.roster.key, orjson.Fragment(changes.roster.names)] if changes.roster else None,
-            "devices": _columns(changes.devices, now_ms) | {"previous": changes.devices.previous},
-            "readings": _array(changes.readings),
-            "alerts": _array(changes.alerts),
-            "counts": _array(changes.counts),
-            "averages": _columns(changes.averages, now_ms),
+            "reset": common.reset,
+            "roster": [common.roster.key, orjson.Fragment(common.roster.names)] if common.roster else None,
+            "devices": _columns(common.devices, common.now_ms) | {"previous": common.devices.previous},
+            "alerts": _array(common.alerts),
+            "counts": _array(common.counts),
             "fleet": fleet,
             "overview": bands,
             "pipeline": pipeline,
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
+        }
+    )[:-1]
+
+
+def last_part(changes: Changes) -> bytes:
+    """Return what follows the first part: what a browser's own question asks for."""
+    return (
+        b",%b"
+        % _dumps(
+            {
+                "skipped": changes.skipped,
+                "readings": _array(changes.readings),
+                "averages": _columns(changes.averages, changes.common.now_ms),
+            }
+        )[1:]
     )
+
+
+def _dumps(fields: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _columns(columns: Columns, now_ms: int) -> dict[str, Any]:

@@ -8,13 +8,16 @@ worker can go on where another one stopped.
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from dashboard_app.changes import Changes, Question, changes
+from dashboard_app.changes import Changes, Moment, Question, Shared
 from dashboard_app.devices import MAX_DEVICES, roster
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers, Records, Statistics
 from sensorbus.contract.topics import SENSOR
+
+#: Answers of the same question are the same for so long, unless something is written: their ages are of its begin.
+_MOMENT_MS: Final = 100
 
 T = TypeVar("T")
 
@@ -37,6 +40,8 @@ class Store:
         self._held = Held(*self._bounds)
         self._settled_version = -1
         self._newest_append_ms = self._held.newest_append_ms()  # never changed, only replaced: read without the lock
+        self._version = 0
+        self._shared = Shared()
         self.epoch = ""
 
     # For the writer.
@@ -71,7 +76,7 @@ class Store:
                 return  # while devices come and go every second, answers name them
             by_number = list(held.names.by_number)
         made = roster(by_number, version)  # of 10,000 devices: some ms
-        with self._lock:
+        with self._changing():
             held.roster = made
 
     def clear(self, epoch: str) -> None:
@@ -84,14 +89,19 @@ class Store:
         """Hold the lock, and renew what is read without it."""
         with self._lock:
             yield
+            self._version += 1
             self._newest_append_ms = self._held.newest_append_ms()
 
     # For readers.
 
+    def moment(self, now_ms: int) -> Moment:
+        """Return what names a moment at which equal questions have equal answers; another one after each write."""
+        return self._version, now_ms // _MOMENT_MS
+
     def changes(self, question: Question, now_ms: int) -> Changes:
         """Return what is new; the cost follows what is new, not what is held."""
         with self._lock:
-            return changes(self._held, question, now_ms)
+            return self._shared.changes(self._held, question, self.moment(now_ms), now_ms)
 
     def read(self, look: Callable[[Held, str], T]) -> T:
         """Return what `look(held, epoch)` makes of what is held; it must be quick and keep nothing of it."""

@@ -74,8 +74,9 @@ class Asking:
 
 
 def our_browser(server: Server, devices: int) -> Asking:
-    """Return a browser of our page that shows 10 lines, and the cards that are in view of a large fleet."""
-    detail = fleet.names(devices)[: fleet.LINES] if devices > 100 else None
+    """Return a browser of our page that shows 10 lines; of a large fleet each browser has its own."""
+    first = random.randrange(devices)  # noqa: S311  # spreads, hides nothing
+    detail = (fleet.names(devices) * 2)[first : first + fleet.LINES] if devices > 100 else None
     asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": ""}
 
     def take(answer: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 WINDOW_S: Final = 100
 LINES: Final = 10  # what a chart shows one by one
+POLLS: Final = 25  # so often a second our page's consumer hands over what came; other pages are given the same
 
 #: A second of the fleet: (device, event time in ms, °C).
 Readings = Sequence[tuple[str, int, float]]
@@ -32,7 +33,7 @@ def seconds(devices: int, start_ms: int, seed: int = 7) -> Iterator[Readings]:
 
 
 def run(devices: int, take: Callable[[Readings], None]) -> None:
-    """Give the readings of the last 100 s at once, then those of each second as it ends, from a thread."""
+    """Give the readings of the last 100 s at once, then the others as they come, from a thread."""
     now_s = int(time.time())
     source = seconds(devices, (now_s - WINDOW_S) * 1_000)
     for _ in range(WINDOW_S):
@@ -49,5 +50,7 @@ def count_tick() -> None:
 def _follow(source: Iterator[Readings], take: Callable[[Readings], None], now_s: int) -> None:
     while True:
         now_s += 1
-        time.sleep(max(0.0, now_s - time.time()))
-        take(next(source))
+        readings = sorted(next(source), key=lambda reading: reading[1])
+        for number in range(POLLS):
+            time.sleep(max(0.0, now_s + (number + 1) / POLLS - time.time()))
+            take(readings[number * len(readings) // POLLS : (number + 1) * len(readings) // POLLS])

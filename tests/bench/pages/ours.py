@@ -32,6 +32,7 @@ class FedFeed(Feed):
         self._reader.health = Health(kafka_ok=True, is_assigned=True, is_caught_up=True)
         self._offsets = dict.fromkeys(CURSOR_TOPICS, 0)
         self._last: dict[str, deque[float]] = {}
+        self._tidied_ms = 0
         self.store.clear("bench")
         for topic in CURSOR_TOPICS:
             self.store.begin(topic, 0, 0)
@@ -40,17 +41,23 @@ class FedFeed(Feed):
         """Ask no Kafka."""
 
     def take(self, readings: Readings) -> None:
-        """Put a second's records into the store and do what is done once a second."""
+        """Put records into the store and do, once a second, what is to be done."""
+        if not readings:
+            return
         now_ms = max(time_ms for _, time_ms, _ in readings)
         for name, _, celsius in readings:
             self._last.setdefault(name, deque(maxlen=_AVERAGED)).append(celsius)
         self._put(SENSOR.name, readings, now_ms)
         self._put(ALERT.name, [one for one in readings if self._is_high(one[2])], now_ms)
         second_ms = now_ms // 1_000 * 1_000
-        counts = [(name, second_ms - 4_000, self._alerts(values)) for name, values in self._last.items()]
+        told = {name: self._last[name] for name, _, _ in readings}
+        counts = [(name, second_ms - 4_000, self._alerts(values)) for name, values in told.items()]
         self._put(ALERT_COUNT.name, [one for one in counts if one[2]], now_ms)
-        averages = [(name, second_ms, round(sum(held) / len(held), 2)) for name, held in self._last.items()]
+        averages = [(name, second_ms, round(sum(held) / len(held), 2)) for name, held in told.items()]
         self._put(AVG_TEMP.name, averages, now_ms)
+        if second_ms == self._tidied_ms:
+            return
+        self._tidied_ms = second_ms
         self.store.drop_old(now_ms)
         self.store.settle()
         self.overview.update(now_ms)

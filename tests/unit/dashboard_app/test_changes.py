@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard_app import changes as module
-from dashboard_app.changes import Question, changes
+from dashboard_app.changes import Changes, Question, changes, common
 from dashboard_app.devices import roster
 from dashboard_app.held import CURSOR_TOPICS, Held
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from tests.support.held_parts import HISTORY_MS, NOW_MS, held, records
 
 EVERYTHING = Question(None, None, ())
+
+
+def answered(holds: Held, question: Question) -> Changes:
+    """Return the answer to a question, with nothing written in between."""
+    return changes(holds, question, common(holds, question, NOW_MS))
 
 
 def decoded(fragments: Sequence[bytes]) -> list[Any]:
@@ -37,21 +42,25 @@ def test_a_worker_that_is_behind_does_not_send_a_browser_back() -> None:
     """The browser's own offset stands where another worker was ahead of this one."""
     holds = with_readings(["a", 1, 20.0], ["a", 2, 21.0])
     ahead = {topic: {0: 9, 1: 0} for topic in CURSOR_TOPICS}
-    answer = changes(holds, Question(ahead, None, ()), NOW_MS)
-    assert (answer.reset, answer.readings) == (False, [])
-    assert {partition: offset for partition, offset in answer.cursor[SENSOR.name].items() if offset} == {0: 9}
-    assert set(answer.cursor[ALERT.name]) == {0, 1, 2, 3}  # partitions that it does not know yet come along
+    answer = answered(holds, Question(ahead, None, ()))
+    assert (answer.common.reset, answer.readings) == (False, [])
+    assert {partition: offset for partition, offset in answer.common.cursor[SENSOR.name].items() if offset} == {0: 9}
+    assert set(answer.common.cursor[ALERT.name]) == {0, 1, 2, 3}  # partitions that it does not know yet come along
 
 
 def test_a_cursor_of_which_rows_are_gone_begins_anew() -> None:
     """As one that is none does, with the history that is left."""
     holds = with_readings(*(["a", number, 20.0] for number in range(6)), ring_rows=4)
     old = {topic: {0: 1} for topic in CURSOR_TOPICS}
-    answer = changes(holds, Question(old, None, ()), NOW_MS)
-    assert answer.reset
+    answer = answered(holds, Question(old, None, ()))
+    assert answer.common.reset
     assert [row[1] for row in decoded(answer.readings)] == [2, 3, 4]  # the newest stands with the device
-    whole = changes(holds, EVERYTHING, NOW_MS)
-    assert (answer.cursor, answer.readings, answer.devices.names) == (whole.cursor, whole.readings, whole.devices.names)
+    whole = answered(holds, EVERYTHING)
+    assert (answer.common.cursor, answer.readings, answer.common.devices.names) == (
+        whole.common.cursor,
+        whole.readings,
+        whole.common.devices.names,
+    )
 
 
 def test_what_is_older_than_the_history_is_not_told() -> None:
@@ -59,7 +68,7 @@ def test_what_is_older_than_the_history_is_not_told() -> None:
     holds = held()
     holds.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]], NOW_MS - HISTORY_MS - 1))
     holds.append(SENSOR.name, records(0, 1, [["a", 0, 21.0], ["a", 2, 22.0]], NOW_MS))
-    assert decoded(changes(holds, EVERYTHING, NOW_MS).readings) == [["a", 0, 21.0]]
+    assert decoded(answered(holds, EVERYTHING).readings) == [["a", 0, 21.0]]
 
 
 def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,25 +77,29 @@ def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.
     monkeypatch.setattr(module, "_MAX_ALERTS", 2)
     holds = with_readings(*(["a", number, 20.0] for number in range(6)))
     holds.append(ALERT.name, records(0, 0, [["a", number, 40.0] for number in range(5)]))
-    answer = changes(holds, EVERYTHING, NOW_MS)
+    answer = answered(holds, EVERYTHING)
     assert ([row[1] for row in decoded(answer.readings)], answer.skipped) == ([2, 3, 4], 2)
-    assert [row[1] for row in decoded(answer.alerts)] == [3, 4]
+    assert [row[1] for row in decoded(answer.common.alerts)] == [3, 4]
 
 
 def test_devices_stand_at_their_places_in_a_roster_that_the_browser_holds() -> None:
     """Whoever holds another one is given names, and the roster to come."""
     holds = with_readings(["b", 1, 20.0], ["a", 1, 21.0])
     holds.roster = roster(holds.names.by_number, holds.names.version)
-    named = changes(holds, EVERYTHING, NOW_MS)
-    assert (decoded(named.devices.names or ()), named.roster) == (["b", "a"], holds.roster)
-    placed = changes(holds, Question(None, None, (), holds.roster.key), NOW_MS)
-    assert (placed.devices.names, placed.devices.places, placed.roster) == (None, None, None)  # the whole of it
-    assert placed.devices.values.tolist() == [21.0, 20.0]
-    cursor = placed.cursor
+    named = answered(holds, EVERYTHING)
+    assert (decoded(named.common.devices.names or ()), named.common.roster) == (["b", "a"], holds.roster)
+    placed = answered(holds, Question(None, None, (), holds.roster.key))
+    assert (placed.common.devices.names, placed.common.devices.places, placed.common.roster) == (
+        None,
+        None,
+        None,
+    )  # the whole of it
+    assert placed.common.devices.values.tolist() == [21.0, 20.0]
+    cursor = placed.common.cursor
     holds.append(SENSOR.name, records(0, 2, [["b", 2, 22.0]]))
-    one = changes(holds, Question(cursor, None, (), holds.roster.key), NOW_MS)
-    assert one.devices.places is not None
-    assert (one.devices.places.tolist(), one.devices.values.tolist()) == ([1], [22.0])
+    one = answered(holds, Question(cursor, None, (), holds.roster.key))
+    assert one.common.devices.places is not None
+    assert (one.common.devices.places.tolist(), one.common.devices.values.tolist()) == ([1], [22.0])
 
 
 def test_while_devices_come_and_go_they_are_named() -> None:
@@ -94,8 +107,8 @@ def test_while_devices_come_and_go_they_are_named() -> None:
     holds = with_readings(["a", 1, 20.0])
     holds.roster = roster(holds.names.by_number, holds.names.version)
     holds.append(SENSOR.name, records(0, 1, [["b", 1, 21.0]]))
-    answer = changes(holds, Question(None, None, (), holds.roster.key), NOW_MS)
-    assert (decoded(answer.devices.names or ()), answer.roster) == (["a", "b"], None)
+    answer = answered(holds, Question(None, None, (), holds.roster.key))
+    assert (decoded(answer.common.devices.names or ()), answer.common.roster) == (["a", "b"], None)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 99)), max_size=40))
@@ -105,7 +118,7 @@ def test_of_each_window_the_last_count_is_told(told: list[tuple[str, int, int]])
     rows = [[device, start_s * 1_000, start_s * 1_000 + 5_000, count] for device, start_s, count in told]
     holds.append(ALERT_COUNT.name, records(0, 0, rows))
     last = {(row[0], row[1]): row for row in rows}
-    found = decoded(changes(holds, EVERYTHING, NOW_MS).counts)
+    found = decoded(answered(holds, EVERYTHING).common.counts)
     assert {(row[0], row[1]): row for row in found} == last
     assert len(found) == len(last)
 
@@ -114,7 +127,7 @@ def test_averages_of_a_large_fleet_come_for_the_devices_in_view() -> None:
     """And, of those that came into view, the ones that they had before."""
     holds = with_readings(*([f"d{number:03d}", 1, 20.0] for number in range(101)))
     holds.append(AVG_TEMP.name, records(0, 0, [[f"d{number:03d}", 10_000, 20.0] for number in range(101)]))
-    first = changes(holds, Question(None, ["d001"], ()), NOW_MS)
+    first = answered(holds, Question(None, ["d001"], ()))
     assert decoded(first.averages.names or ()) == ["d001"]
-    later = changes(holds, Question(first.cursor, ["d001", "d002"], ["d002"]), NOW_MS)
+    later = answered(holds, Question(first.common.cursor, ["d001", "d002"], ["d002"]))
     assert decoded(later.averages.names or ()) == ["d002"]

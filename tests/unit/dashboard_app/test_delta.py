@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard_app.changes import Question
-from dashboard_app.delta import cursor_in, cursor_text, delta, question_in
+from dashboard_app.delta import cursor_in, cursor_text, first_part, last_part, question_in
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
@@ -40,8 +40,10 @@ def started(*names: str) -> Store:
 
 def answer(store: Store, body: object) -> dict[str, Any]:
     """Return the decoded answer to a browser's body."""
-    question = question_in(body, store.epoch)
-    decoded: dict[str, Any] = json.loads(delta(store, question, Overview(store), PIPELINE, NOW_MS))
+    changes = store.changes(question_in(body, store.epoch), NOW_MS)
+    cursor = cursor_text(changes.common.cursor, store.epoch)
+    text = first_part(changes.common, cursor, Overview(store), PIPELINE) + last_part(changes)
+    decoded: dict[str, Any] = json.loads(text)
     return decoded
 
 

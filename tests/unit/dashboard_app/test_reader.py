@@ -92,7 +92,11 @@ def test_a_batch_goes_to_its_topics_and_what_cannot_be_read_is_passed() -> None:
     reader, store = made()
     take(reader, Received(0, reading(20.0)), Received(1, b"{"), Received(0, b"x", "p-dead-letter"), Received(2, None))
     changes = store.changes(Question(None, None, ()), NOW_MS)
-    assert (changes.devices.names, changes.devices.values.tolist(), store.dead_letters) == ([b'"a"'], [20.0], 1)
+    assert (changes.common.devices.names, changes.common.devices.values.tolist(), store.dead_letters) == (
+        [b'"a"'],
+        [20.0],
+        1,
+    )
     assert reader._progress.next == {Place(SENSOR.name, 0): 3, Place(DEAD_LETTER.name, 0): 1}
 
 

@@ -47,7 +47,7 @@ def shown(columns: Columns) -> list[list[Any]]:
 
 def seen(changes: Changes) -> list[list[Any]]:
     """Return the readings that a browser takes from an answer in which every device is in detail."""
-    return decoded(changes.readings) + shown(changes.devices)
+    return decoded(changes.readings) + shown(changes.common.devices)
 
 
 def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> Changes:
@@ -61,28 +61,28 @@ def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> Non
     store.append(SENSOR.name, records(0, 0, [["a", NOW_MS - 2, 20.5], ["a", NOW_MS - 1, 21.0]]))
     first = ask(store)
     store.append(SENSOR.name, records(1, 0, [["b", NOW_MS, 22.0]]))
-    second = ask(store, first.cursor)
-    assert (first.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5]])
-    assert (shown(first.devices), first.devices.previous) == ([["a", NOW_MS - 1, 21.0]], [(0, 20.5)])
-    assert (second.reset, second.readings) == (False, [])
-    assert (shown(second.devices), second.devices.previous) == ([["b", NOW_MS, 22.0]], [])
-    third = ask(store, second.cursor)
-    assert (seen(third), third.alerts, third.counts, shown(third.averages)) == ([], [], [], [])
+    second = ask(store, first.common.cursor)
+    assert (first.common.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5]])
+    assert (shown(first.common.devices), first.common.devices.previous) == ([["a", NOW_MS - 1, 21.0]], [(0, 20.5)])
+    assert (second.common.reset, second.readings) == (False, [])
+    assert (shown(second.common.devices), second.common.devices.previous) == ([["b", NOW_MS, 22.0]], [])
+    third = ask(store, second.common.cursor)
+    assert (seen(third), third.common.alerts, third.common.counts, shown(third.averages)) == ([], [], [], [])
 
 
 def test_a_reading_that_is_not_its_devices_newest_is_told_apart() -> None:
     """One that comes late, and those between two ticks, are drawn; the newest is told once, as the device's."""
     store = started()
     store.append(SENSOR.name, records(0, 0, [["a", NOW_MS - 9, 20.0]]))
-    cursor = ask(store).cursor
+    cursor = ask(store).common.cursor
     rows = [["a", NOW_MS - 5, 21.0], ["a", NOW_MS - 7, 22.0], ["a", NOW_MS - 4, 23.0]]
     store.append(SENSOR.name, records(0, 1, rows))
     changes = ask(store, cursor)
-    assert (decoded(changes.readings), shown(changes.devices)) == (rows[:2], rows[2:])
-    assert changes.devices.previous == [(0, 21.0)]
+    assert (decoded(changes.readings), shown(changes.common.devices)) == (rows[:2], rows[2:])
+    assert changes.common.devices.previous == [(0, 21.0)]
     store.append(SENSOR.name, records(0, 4, [["a", NOW_MS - 6, 24.0]]))
-    late = ask(store, changes.cursor)
-    assert (decoded(late.readings), shown(late.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
+    late = ask(store, changes.common.cursor)
+    assert (decoded(late.readings), shown(late.common.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
 
 
 def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_alone() -> None:
@@ -92,33 +92,33 @@ def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_al
     store.append(ALERT_COUNT.name, records(0, 0, [["a", 0, 5_000, 1], ["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]))
     store.append(AVG_TEMP.name, records(0, 0, [["a", 10_000, 20.0], ["b", 10_000, 5.0], ["a", 11_000, 21.0]]))
     changes = ask(store)
-    assert decoded(changes.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
-    assert decoded(changes.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
+    assert decoded(changes.common.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
+    assert decoded(changes.common.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
     assert shown(changes.averages) == [["a", 11_000, 21.0], ["b", 10_000, 5.0]]
     store.append(AVG_TEMP.name, records(0, 3, [["b", 11_000, 6.0]]))
-    assert shown(ask(store, changes.cursor).averages) == [["b", 11_000, 6.0]]
+    assert shown(ask(store, changes.common.cursor).averages) == [["b", 11_000, 6.0]]
 
 
 def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_into_view() -> None:
     """What is not drawn costs nothing."""
     store = started()
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["b", 1, 21.0], ["c", 1, 22.0]]))
-    cursor = ask(store, None, ["a"]).cursor
+    cursor = ask(store, None, ["a"]).common.cursor
     store.append(SENSOR.name, records(0, 3, [["a", 2, 20.0], ["b", 2, 21.0], ["c", 2, 22.0]]))
     store.append(SENSOR.name, records(0, 6, [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]))
     assert decoded(ask(store, cursor, ["a", "nobody"]).readings) == [["a", 2, 20.0]]
     assert decoded(ask(store, cursor, ["a", "b"], "b").readings) == [["b", 1, 21.0], ["a", 2, 20.0], ["b", 2, 21.0]]
     assert decoded(ask(store, cursor, []).readings) == []
-    assert shown(ask(store, cursor, []).devices) == [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]
+    assert shown(ask(store, cursor, []).common.devices) == [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]
 
 
 def test_the_history_of_a_device_without_news_comes_whole() -> None:
     """Its newest reading is not among the devices of that answer."""
     store = started()
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
-    cursor = ask(store).cursor
+    cursor = ask(store).common.cursor
     changes = ask(store, cursor, ["a"], "a")
-    assert (decoded(changes.readings), shown(changes.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
+    assert (decoded(changes.readings), shown(changes.common.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
 
 
 def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
@@ -130,7 +130,7 @@ def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
     assert store.is_large
     assert ask(store).readings == []
     assert decoded(ask(store, None, ["d7"]).readings) == [["d7", 1, 20.0]]
-    assert len(shown(ask(store).devices)) == ALL_DETAIL_DEVICES + 1
+    assert len(shown(ask(store).common.devices)) == ALL_DETAIL_DEVICES + 1
 
 
 def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> None:
@@ -138,17 +138,24 @@ def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> No
     store = started()
     store.append(SENSOR.name, records(0, 0, [["c", 1, 3.0], ["a", 1, 1.0], ["b", 1, 2.0]]))
     store.settle()
-    assert ask(store).roster is None
+    assert ask(store).common.roster is None
     store.settle()
     first = ask(store)
-    assert first.roster is not None
-    assert orjson.loads(first.roster.names) == ["a", "b", "c"]
+    assert first.common.roster is not None
+    assert orjson.loads(first.common.roster.names) == ["a", "b", "c"]
     store.append(SENSOR.name, records(0, 3, [["c", 2, 5.0], ["c", 3, 6.0], ["a", 3, 4.0]]))
     store.append(AVG_TEMP.name, records(0, 0, [["b", 10_000, 7.0]]))
-    question = Question(first.cursor, None, (), first.roster.key)
+    question = Question(first.common.cursor, None, (), first.common.roster.key)
     changes = store.changes(question, NOW_MS)
-    assert (changes.roster, changes.devices.names, changes.devices.values.tolist()) == (None, None, [4.0, 6.0])
-    assert (changes.devices.places is not None and changes.devices.places.tolist(), changes.devices.previous) == (
+    assert (changes.common.roster, changes.common.devices.names, changes.common.devices.values.tolist()) == (
+        None,
+        None,
+        [4.0, 6.0],
+    )
+    assert (
+        changes.common.devices.places is not None and changes.common.devices.places.tolist(),
+        changes.common.devices.previous,
+    ) == (
         [0, 2],
         [(1, 5.0)],
     )
@@ -156,10 +163,12 @@ def test_a_browser_that_holds_the_roster_is_told_places_instead_of_names() -> No
         [1],
         None,
     )
-    whole = store.changes(question._replace(cursor=None), NOW_MS).devices
+    whole = store.changes(question._replace(cursor=None), NOW_MS).common.devices
     assert (whole.places, whole.values.tolist(), whole.previous) == (None, [4.0, 2.0, 6.0], [(0, 1.0), (2, 5.0)])
     store.append(SENSOR.name, records(0, 6, [["d", 3, 9.0]]))
-    assert shown(store.changes(question._replace(cursor=changes.cursor), NOW_MS).devices) == [["d", 3, 9.0]]
+    assert shown(store.changes(question._replace(cursor=changes.common.cursor), NOW_MS).common.devices) == [
+        ["d", 3, 9.0]
+    ]
 
 
 @given(st.sets(st.text(max_size=3)), st.randoms())
@@ -175,10 +184,10 @@ def test_workers_that_know_the_same_devices_make_the_same_roster(ids: set[str], 
 def test_a_cursor_older_than_the_ring_gets_everything_anew() -> None:
     """What was dropped cannot be told; the page forgets and begins again."""
     store = started(ring_rows=5)
-    cursor = ask(store).cursor
+    cursor = ask(store).common.cursor
     store.append(SENSOR.name, records(0, 0, [["a", number, 20.0] for number in range(6)]))
     changes = ask(store, cursor)
-    assert changes.reset
+    assert changes.common.reset
     assert [row[1] for row in seen(changes)] == [1, 2, 3, 4, 5]
 
 
@@ -187,8 +196,12 @@ def test_a_cursor_ahead_of_this_worker_waits_and_never_goes_back() -> None:
     fast, slow = started(), started()
     batch = records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]])
     fast.append(SENSOR.name, batch)
-    cursor = ask(fast).cursor
-    assert (ask(slow, cursor).reset, seen(ask(slow, cursor)), ask(slow, cursor).cursor) == (False, [], cursor)
+    cursor = ask(fast).common.cursor
+    assert (ask(slow, cursor).common.reset, seen(ask(slow, cursor)), ask(slow, cursor).common.cursor) == (
+        False,
+        [],
+        cursor,
+    )
     slow.append(SENSOR.name, batch)
     assert seen(ask(slow, cursor)) == []
 
@@ -217,9 +230,9 @@ def test_a_browser_between_two_workers_sees_every_reading_once(
         read[worker][partition] += len(batch)
         workers[worker].append(SENSOR.name, records(partition, first, batch))
         changes = ask(workers[worker], cursor)
-        assert changes.reset == (cursor is None)
+        assert changes.common.reset == (cursor is None)
         told.extend(seen(changes))
-        cursor = changes.cursor
+        cursor = changes.common.cursor
 
     for one in steps:
         step(*one)
@@ -244,7 +257,7 @@ def test_new_topics_under_old_names_begin_anew() -> None:
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]]))
     store.clear("another epoch")
     changes = ask(store)
-    assert (store.epoch, changes.reset, seen(changes), store.devices) == ("another epoch", True, [], 0)
+    assert (store.epoch, changes.common.reset, seen(changes), store.devices) == ("another epoch", True, [], 0)
 
 
 def test_what_is_older_than_the_history_goes_and_a_silent_device_is_forgotten() -> None:
@@ -266,7 +279,7 @@ def test_a_hostile_sender_with_a_new_name_in_every_record_is_bounded() -> None:
     store.append(SENSOR.name, records(0, 0, [[f"d{number}", 1, 20.0] for number in range(5)]))
     changes = ask(store)
     assert (store.devices, store.refused_devices, len(seen(changes))) == (3, 2, 3)
-    assert changes.cursor[SENSOR.name][0] == 5
+    assert changes.common.cursor[SENSOR.name][0] == 5
 
 
 def test_dead_letters_are_counted_within_the_history() -> None:
@@ -295,9 +308,9 @@ def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_
         while not is_last:
             is_last = stop.is_set()
             changes = ask(store, cursor)
-            numbers = [] if changes.reset else numbers
+            numbers = [] if changes.common.reset else numbers
             numbers.extend(_numbers(changes, wrong))
-            cursor = changes.cursor
+            cursor = changes.common.cursor
         if numbers != list(range(numbers[0], rows)):
             wrong.append(f"{len(numbers)} numbers from {numbers[0]} to {numbers[-1]}")
 

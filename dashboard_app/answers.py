@@ -1,0 +1,115 @@
+"""The bytes that ticks are answered with.
+
+What several browsers are told is made and compressed once: those at the same place of the topics ask the same, so most
+ticks of many browsers are answered with bytes that are there already. Called from request threads.
+"""
+
+import zlib
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import orjson
+
+from dashboard_app import ids
+from dashboard_app.changes import Changes, Common
+from dashboard_app.compression import QUICK_LEVEL
+from dashboard_app.delta import cursor_text, epoch_in, first_part, last_part, question_in
+from dashboard_app.feed import Feed
+from sensorbus.runtime.clock import ClockMs
+
+_GZIP_BITS: Final = 16 + zlib.MAX_WBITS
+# What Dash answers for a callback of one output, before and after its value's text.
+_HEAD: Final = b'{"multi":true,"response":{"%b":{"%b":"' % (ids.DELTA.encode(), b"data")
+_TAIL: Final = b'"}}}'
+
+T = TypeVar("T")
+
+
+class Once:
+    """Makes each thing once, whoever asks for it, as long as the moment stays the same."""
+
+    def __init__(self) -> None:
+        """Have made nothing."""
+        self._made: tuple[Hashable, dict[Hashable, Future[Any]]] = (None, {})
+
+    def get(self, moment: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` makes, or has made for the same key; raises what it raises."""
+        of, made = self._made
+        if of != moment:
+            made = {}
+            self._made = (moment, made)  # of two threads that do so, one makes for itself alone
+        future: Future[T] = Future()
+        found = made.setdefault(key, future)
+        if found is future:
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                del made[key]
+                future.set_exception(error)
+                raise
+        return cast("T", found.result())
+
+
+class _Begun(NamedTuple):
+    """The begin of an answer, compressed, and the state of the compressor behind it."""
+
+    packed: bytes
+    compressor: Any
+
+
+class Answers:
+    """A worker's answers."""
+
+    def __init__(self, feed: Feed, now_ms: ClockMs) -> None:
+        """Answer out of what the feed holds."""
+        self._feed, self._now_ms = feed, now_ms
+        self._whole, self._begun = Once(), Once()
+
+    def text(self, body: Any) -> str:
+        """Return the value of the callback's output: JSON as docs/tick.md has it."""
+        changes, cursor = self._changes(body, now_ms := self._now_ms())
+        return (self._first_part(changes.common, cursor, now_ms) + last_part(changes)).decode()
+
+    def response(self, body: Any, *, is_packed: bool) -> bytes:
+        """Return what Dash would send for that value, as gzip if wanted."""
+        now_ms = self._now_ms()
+        moment = self._feed.store.moment(now_ms)
+        make = self._packed if is_packed else self._plain
+        return self._whole.get(moment, (is_packed, orjson.dumps(body)), lambda: make(body, now_ms, moment))
+
+    def _plain(self, body: Any, now_ms: int, _moment: Hashable) -> bytes:
+        changes, cursor = self._changes(body, now_ms)
+        return _HEAD + _escaped(self._first_part(changes.common, cursor, now_ms)) + _escaped(last_part(changes)) + _TAIL
+
+    def _packed(self, body: Any, now_ms: int, moment: Hashable) -> bytes:
+        changes, cursor = self._changes(body, now_ms)
+        common = changes.common
+        begun = self._begun.get(moment, common, lambda: _begin(self._first_part(common, cursor, now_ms)))
+        compressor = begun.compressor.copy()
+        rest: bytes = compressor.compress(_escaped(last_part(changes)) + _TAIL) + compressor.flush()
+        return begun.packed + rest
+
+    def _changes(self, body: Any, now_ms: int) -> tuple[Changes, str]:
+        """Return what is new and the cursor of the next request."""
+        epoch = self._feed.store.epoch
+        other = epoch_in(body, epoch)
+        if other is not None and not self._feed.can_judge(other):
+            # Another worker may have seen new topics first: ours may be the old ones, which must not come back.
+            return Changes(Common(now_ms=now_ms)), body["cursor"]
+        changes = self._feed.store.changes(question_in(body, epoch), now_ms)
+        return changes, cursor_text(changes.common.cursor, epoch)
+
+    def _first_part(self, common: Common, cursor: str, now_ms: int) -> bytes:
+        return first_part(common, cursor, self._feed.overview, self._feed.pipeline(now_ms))
+
+
+def _begin(first: bytes) -> _Begun:
+    compressor = zlib.compressobj(QUICK_LEVEL, zlib.DEFLATED, _GZIP_BITS)
+    packed = compressor.compress(_HEAD + _escaped(first)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return _Begun(packed, compressor)
+
+
+def _escaped(text: bytes) -> bytes:
+    """Return a text as it stands within a JSON string."""
+    return orjson.dumps(text.decode())[1:-1]
