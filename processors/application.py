@@ -22,7 +22,7 @@ from quixstreams.state.rocksdb import RocksDBOptions
 from processors import alert, alert_count, avg_temp, embedded, ending, everything
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
-from processors.ending import JobApplication
+from processors.job_application import JobApplication
 from processors.meter import Meter
 from processors.records import append_time_ms
 from sensorbus.contract.errors import BrokerUnavailableError, TopicError

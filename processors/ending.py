@@ -5,17 +5,14 @@ half a minute: an assignment that comes while the consumer is closed asks Kafka 
 """
 
 import os
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from quixstreams import Application
+from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
 
-from processors import outputs, recovery
+from processors.job_application import JobApplication
 from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import access, kafka
@@ -29,42 +26,6 @@ _FENCED: Final = (
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
 )
-
-
-class JobApplication(Application):
-    """Quix's application: it recovers before it reads, drops what it lost, and remembers the error that ended it."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        """As Quix's own."""
-        super().__init__(*arguments, **options)
-        self.ended_by: BaseException | None = None
-        self._ended_s = 0.0
-        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
-        recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
-        outputs.serve_seldom(self._producer)
-
-    def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
-        """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.
-
-        Quix keeps it. A member that was frozen, and is back in the group within the same poll, then commits it as that
-        of its new membership: results come twice, and the offsets and the state of the new owner go back.
-        """
-        try:
-            if not self._failed:  # else Quix drops it by itself
-                self._processing_context.checkpoint.close(revoking=True)
-                self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's
-        finally:
-            super()._on_lost(consumer, topic_partitions)
-
-    def stop(self, fail: bool = False) -> None:
-        """Stop; Quix calls it first of all when its loop ends, while it handles the error if there is one."""
-        if fail and self.ended_by is None:
-            self.ended_by, self._ended_s = sys.exception(), time.monotonic()
-        super().stop(fail)
-
-    def ended_since_s(self) -> float:
-        """Return how long ago an error ended it, 0 when none did; called from any thread."""
-        return time.monotonic() - self._ended_s if self.ended_by is not None else 0.0
 
 
 def run(application: JobApplication, settings: Settings) -> None:

@@ -1,15 +1,14 @@
 """Tests of how a job ends: which error is told, and how."""
 
 from pathlib import Path
-from unittest.mock import Mock, call
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import PartitionAssignmentError
-from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.exceptions import KafkaConsumerException
 
-from processors.ending import JobApplication, explain, overdue, run
+from processors.ending import explain, overdue, run
+from processors.job_application import JobApplication
 from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError
 from sensorbus.contract.settings import Settings
 
@@ -145,42 +144,3 @@ def test_an_application_that_failed_and_cannot_close_is_overdue(application: Job
     assert overdue(application, STABLE) is None
     application._ended_s -= 7
     assert "another process took this one's place" in (overdue(application, STABLE) or "")
-
-
-@pytest.fixture
-def checkpoint(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> Mock:
-    """Give what the application has processed and not committed; the next one is another."""
-    context = application._processing_context
-    checkpoint = Mock()
-    context._checkpoint = checkpoint
-    monkeypatch.setattr(context, "init_checkpoint", lambda: setattr(context, "_checkpoint", Mock()))
-    return checkpoint
-
-
-def test_a_member_that_was_given_up_drops_what_it_has_not_committed(
-    application: JobApplication, checkpoint: Mock
-) -> None:
-    """Within the time that a handover has; what comes next is in another checkpoint."""
-    application._on_lost(None, [])
-    assert checkpoint.method_calls == [call.close(revoking=True)]
-    assert application._processing_context.checkpoint is not checkpoint
-
-
-def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
-    application: JobApplication, checkpoint: Mock
-) -> None:
-    """Its transaction is ended with the application."""
-    application.stop(fail=True)
-    application._on_lost(None, [])
-    assert checkpoint.method_calls == []
-    assert application._processing_context.checkpoint is checkpoint
-
-
-def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Quix polls it with each record."""
-    asked = Mock()
-    monkeypatch.setattr(InternalProducer, "poll", asked)
-    application = JobApplication("127.0.0.1:1", consumer_group="ending", state_dir=tmp_path, loglevel=None)
-    for _ in range(40):
-        application._producer.poll(0)
-    assert asked.call_count == 1

@@ -10,7 +10,7 @@ from confluent_kafka.admin import OffsetSpec
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row
 
-from processors.ending import JobApplication
+from processors.job_application import JobApplication
 from processors.recovery import hold_back, tell_bounds_at_once
 
 PLACE = TopicPartition("sensor", 2, 150)

@@ -1,0 +1,49 @@
+"""Quix's application as the jobs need it.
+
+What is changed in it stands in recovery.py and outputs.py; here it is put together.
+"""
+
+import sys
+import time
+from typing import Any
+
+from confluent_kafka import TopicPartition
+from quixstreams import Application
+
+from processors import outputs, recovery
+
+
+class JobApplication(Application):
+    """Quix's application: it recovers before it reads, drops what it lost, and remembers the error that ended it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As Quix's own."""
+        super().__init__(*arguments, **options)
+        self.ended_by: BaseException | None = None
+        self._ended_s = 0.0
+        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
+        recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
+        outputs.serve_seldom(self._producer)
+
+    def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
+        """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.
+
+        Quix keeps it. A member that was frozen, and is back in the group within the same poll, then commits it as that
+        of its new membership: results come twice, and the offsets and the state of the new owner go back.
+        """
+        try:
+            if not self._failed:  # else Quix drops it by itself
+                self._processing_context.checkpoint.close(revoking=True)
+                self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's
+        finally:
+            super()._on_lost(consumer, topic_partitions)
+
+    def stop(self, fail: bool = False) -> None:
+        """Stop; Quix calls it first of all when its loop ends, while it handles the error if there is one."""
+        if fail and self.ended_by is None:
+            self.ended_by, self._ended_s = sys.exception(), time.monotonic()
+        super().stop(fail)
+
+    def ended_since_s(self) -> float:
+        """Return how long ago an error ended it, 0 when none did; called from any thread."""
+        return time.monotonic() - self._ended_s if self.ended_by is not None else 0.0
