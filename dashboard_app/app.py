@@ -3,12 +3,11 @@
 `create_app` is the only place where the parts of the page meet; it starts no thread and asks no Kafka.
 """
 
-from pathlib import Path
 from typing import Final
 
 from dash import Dash
 
-from dashboard_app import api, callbacks, clientside, guard, layout, ops
+from dashboard_app import api, bundles, callbacks, clientside, guard, layout, ops
 from dashboard_app.compression import Compression
 from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
@@ -22,7 +21,9 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     """Return the app; `app.server` is what a WSGI server runs."""
     app = Dash(
         "dashboard_app",
-        assets_folder=str(Path(__file__).with_name("assets")),
+        assets_folder=str(bundles.FOLDER),
+        assets_ignore=bundles.IGNORED_FILES,
+        assets_path_ignore=list(bundles.IGNORED_FOLDERS),
         title="Sensorbus",
         update_title="",
         url_base_pathname=settings.dashboard_url_prefix,
@@ -33,7 +34,9 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     )
     app.server.debug = False  # whatever FLASK_DEBUG says
     app.server.extensions[FEED] = feed
-    app.index_string = layout.index_string(app.get_asset_url("theme_boot.js"))
+    own = bundles.build(settings.dashboard_url_prefix)
+    bundles.serve(app.server, own)
+    app.index_string = layout.index_string(settings.dashboard_url_prefix, *(bundle.address for bundle in own))
     app.layout = layout.build(settings)
     callbacks.register(app, feed, now_ms, settings.dashboard_url_prefix)
     clientside.register(app)

@@ -40,6 +40,9 @@ _INDEX: Final = """<!DOCTYPE html>
 <script src="THEME_SCRIPT"></script>
 {%favicon%}
 {%css%}
+<link rel="stylesheet" href="STYLES">
+<link rel="preload" as="fetch" href="PREFIX_dash-layout" crossorigin>
+<link rel="preload" as="fetch" href="PREFIX_dash-dependencies" crossorigin>
 </head>
 <body>
 {%app_entry%}
@@ -47,15 +50,23 @@ _INDEX: Final = """<!DOCTYPE html>
 <footer>
 {%config%}
 {%scripts%}
+<script src="SCRIPTS"></script>
 {%renderer%}
 </footer>
 </body>
 </html>"""
 
 
-def index_string(theme_script_url: str) -> str:
-    """Return Dash's index template with the colours and the theme's script in its head."""
-    return _INDEX.replace("TOKENS", theme.stylesheet()).replace("THEME_SCRIPT", theme_script_url)
+def index_string(prefix: str, theme_script: str, styles: str, scripts: str) -> str:
+    """Return Dash's index template with our colours, and the addresses of our files.
+
+    What Dash's renderer asks for first is on its way while the scripts load.
+    """
+    places = {"PREFIX": prefix, "THEME_SCRIPT": theme_script, "STYLES": styles, "SCRIPTS": scripts}
+    index = _INDEX.replace("TOKENS", theme.stylesheet())
+    for place, text in places.items():
+        index = index.replace(place, text)
+    return index
 
 
 def build(settings: Settings) -> Component:

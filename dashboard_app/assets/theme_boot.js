@@ -1,10 +1,8 @@
 // The theme: chosen before the first paint, followed when the system changes.
-//
-// It stands in the page's head, and Dash loads it a second time with the other assets; that does nothing.
+// It stands in the page's head, before the bundle of the others.
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
-  if (bus.theme) return;
 
   const CHOICES = ["system", "light", "dark"];
   const KEY = "sensorbus";

@@ -43,11 +43,14 @@ def test_the_config_tells_the_scripts_the_settings_and_no_secret() -> None:
 
 def test_the_index_sets_the_theme_before_anything_is_painted() -> None:
     """The colours and the theme's script stand in the head, without inline script."""
-    index = layout.index_string("/assets/theme_boot.js?m=1")
+    index = layout.index_string("/", "/assets/theme.js?m=1", "/assets/sensorbus.css?m=2", "/assets/sensorbus.js?m=3")
     head = index[: index.index("</head>")]
-    assert (
-        head.index("<style>") < head.index('<script src="/assets/theme_boot.js?m=1"></script>') < head.index("{%css%}")
-    )
-    assert index.count("<script") == 1
+    assert head.index("<style>") < head.index('<script src="/assets/theme.js?m=1"></script>') < head.index("{%css%}")
+    assert head.index("{%css%}") < head.index('<link rel="stylesheet" href="/assets/sensorbus.css?m=2">')
+    for path in ("/_dash-layout", "/_dash-dependencies"):
+        assert f'<link rel="preload" as="fetch" href="{path}" crossorigin>' in head
+    script = index.index('<script src="/assets/sensorbus.js?m=3"></script>')
+    assert index.index("{%scripts%}") < script < index.index("{%renderer%}")
+    assert index.count("<script") == 2
     for place in ("{%metas%}", "{%app_entry%}", "{%config%}", "{%scripts%}", "{%renderer%}"):
         assert index.count(place) == 1

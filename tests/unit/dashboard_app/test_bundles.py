@@ -1,0 +1,49 @@
+"""The page's files: all of them, in an order in which each finds what it needs."""
+
+import re
+
+from dashboard_app import bundles
+from dashboard_app.app import create_app
+from dashboard_app.feed import Feed
+from sensorbus.contract.settings import Settings
+
+PREFIX = "/temperature/"
+
+
+def test_a_bundle_holds_every_file_of_ours_once() -> None:
+    """What a build brings (vendor) is Dash's to name."""
+    own = bundles.build("/")
+    paths = [path for suffix in ("js", "css") for path in bundles.FOLDER.rglob(f"*.{suffix}")]
+    texts = [path.read_text(encoding="utf-8") for path in paths if "vendor" not in path.parts]
+    assert len(texts) > 30
+    assert [sum(bundle.text.count(text) for bundle in own) for text in texts] == [1] * len(texts)
+    assert sum(len(bundle.text) for bundle in own) == sum(map(len, texts)) + len(texts) - len(own)
+
+
+def test_tools_come_before_the_models_and_those_before_the_page() -> None:
+    """Each script takes what it needs from those before it."""
+    text = bundles.build("/").scripts.text
+    files = ("dom.js", "model/series.js", "page/alerts.js", "page/pipeline.js")
+    places = [text.index((bundles.FOLDER / name).read_text(encoding="utf-8")) for name in files]
+    assert places == sorted(places)
+
+
+def test_the_page_names_each_file_of_ours_once() -> None:
+    """With a version, so that a browser keeps it for ever, and gets the new one after an upgrade."""
+    settings = Settings(dashboard_url_prefix=PREFIX)
+    client = create_app(settings, Feed(settings)).server.test_client()
+    named = re.findall(r'(?:src|href)="(/temperature/assets/[^"]*)"', client.get(PREFIX).text)
+    named = [address for address in named if "/vendor/" not in address]
+    own = bundles.build(PREFIX)
+    assert named == [bundle.address for bundle in own]
+    for address, kind in zip(named, ("text/javascript", "text/css", "text/javascript"), strict=True):
+        answer = client.get(address)
+        assert (answer.status_code, answer.mimetype) == (200, kind)
+        assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_a_change_is_another_version() -> None:
+    """Nobody is left with the files of before."""
+    bundle = bundles.build("/").scripts
+    assert bundle.address == bundles.build("/").scripts.address
+    assert bundle.address != bundle._replace(text=f"{bundle.text} ").address
