@@ -17,6 +17,7 @@ _RATE_MS: Final = 5_000
 _WINDOW_MS: Final = 100_000
 _SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
 _STEP_MS: Final = 1_000
+_ARRIVED_MS: Final = 500  # a second is told so long after its end: before, some devices' readings are on their way
 #: Name and percentile.
 BANDS: Final = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
 
@@ -85,7 +86,7 @@ class Overview:
 
     def _bands_since(self, from_ms: int, now_ms: int) -> dict[int, list[float]]:
         recent = self._store.recent(from_ms - _SETTLED_MS)
-        wanted = (recent.times_ms >= from_ms) & (recent.times_ms <= now_ms)
+        wanted = (recent.times_ms >= from_ms) & (recent.times_ms < (now_ms - _ARRIVED_MS) // _STEP_MS * _STEP_MS)
         return bands(recent.times_ms[wanted], recent.values[wanted])
 
 

@@ -82,11 +82,23 @@ def test_a_large_fleet_is_drawn_as_bands_per_second_of_event_time() -> None:
     for second in range(3):
         bus.second(NOW_MS + 1_000 * second, celsius)
         bus.overview.update(NOW_MS + 1_000 * second)
+    bus.overview.update(NOW_MS + 3_500)
     found = overview_of(bus.overview)
     assert (found["step_ms"], found["t"]) == (1_000, [NOW_MS, NOW_MS + 1_000, NOW_MS + 2_000])
     assert [found[name] for name in ("min", "p10", "median", "p90", "max")] == [
         [0.0] * 3, [10.0] * 3, [50.0] * 3, [90.0] * 3, [100.0] * 3
     ]  # fmt: skip
+
+
+def test_a_second_is_told_when_its_readings_are_there() -> None:
+    """Half a second after its end: a band of those devices that reported first would be too narrow."""
+    bus, celsius = Bus(), [20.0] * (ALL_DETAIL_DEVICES + 1)
+    bus.second(NOW_MS, celsius)
+    bus.second(NOW_MS + 1_000, celsius)
+    bus.overview.update(NOW_MS + 2_499)
+    assert overview_of(bus.overview)["t"] == [NOW_MS]
+    bus.overview.update(NOW_MS + 3_499)
+    assert overview_of(bus.overview)["t"] == [NOW_MS, NOW_MS + 1_000]
 
 
 def test_the_bands_are_those_of_all_readings_computed_at_once() -> None:
@@ -99,7 +111,8 @@ def test_the_bands_are_those_of_all_readings_computed_at_once() -> None:
         for one in (bus, whole):
             one.second(at_ms, celsius, late_ms)
         bus.overview.update(at_ms)
-    whole.overview.update(NOW_MS + 119_000)
+    for one in (bus, whole):
+        one.overview.update(NOW_MS + 121_000)
     assert overview_of(bus.overview) == overview_of(whole.overview)
     assert len(overview_of(bus.overview)["t"]) <= 101
 
