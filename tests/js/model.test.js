@@ -175,8 +175,10 @@ test("devices that are not named are those of the roster, all of them or some by
   fleet.ingest(model, { ...answer(NOW + 1_000), devices: whole });
   assert.deepEqual(values(), [1, 2, 3]);
   const { id: __, ...some } = columns(NOW + 2_000, [["", NOW + 2_000, 4], ["", NOW + 2_000, 5]]);
-  fleet.ingest(model, { ...answer(NOW + 2_000), devices: { at: [0, 2], ...some }, averages: { at: [1], age_ms: [0], celsius: [6] } });
+  fleet.ingest(model, { ...answer(NOW + 2_000), devices: { steps: [0, 2], ...some }, averages: { steps: [1], age_ms: [0], celsius: [6] } });
   assert.deepEqual(values(), [4, 2, 5]);
+  fleet.ingest(model, { ...answer(NOW + 3_000), devices: { steps: [1, 1], ...some, age_ms: [0, 0] } });
+  assert.deepEqual(values(), [4, 4, 5]);
   assert.equal(model.averages.get("b").celsius, 6);
   fleet.ingest(model, answer(NOW + 3_000, { reset: true }));
   assert.equal(fleet.request(model, "c", []).roster, "key");

@@ -3,6 +3,7 @@
 It asks a dashboard for ticks and keeps what it was told.
 """
 
+import itertools
 import json
 import urllib.error
 import urllib.request
@@ -63,7 +64,8 @@ class Ticker:
 
 def rows(columns: dict[str, Any], now_ms: int, roster: Sequence[str] = ()) -> list[tuple[str, int, float]]:
     """Return an answer's columns as (device, time in ms, °C)."""
-    names = columns["id"] if "id" in columns else [roster[place] for place in columns.get("at", range(len(roster)))]
+    places = itertools.accumulate(columns["steps"]) if "steps" in columns else range(len(roster))
+    names = columns["id"] if "id" in columns else [roster[place] for place in places]
     times_ms = [now_ms - age_ms for age_ms in columns["age_ms"]]
     return list(zip(names, times_ms, columns["celsius"], strict=True))
 

@@ -46,10 +46,11 @@
     return received;
   }
 
-  /** Return columns as rows [id, ms, celsius]; ids that are not told are those at these places of the roster, or all. */
-  function rows(model, { id, at, age_ms: agesMs, celsius }) {
+  /** Return columns as rows [id, ms, celsius]; ids that are not told are so many steps on in the roster, or all of it. */
+  function rows(model, { id, steps, age_ms: agesMs, celsius }) {
     const { ids } = model.roster;
-    const told = id ?? at?.map((place) => ids[place]) ?? ids;
+    let place = 0;
+    const told = id ?? steps?.map((step) => ids[(place += step)]) ?? ids;
     return agesMs.map((ageMs, row) => [told[row], model.nowMs - ageMs, celsius[row]]);
   }
 

@@ -15,6 +15,7 @@ from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
+from tests.support.held_parts import records
 
 NOW_MS = 1_769_860_800_000
 EPOCH = "epoch"
@@ -52,7 +53,7 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     store = started("a", "a", "b")
     found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 2,
+        "v": 3,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
@@ -73,14 +74,19 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
 
 def test_a_roster_is_told_once_and_stands_for_the_names() -> None:
     """A browser that names it gets columns without ids."""
-    store = started("a", "b")
+    store = started("a", "b", "c", "d")
     for _ in range(2):
         store.settle()
-    key, names = answer(store, None)["roster"]
-    assert names == ["a", "b"]
+    whole = answer(store, None)
+    key, names = whole["roster"]
+    assert names == ["a", "b", "c", "d"]
     found = answer(store, {"cursor": None, "roster": key})
-    assert (found["roster"], found["averages"]) == (None, {"at": [], "age_ms": [], "celsius": []})
-    assert found["devices"] == {"age_ms": [1_000, 1_000], "celsius": [20.5, 20.5], "previous": []}
+    assert (found["roster"], found["averages"]) == (None, {"steps": [], "age_ms": [], "celsius": []})
+    assert found["devices"] == {"age_ms": [1_000] * 4, "celsius": [20.5] * 4, "previous": []}
+    rows = [[name, NOW_MS, 21.0] for name in ("d", "b")]
+    store.append(SENSOR.name, records(0, 4, rows))
+    some = answer(store, {"cursor": whole["cursor"], "roster": key})["devices"]
+    assert some == {"steps": [1, 2], "age_ms": [0, 0], "celsius": [21.0, 21.0], "previous": []}
 
 
 def test_a_hostile_name_stays_text_in_the_json() -> None:
@@ -140,7 +146,7 @@ _CURSORS = st.lists(st.lists(st.lists(st.integers(-1, 2**64), max_size=3), max_s
 )
 def test_any_json_is_answered(body: object) -> None:
     """Never an exception, whatever a browser, or somebody who is none, sends."""
-    assert answer(started("a", "b"), body)["v"] == 2
+    assert answer(started("a", "b"), body)["v"] == 3
 
 
 def test_a_question_names_a_bounded_number_of_devices() -> None:
