@@ -4,6 +4,7 @@ What several browsers are told is made and compressed once: those at the same pl
 ticks of many browsers are answered with bytes that are there already. Called from request threads.
 """
 
+import hashlib
 import zlib
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -68,24 +69,27 @@ class Answers:
 
     def text(self, body: Any) -> str:
         """Return the value of the callback's output: JSON as docs/tick.md has it."""
-        changes, cursor = self._changes(body, now_ms := self._now_ms())
-        return (self._first_part(changes.common, cursor, now_ms) + last_part(changes)).decode()
+        changes, cursor = self._changes(body, self._now_ms())
+        return (self._first_part(changes.common, cursor) + last_part(changes)).decode()
 
     def response(self, body: Any, *, is_packed: bool) -> bytes:
         """Return what Dash would send for that value, as gzip if wanted."""
         now_ms = self._now_ms()
         moment = self._feed.store.moment(now_ms)
-        make = self._packed if is_packed else self._plain
-        return self._whole.get(moment, (is_packed, orjson.dumps(body)), lambda: make(body, now_ms, moment))
+        key = (is_packed, hashlib.blake2b(orjson.dumps(body), digest_size=16).digest())  # short, whatever was sent
 
-    def _plain(self, body: Any, now_ms: int, _moment: Hashable) -> bytes:
-        changes, cursor = self._changes(body, now_ms)
-        return _HEAD + _escaped(self._first_part(changes.common, cursor, now_ms)) + _escaped(last_part(changes)) + _TAIL
+        def make() -> bytes:
+            changes, cursor = self._changes(body, now_ms)
+            return self._packed(changes, cursor, moment) if is_packed else self._plain(changes, cursor)
 
-    def _packed(self, body: Any, now_ms: int, moment: Hashable) -> bytes:
-        changes, cursor = self._changes(body, now_ms)
+        return self._whole.get(moment, key, make)
+
+    def _plain(self, changes: Changes, cursor: str) -> bytes:
+        return _HEAD + _escaped(self._first_part(changes.common, cursor)) + _escaped(last_part(changes)) + _TAIL
+
+    def _packed(self, changes: Changes, cursor: str, moment: Hashable) -> bytes:
         common = changes.common
-        begun = self._begun.get(moment, common, lambda: _begin(self._first_part(common, cursor, now_ms)))
+        begun = self._begun.get(moment, common, lambda: _begin(self._first_part(common, cursor)))
         compressor = begun.compressor.copy()
         rest: bytes = compressor.compress(_escaped(last_part(changes)) + _TAIL) + compressor.flush()
         return begun.packed + rest
@@ -100,8 +104,8 @@ class Answers:
         changes = self._feed.store.changes(question_in(body, epoch), now_ms)
         return changes, cursor_text(changes.common.cursor, epoch)
 
-    def _first_part(self, common: Common, cursor: str, now_ms: int) -> bytes:
-        return first_part(common, cursor, self._feed.overview, self._feed.pipeline(now_ms))
+    def _first_part(self, common: Common, cursor: str) -> bytes:
+        return first_part(common, cursor, self._feed.overview, self._feed.pipeline(common.now_ms))
 
 
 def _begin(first: bytes) -> _Begun:

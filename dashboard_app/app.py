@@ -36,7 +36,7 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     app.server.extensions[FEED] = feed
     own = bundles.build(settings.dashboard_url_prefix)
     bundles.serve(app.server, own)
-    app.index_string = layout.index_string(settings.dashboard_url_prefix, *(bundle.address for bundle in own))
+    app.index_string = layout.index_string(settings.dashboard_url_prefix, own)
     app.layout = layout.build(settings)
     callbacks.register(app, feed, now_ms, settings.dashboard_url_prefix)
     clientside.register(app)

@@ -14,13 +14,14 @@ FOLDER: Final = Path(__file__).with_name("assets")
 #: What Dash shall not put into the page by itself.
 IGNORED_FOLDERS: Final = ("^(model|page|style)$",)
 IGNORED_FILES: Final = r"^(dom|theme_boot)\.js$"
+_ENDINGS: Final = {"text/javascript": "js", "text/css": "css"}
 _THEME: Final = ("theme_boot.js",)
 _SCRIPTS: Final = ("dom.js", "model/*.js", "page/*.js")
 _STYLES: Final = ("style/*.css",)
 
 
 class Bundle(NamedTuple):
-    """A file as it is served; its address holds the version, so that browsers keep it."""
+    """A file as it is served; its path holds the version, so that a worker of another one has no such file."""
 
     path: str
     content_type: str
@@ -28,8 +29,8 @@ class Bundle(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Return the path with the version."""
-        return f"{self.path}?m={hashlib.blake2s(self.text.encode(), digest_size=6).hexdigest()}"
+        """Return the path as the page names it: `m` tells that browsers may keep it for ever (compression.py)."""
+        return f"{self.path}?m=1"
 
 
 class Bundles(NamedTuple):
@@ -42,10 +43,11 @@ class Bundles(NamedTuple):
 
 def build(prefix: str, folder: Path = FOLDER) -> Bundles:
     """Return the bundles of a folder, whose addresses begin with `prefix`."""
+    base = f"{prefix}assets/"
     return Bundles(
-        theme=Bundle(f"{prefix}assets/sensorbus-theme.js", "text/javascript", _joined(folder, _THEME)),
-        styles=Bundle(f"{prefix}assets/sensorbus.css", "text/css", _joined(folder, _STYLES)),
-        scripts=Bundle(f"{prefix}assets/sensorbus.js", "text/javascript", _joined(folder, _SCRIPTS)),
+        theme=_bundle(base, "theme", "text/javascript", _joined(folder, _THEME)),
+        styles=_bundle(base, "styles", "text/css", _joined(folder, _STYLES)),
+        scripts=_bundle(base, "scripts", "text/javascript", _joined(folder, _SCRIPTS)),
     )
 
 
@@ -57,6 +59,11 @@ def serve(server: Flask, bundles: Bundles) -> None:
             return Response(bundle.text, content_type=f"{bundle.content_type}; charset=utf-8")
 
         server.add_url_rule(bundle.path, bundle.path, answer)
+
+
+def _bundle(base: str, name: str, content_type: str, text: str) -> Bundle:
+    version = hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
+    return Bundle(f"{base}{name}-{version}.{_ENDINGS[content_type]}", content_type, text)
 
 
 def _joined(folder: Path, patterns: Sequence[str]) -> str:

@@ -55,7 +55,8 @@ class Columns(NamedTuple):
 class Common:
     """What all browsers with the same cursor and roster are told at `now_ms`; equal to itself alone.
 
-    Rows are JSON arrays in UTF-8. No later write changes any of it.
+    Rows are JSON arrays in UTF-8. No later write changes any of it; what `is_told`, `rest` and `averaged` name is held
+    as long as nothing is written.
     """
 
     now_ms: int

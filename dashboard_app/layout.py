@@ -12,6 +12,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard_app import empty_chart, ids, plain_pages, theme
+from dashboard_app.bundles import Bundles
 from dashboard_app.held import SHOWN
 from sensorbus.contract.settings import Settings
 
@@ -57,13 +58,19 @@ _INDEX: Final = """<!DOCTYPE html>
 </html>"""
 
 
-def index_string(prefix: str, theme_script: str, styles: str, scripts: str) -> str:
+def index_string(prefix: str, files: Bundles) -> str:
     """Return Dash's index template with our colours, and the addresses of our files.
 
     What Dash's renderer asks for first is on its way while the scripts load.
     """
-    places = {"PREFIX": prefix, "THEME_SCRIPT": theme_script, "STYLES": styles, "SCRIPTS": scripts}
-    index = _INDEX.replace("TOKENS", theme.stylesheet())
+    places = {
+        "TOKENS": theme.stylesheet(),
+        "PREFIX": prefix,
+        "THEME_SCRIPT": files.theme.address,
+        "STYLES": files.styles.address,
+        "SCRIPTS": files.scripts.address,
+    }
+    index = _INDEX
     for place, text in places.items():
         index = index.replace(place, text)
     return index

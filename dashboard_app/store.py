@@ -88,9 +88,11 @@ class Store:
     def _changing(self) -> Iterator[None]:
         """Hold the lock, and renew what is read without it."""
         with self._lock:
-            yield
-            self._version += 1
-            self._newest_append_ms = self._held.newest_append_ms()
+            try:
+                yield
+            finally:
+                self._version += 1
+                self._newest_append_ms = self._held.newest_append_ms()
 
     # For readers.
 

@@ -26,6 +26,7 @@ REFUSED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "mis
 #: Where threads and locks are at home.
 THREADED = (
     "sensorbus.runtime.",
+    "dashboard_app.answers",
     "dashboard_app.feed",
     "dashboard_app.store",
 )
@@ -95,8 +96,8 @@ def test_nothing_prints(module: Module) -> None:
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 def test_threads_and_locks_live_where_they_are_looked_for(module: Module) -> None:
-    """Only the runtime and the page's feed and store make threads or locks; an Event is no thread."""
-    made = {"threading.Thread", "threading.Lock", "threading.RLock", "threading.Condition", "threading.Timer"}
+    """Only the runtime and the page's feed, store and answers make threads or locks; an Event is no thread."""
+    made = {"Future", "threading.Thread", "threading.Lock", "threading.RLock", "threading.Condition", "threading.Timer"}
     used = {ast.unparse(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
     used |= {f"threading.{name}" for name in used}
     if not module.name.startswith(THREADED):

@@ -63,10 +63,22 @@ def test_a_link_shows_the_same_in_another_browser(visit: Visit, bus: Bus) -> Non
     expect(page.locator("#device-rows tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Unit").click()
     page.get_by_role("button", name="5 min", exact=True).click()
-    expect(page).to_have_url(re.compile(r"/device/shared\?unit=F&window=300$"))
+    expect(page).to_have_url(re.compile(r"/device/shared\?unit=F&zone=local&theme=system&sort=name&window=300$"))
     other = visit().open(path=page.url.partition(bus.url)[2])
     expect(other.locator(".tile-max .tile-value")).to_have_text("77.0 °F")
     expect(other.locator("#caption")).to_have_text("Temperature, last 5 min")
+
+
+def test_a_link_s_way_of_showing_goes_along_to_the_page_of_a_device_and_back(visit: Visit, bus: Bus) -> None:
+    """This browser keeps nothing of it."""
+    tell(bus, "taken-along", 25, (1_000, 0))
+    page = visit().open("?unit=F&zone=utc")
+    page.get_by_role("article", name="taken-along", exact=True).get_by_role("link").click()
+    expect(page.locator(".tile-max .tile-value")).to_have_text("77.0 °F")
+    expect(page.locator("#caption")).to_have_text("Temperature, last 15 min")
+    page.get_by_role("link", name="All devices").click()
+    expect(page.locator("#unit-value")).to_have_text("°F")
+    expect(page).to_have_url(re.compile(r"\?unit=F&zone=utc&"))
 
 
 @pytest.mark.parametrize("device_id", _ODD)

@@ -157,3 +157,22 @@ def test_hottest_first_puts_the_hottest_first(visit: Visit, large_bus: Bus) -> N
     page = visit().open("?sort=hottest")
     expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
     tell_until(large_bus, "unit-150", 90, page.locator("article:first-child[aria-label=unit-150]"))
+
+
+def test_a_pause_holds_bands_lines_and_order(visit: Visit, large_bus: Bus) -> None:
+    """Hotter readings come meanwhile; they are shown when the pause ends."""
+    page = visit().open("?sort=hottest")
+    traces = "document.querySelector('.js-plotly-plot')?.data"
+    chart = f"{traces}?.map((one) => [one.name, one.x.length, one.x.at(-1), one.y.at(-1)])"
+    tell_until(large_bus, "unit-100", 94, page.locator("article:first-child[aria-label=unit-100]"))
+    wait_js(page, f"{chart}?.some(([name, number]) => name === 'unit-100' && number > 0)", "the hottest line")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.wait_for_timeout(1_500)
+    held, first = page.evaluate(chart), _first_name(page)
+    for celsius in range(95, 103):
+        tell(large_bus, "unit-007", celsius, (0,))
+        page.wait_for_timeout(1_000)
+    expect(page.locator("#pause-note")).to_have_text(re.compile("[1-9] new reading"))
+    assert (page.evaluate(chart), _first_name(page)) == (held, first)
+    page.get_by_role("button", name="Resume", exact=True).click()
+    tell_until(large_bus, "unit-007", 103, page.locator("article:first-child[aria-label=unit-007]"))

@@ -104,7 +104,7 @@ def test_the_filter_narrows_everything(visit: Visit) -> None:
     page.get_by_role("combobox", name="Search by name").fill("0003")
     _button(page, "Select all").click()
     expect(_cards(page)).to_have_count(1)
-    assert page.url.endswith("?devices=device-0003")
+    assert "?devices=device-0003&" in page.url
     expect(page.locator("#legend")).to_have_text("device-0003")
     page.get_by_role("combobox", name="Search by name").fill("")
     _button(page, "Select all").click()
@@ -210,6 +210,40 @@ def test_a_link_shows_the_same_view_in_another_browser(visit: Visit) -> None:
     assert other.url == page.url
     page.go_back()
     expect(_cards(page)).to_have_count(DEVICES)
+
+
+def test_a_link_wins_over_what_its_receiver_keeps_and_leaves_that_alone(visit: Visit) -> None:
+    """The sender has changed nothing: the address holds the view all the same."""
+    sender = visit().open()
+    expect(_cards(sender)).to_have_count(DEVICES)
+    link = sender.url
+    receiver = visit()
+    page = receiver.open()
+    for name in ("Unit", "Time zone", "Theme", "Order"):
+        _button(page, name).click()
+    shown = ("unit", "zone", "theme", "sort")
+    kept = [page.locator(f"#{name}-value").inner_text() for name in shown]
+    other = receiver.open(link.removeprefix(receiver.url))
+    told = [other.locator(f"#{name}-value").inner_text() for name in shown]
+    assert told == ["°C", "local", "system", "by name"]
+    assert all(one != another for one, another in zip(kept, told, strict=True))
+    _button(other, "5 min").click()
+    _button(other, "Time zone").click()
+    again = receiver.open()
+    expect(again.locator("#unit-value")).to_have_text(kept[0])
+    expect(again.locator("#theme-value")).to_have_text(kept[2])
+
+
+def test_back_undoes_every_choice(visit: Visit) -> None:
+    """One by one, though this browser keeps the newest."""
+    page = visit().open()
+    expect(_cards(page)).to_have_count(DEVICES)
+    for name, value in (("unit", "Unit"), ("zone", "Time zone"), ("theme", "Theme"), ("sort", "Order")):
+        before = page.locator(f"#{name}-value").inner_text()
+        _button(page, value).click()
+        expect(page.locator(f"#{name}-value")).not_to_have_text(before)
+        page.go_back()
+        expect(page.locator(f"#{name}-value")).to_have_text(before)
 
 
 def test_two_visitors_do_not_see_each_others_choices(visit: Visit) -> None:

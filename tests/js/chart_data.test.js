@@ -121,3 +121,15 @@ test("times are moved into the chosen zone", () => {
   const [trace] = bus.chartData.build(model, view(model, { zone: "local" })).traces;
   assert.equal(trace.x[0], NOW - new Date(NOW).getTimezoneOffset() * 60_000);
 });
+
+test("bands are parted where seconds are missing, and the note says from when on there are some", () => {
+  const model = fleetOf(101);
+  const t = [NOW - 99_000, NOW - 98_000, NOW - 40_000, NOW - 39_000];
+  const values = [1, 2, 3, 4];
+  model.overview = { step_ms: 1_000, t, min: values, p10: values, median: values, p90: values, max: values };
+  const { traces, note } = bus.chartData.build(model, view(model));
+  assert.deepEqual(traces[0].y, [1, 2, null, 3, 4]);
+  assert.doesNotMatch(note, /Known from/);
+  const known = ` Known from ${bus.format.clock(t[0], "utc")} on.`;
+  assert.ok(bus.chartData.build(model, view(model, { windowMs: 300_000 })).note.endsWith(known));
+});

@@ -10,11 +10,25 @@ test("the address reproduces the view, whatever the names hold", () => {
   assert.deepEqual(choices.read(choices.write(view), {}), view);
 });
 
-test("the default view has a bare address, and all is the absence of devices", () => {
-  assert.equal(choices.write(choices.defaults()), "");
+test("in a browser that keeps other choices too", () => {
+  const stored = { unit: "F", zone: "utc", theme: "dark", sort: "hottest" };
+  assert.deepEqual(choices.read(choices.write(choices.defaults()), stored), choices.defaults());
+});
+
+test("all is the absence of devices", () => {
+  assert.equal(choices.write(choices.defaults()), "?unit=C&zone=local&theme=system&sort=name");
   assert.equal(choices.read("", {}).devices, null);
   assert.deepEqual(choices.read("?devices=", {}).devices, []);
-  assert.equal(choices.write({ ...choices.defaults(), devices: [] }), "?devices=");
+  assert.deepEqual(choices.read(choices.write({ ...choices.defaults(), devices: [] }), {}).devices, []);
+});
+
+test("a browser keeps what was chosen in it, not what a link has brought along", () => {
+  assert.deepEqual(choices.toStore({ zone: "utc" }, { unit: "F", paused: true }), { zone: "utc", unit: "F" });
+});
+
+test("a link to another page of ours takes along how numbers are shown", () => {
+  const view = { ...choices.defaults(), devices: ["a"], unit: "F", windowS: 300, paused: true, kiosk: true };
+  assert.equal(choices.carried(view), "?unit=F&zone=local&theme=system&sort=name&kiosk=1");
 });
 
 test("the address wins over the store, the store over the default, and unknown values are ignored", () => {
@@ -45,7 +59,10 @@ test("what was found can be switched on and off as a whole", () => {
 
 test("names too many for a link are left out of it", () => {
   const devices = Array.from({ length: 1_000 }, (_, index) => `device-${index}`);
-  assert.equal(choices.write({ ...choices.defaults(), devices, unit: "K" }), "?unit=K");
+  const view = { ...choices.defaults(), devices, unit: "K" };
+  assert.equal(choices.write(view), "?unit=K&zone=local&theme=system&sort=name");
+  assert.ok(choices.areTooMany(view));
+  assert.ok(!choices.areTooMany({ ...view, devices: devices.slice(0, 9) }) && !choices.areTooMany(choices.defaults()));
 });
 
 test("values go round", () => {

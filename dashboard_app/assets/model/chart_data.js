@@ -49,7 +49,7 @@
   }
 
   /**
-   * Return {mode, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but painter.js
+   * Return {mode, fromMs, toMs, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but painter.js
    * draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
@@ -64,8 +64,8 @@
     if (chart.mode === "grouped") addGroups(chart, model, context);
     else for (const id of chart.drawn) addLine(chart, model, id, context);
     if (chart.mode !== "overview") addMarkers(chart, model, context);
-    Object.assign(chart, layout(chart, model, context));
-    chart.note = note(chart, model, view);
+    Object.assign(chart, span, layout(chart, model, context));
+    chart.note = note(chart, model, context);
     return chart;
   }
 
@@ -140,7 +140,8 @@
   }
 
   /** Add the fleet's lowest, 10 %, median, 90 % and highest per second. */
-  function addBands(chart, overview, context) {
+  function addBands(chart, held, context) {
+    const overview = bus.bands.withGaps(held);
     const x = overview.t.map((ms) => ms + context.offsetMs);
     const line = (values, width, fill, colour, name, edge = colour) => ({
       type: "scatter", mode: "lines", x, name, line: { width, color: edge }, fill, fillcolor: colour, hoverinfo: "skip",
@@ -235,7 +236,14 @@
     if (chart.mode === "grouped") return `${number} in the colours of their cards; ${chart.marks}. Choose up to ${MOST_LINES} for a line style each.`;
     const fleet = bus.format.plural(model.fleet?.devices ?? 0, "device");
     const hottest = chart.drawn.length ? `, with the ${bus.format.plural(chart.drawn.length, "hottest line")} of the selection` : "";
-    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second${hottest}.`;
+    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second${hottest}.${begin(model.overview, view)}`;
+  }
+
+  /** Return the sentence that says where bands begin, if that is in view: the dashboard tells those of the last 100 s. */
+  function begin(overview, view) {
+    const firstMs = overview?.t[0] ?? view.fromMs;
+    if (firstMs - view.fromMs < 5 * (overview?.step_ms ?? 0) || firstMs === view.fromMs) return "";
+    return ` Known from ${bus.format.clock(firstMs, view.zone)} on.`;
   }
 
   bus.chartData = { build, wanted, style, escape, mode, bounds, DASHES };

@@ -48,25 +48,38 @@
     };
   }
 
-  /** Return the query that reproduces the view, "" for the default; a list of names too long for a link is left out. */
+  /** Return the devices as the address has them. */
+  function names(choices) {
+    return choices.devices.map(encodeURIComponent).join(",");
+  }
+
+  /** Tell whether more devices are chosen than an address can name. */
+  function areTooMany(choices) {
+    return choices.devices !== null && names(choices).length > LONGEST_DEVICES;
+  }
+
+  /**
+   * Return the query that reproduces the view, in a browser too whose store holds other choices; a list of names too
+   * long for a link is left out.
+   */
   function write(choices, base = defaults()) {
-    const parts = [];
-    if (choices.devices !== null) {
-      const names = choices.devices.map(encodeURIComponent).join(",");
-      if (names.length <= LONGEST_DEVICES) parts.push(`devices=${names}`);
-    }
-    for (const name of ["unit", "zone", "theme", "sort"]) {
-      if (choices[name] !== base[name]) parts.push(`${name}=${choices[name]}`);
-    }
+    const parts = STORED.map((name) => `${name}=${choices[name]}`);
+    if (choices.devices !== null && !areTooMany(choices)) parts.unshift(`devices=${names(choices)}`);
     if (choices.windowS !== base.windowS) parts.push(`window=${choices.windowS}`);
     if (choices.paused) parts.push("paused=1");
     if (choices.kiosk) parts.push("kiosk=1");
-    return parts.length ? `?${parts.join("&")}` : "";
+    return `?${parts.join("&")}`;
   }
 
-  /** Return what of the choices this browser keeps. */
-  function toStore(choices) {
-    return Object.fromEntries(STORED.map((name) => [name, choices[name]]));
+  /** Return the query of a link to another page of ours: how numbers are shown, not which. */
+  function carried(choices) {
+    const { windowS } = defaults();
+    return write({ ...choices, devices: null, paused: false, windowS });
+  }
+
+  /** Return what this browser keeps after `changes`: not what a link has brought along. */
+  function toStore(stored, changes) {
+    return { ...stored, ...Object.fromEntries(Object.entries(changes).filter(([name]) => STORED.includes(name))) };
   }
 
   /** Return the value after `value` in a list, round and round. */
@@ -95,5 +108,5 @@
     return order.length > 0 && order.every((id) => names.has(id)) ? null : [...names];
   }
 
-  bus.choices = { RANGES_S, ZONES, SORTS, defaults, read, write, toStore, next, toggle, switchAll };
+  bus.choices = { RANGES_S, ZONES, SORTS, defaults, read, write, areTooMany, carried, toStore, next, toggle, switchAll };
 })();

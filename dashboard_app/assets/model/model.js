@@ -37,7 +37,7 @@
     for (const [id, ms, celsius] of answer.alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
-    model.overview = answer.overview;
+    model.overview = bus.bands.join(model.overview, answer.overview, Math.min(model.nowMs - SERIES_MS, keepFromMs));
     model.pipeline = answer.pipeline;
     model.skipped += answer.skipped;
     if (model.nowMs - model.trimmedAtMs >= TRIM_EVERY_MS) trim(model, Math.min(model.nowMs - SERIES_MS, keepFromMs));

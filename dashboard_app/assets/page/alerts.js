@@ -4,7 +4,7 @@
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
   const MOST = 50;
-  const HEADS = ["Device", "Start", "Lasted", "Peak", "State"];
+  const HEADS = ["Device", "Start", "End", "Lasted", "Peak", "State"];
   const rows = new Map(); // start and id of an episode -> its row
   let body = null;
 
@@ -25,7 +25,7 @@
     return line;
   }
 
-  /** Draw. `view`: {model, chosen: Set or null, nowMs, unit, zone}. */
+  /** Draw. `view`: {model, chosen: Set or null, nowMs, unit, zone, isKnown: whether job alert follows}. */
   function draw(view) {
     const box = dom.by("episodes");
     if (!body) make(box);
@@ -36,7 +36,7 @@
     place(keys);
     recent.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
     box.firstChild.hidden = recent.length === 0;
-    dom.text(box.lastChild, recent.length ? "" : "No alert in the last 15 min.");
+    dom.text(box.lastChild, recent.length ? "" : view.isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.");
   }
 
   /** Give each episode its own row, moving as few as possible: a new one leaves the others as they stand. */
@@ -59,7 +59,8 @@
   function fill(line, episode, view) {
     const lasted = episode.endMs - episode.startMs + view.model.config.reading_period_ms;
     const values = [
-      episode.id, bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
+      episode.id, bus.format.clock(episode.startMs, view.zone),
+      episode.goesOn ? bus.format.NOTHING : bus.format.clock(episode.endMs, view.zone), bus.format.duration(lasted),
       bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : "over",
     ];
     values.forEach((value, index) => dom.text(line.cells[index], value));

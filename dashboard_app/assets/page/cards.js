@@ -22,7 +22,8 @@
     parts.icon = dom.icon("OK");
     state.append(parts.icon, part("word", "span"));
     const name = dom.make("h3", "name", "", { title: device.id });
-    name.append(dom.make("a", "", device.id, { href: bus.devicePage.href(config.prefix, device.id) }));
+    parts.link = dom.make("a", "", device.id);
+    name.append(parts.link);
     head.append(bus.chart.swatch(device), name, " ", state); // the spaces are for those who read or copy the text
     const now = dom.make("div", "reading");
     parts.arrow = dom.make("span", "arrow", "", { "aria-hidden": "true" });
@@ -49,9 +50,14 @@
     return parts;
   }
 
-  /** Fill one card. `view`: {model, ids, clockMs, nowMs, unit, paused, trustCounts, trustAverages, latest(device)}. */
+  /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, trustCounts, trustAverages, latest(device)}. */
   function fill(parts, device, view) {
     drawAlerts(parts, device, view);
+    if (parts.query !== view.query) {
+      parts.query = view.query;
+      const href = bus.devicePage.href(view.model.config.prefix, device.id);
+      dom.attribute(parts.link, "href", bus.devicePage.withQuery(href, view.query));
+    }
     if (view.paused && parts.filled === view.unit) return;
     parts.filled = view.paused ? view.unit : null;
     const { model, clockMs, unit } = view;

@@ -28,7 +28,8 @@
     const head = dom.make("div", "device-head");
     parts.state = dom.make("span", "state");
     parts.state.append(parts.icon, parts.word);
-    head.append(dom.make("a", "back", "All devices", { href: config.prefix }),
+    parts.back = dom.make("a", "back", "All devices");
+    head.append(parts.back,
       dom.make("h2", "device-name", id, { title: id }), parts.state);
     const box = dom.make("div", "device-tiles");
     for (const [name, label] of TILES) box.append(tile(name, label));
@@ -64,11 +65,12 @@
     dom.by("device-rows").append(table, dom.make("p", "empty"));
   }
 
-  /** Draw. `view`: {model, id, fromMs, toMs, windowMs, clockMs, nowMs, unit, zone, latest, trustCounts, trustAverages}. */
+  /** Draw. `view`: {model, query, id, fromMs, toMs, windowMs, clockMs, nowMs, unit, zone, latest, trustCounts, trustAverages}. */
   function draw(view) {
     const { model, id } = view;
     const device = model.devices.get(id);
     dom.show(parts.state, Boolean(device));
+    dom.attribute(parts.back, "href", model.config.prefix + view.query);
     dom.attribute(parts.csv, "href", `${parts.csvHref}&unit=${NAMES[view.unit]}`);
     const series = device?.series ?? bus.series.create();
     const isHigh = (celsius) => bus.model.isHigh(model, celsius);

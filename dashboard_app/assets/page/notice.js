@@ -20,6 +20,7 @@
     const parts = [];
     if (missing.length) parts.push(unknown(missing));
     if (shown === 0 && missing.length === 0) parts.push("No device to show.");
+    if (bus.choices.areTooMany(choices)) parts.push("More devices are chosen than the address can name: a reload or a link shows all.");
     if (pipeline.behind > 0) parts.push(`Loading history, ${bus.format.plural(pipeline.behind, "record")} to go.`);
     return parts.join(" ");
   }

@@ -43,6 +43,7 @@
     page.device = bus.devicePage.idIn(location.pathname, location.search, config.prefix);
     if (page.device !== null) bus.device.begin(page.device, config);
     adopt(bus.choices.read(location.search, bus.theme.stored(), base()));
+    history.replaceState(null, "", address()); // a link holds the whole view, and Back finds it
     bus.filter.build((devices) => change({ devices }));
     bus.keyboard.listen((id) => (id === "filter" ? openFilter() : act(id)));
     bus.chart.listen(draw);
@@ -101,7 +102,7 @@
     bus.theme.choose(page.choices.theme);
     history.pushState(null, "", address());
     try {
-      localStorage.setItem(bus.theme.KEY, JSON.stringify(bus.choices.toStore(page.choices)));
+      localStorage.setItem(bus.theme.KEY, JSON.stringify(bus.choices.toStore(bus.theme.stored(), changes)));
     } catch {
       // storage is switched off: the address still holds the view
     }
@@ -149,11 +150,14 @@
     }
   }
 
-  /** Keep the newest readings as they are; what the charts need is held by the series anyway. */
+  /** Keep the newest readings and the bands as they are; what lines need is held by the series anyway. */
   function freeze() {
     page.pausedAtMs = liveMs();
     page.pausedReceived = page.model.received;
-    const devices = new Map([...page.model.devices].map(([id, device]) => [id, { ...device }]));
+    const devices = new Map([...page.model.devices].map(([id, device]) => {
+      const series = { enumerable: true, get: () => device.series }; // its history may come yet
+      return [id, Object.defineProperty({ ...device }, "series", series)];
+    }));
     page.frozen = { ...page.model, devices };
   }
 
@@ -178,11 +182,12 @@
   /** Return the ids in the order of the cards; by heat they move at most once per 5 s. */
   function cardOrder(ids) {
     if (page.choices.sort === "name") return ids;
-    const key = `${page.model.generation} ${page.model.order.length} ${page.choices.devices?.join() ?? ""}`;
+    const model = page.frozen ?? page.model;
+    const key = `${model.generation} ${model.order.length} ${page.choices.devices?.join() ?? ""}`;
     if (key === page.sortKey && performance.now() - page.sortedMs < SORT_EVERY_MS) return page.sorted;
     const heat = (id) => {
-      const device = page.model.devices.get(id);
-      const state = bus.model.state(page.model, device, clockMs());
+      const device = model.devices.get(id);
+      const state = bus.model.state(model, device, clockMs());
       return state === "OK" || state === "HIGH" ? device.celsius : -Infinity;
     };
     page.sorted = [...ids].sort((a, b) => heat(b) - heat(a) || bus.model.byName(a, b));
@@ -259,11 +264,13 @@
     bus.pipeline.draw(links, page.model.pipeline);
     bus.filter.draw(page.model, page.choices.devices);
     bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
-    bus.chart.draw(page.model, view);
-    bus.chartTable.draw(page.model, bus.chart.drawn().drawn, view, page.tableShown);
+    const charted = page.frozen ?? page.model;
+    bus.chart.draw(charted, view);
+    bus.chartTable.draw(charted, bus.chart.drawn(), view, page.tableShown);
     if (page.device !== null) bus.device.draw(deviceView(view));
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
-    bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone });
+    bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone,
+      isKnown: bus.diagnosis.trusted(links, "alert") });
     if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
   }
 
@@ -273,7 +280,7 @@
 
   function cardsView(ids) {
     return {
-      model: page.model, ids, clockMs: clockMs(), nowMs: liveMs(), unit: page.choices.unit,
+      model: page.model, query: bus.choices.carried(page.choices), ids, clockMs: clockMs(), nowMs: liveMs(), unit: page.choices.unit,
       paused: page.pausedAtMs !== null, ...page.trust,
       latest: (device) => page.frozen?.devices.get(device.id) ?? device,
     };

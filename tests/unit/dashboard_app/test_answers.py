@@ -6,7 +6,9 @@ It is made once, and is what each would be told alone.
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -20,7 +22,7 @@ from dashboard_app.delta import first_part
 from dashboard_app.feed import Feed
 from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR
 from tests.support.held_parts import NOW_MS, records
 
 FLEET = [f"d{number:03d}" for number in range(ALL_DETAIL_DEVICES + 1)]
@@ -40,14 +42,28 @@ class Worker:
         self._offset = 0
 
     def take(self, device_ids: Sequence[str], celsius: float = 20.0) -> None:
-        """Take a reading of each device."""
+        """Take a reading of each device, and an alert and an average of as much."""
         rows = [[device_id, self.now_ms, celsius] for device_id in device_ids]
-        self.feed.store.append(SENSOR.name, records(0, self._offset, rows, self.now_ms))
+        for topic in (SENSOR, ALERT, AVG_TEMP):
+            self.feed.store.append(topic.name, records(0, self._offset, rows, self.now_ms))
         self._offset += len(rows)
 
     def ask(self, cursor: Any = None, detail: Any = None, history: Any = (), *, is_packed: bool = True) -> Any:
         """Return what a browser is told."""
-        body = {"cursor": cursor, "detail": detail, "history": list(history), "roster": ""}
+        return self.told(
+            {"cursor": cursor, "detail": detail, "history": list(history), "roster": ""}, is_packed=is_packed
+        )
+
+    def told_alone(self, body: Any) -> Any:
+        """Return what a browser would be told if there were no other."""
+        store, alone = self.feed.store, Answers(self.feed, lambda: self.now_ms)
+        shared, store._shared = store._shared, Shared()
+        told = json.loads(alone.text(body))
+        store._shared = shared
+        return told
+
+    def told(self, body: Any, *, is_packed: bool) -> Any:
+        """Return what a browser is told that asks so."""
         told = self.answers.response(body, is_packed=is_packed)
         outer = json.loads(gzip.decompress(told) if is_packed else told)
         assert (outer["multi"], list(outer["response"])) == (True, [ids.DELTA])
@@ -110,32 +126,41 @@ def test_an_answer_is_given_for_a_moment(worker: Worker, made: list[int]) -> Non
 
 
 def test_shared_answers_are_those_that_each_browser_would_get_alone() -> None:
-    """Browsers that come, lag, ask for history and change what they show, while readings come."""
+    """Browsers that come, lag, follow one another, ask for history and change what they show, while records come."""
     random = Random(11)  # noqa: S311  # a seeded plan
     worker = Worker()
-    cursors: list[Any] = [None] * 6
-    for _ in range(200):
-        if random.random() < 0.4:
-            worker.take(random.sample(FLEET, random.randrange(1, len(FLEET))), random.randrange(40))
+    told: list[dict[str, Any]] = [{"cursor": None, "roster": None}] * 6
+    for _ in range(400):
         if random.random() < 0.3:
+            worker.take(random.sample(FLEET, random.randrange(1, len(FLEET))), random.randrange(40))
+        if random.random() < 0.2:
             worker.now_ms += random.choice([1, 100, 1_000])
             worker.feed.store.settle()
-        browser = random.randrange(len(cursors))
-        detail = random.choice([None, random.sample(FLEET, 3)])
-        asked = (cursors[browser], detail, random.sample(FLEET, random.choice([0, 2])))
-        alone = Answers(worker.feed, lambda: worker.now_ms)
-        worker.feed.store._shared = Shared()
-        body = {"cursor": asked[0], "detail": detail, "history": asked[2], "roster": ""}
-        expected = json.loads(alone.text(body))
-        found = worker.ask(*asked, is_packed=random.random() < 0.7)
-        assert found | {"now": 0, "devices": _times(found)} == expected | {"now": 0, "devices": _times(expected)}
-        cursors[browser] = found["cursor"] if random.random() < 0.9 else None
+        browser = random.randrange(len(told))
+        if random.random() < 0.3:
+            told[browser] = random.choice(told)
+        body = {
+            "cursor": told[browser]["cursor"],
+            "detail": random.choice([None, random.sample(FLEET, 3)]),
+            "history": random.sample(FLEET, random.choice([0, 2])),
+            "roster": (told[browser]["roster"] or [random.choice(["", "another"])])[0],
+        }
+        expected = worker.told_alone(body)
+        found = worker.told(body, is_packed=random.random() < 0.7)
+        assert _timed(found) == _timed(expected)
+        roster = found["roster"] or told[browser]["roster"]
+        told[browser] = {"cursor": found["cursor"], "roster": roster} if random.random() < 0.9 else told[browser]
 
 
-def _times(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the devices with times instead of ages."""
-    devices: dict[str, Any] = answer["devices"]
-    return devices | {"age_ms": [answer["now"] - age_ms for age_ms in devices["age_ms"]]}
+def _timed(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer with times instead of ages: it may be of an earlier now."""
+    changed: dict[str, Any] = {"now": 0}
+    for name in ("devices", "averages"):
+        times_ms = [answer["now"] - age_ms for age_ms in answer[name]["age_ms"]]
+        changed[name] = answer[name] | {"age_ms": times_ms}
+    topics = answer["pipeline"]["topics"].items()
+    times = {topic: None if age_ms is None else answer["now"] - age_ms for topic, age_ms in topics}
+    return answer | changed | {"pipeline": answer["pipeline"] | {"topics": times}}
 
 
 def test_a_thing_that_many_ask_for_is_made_once() -> None:
@@ -161,15 +186,24 @@ def test_a_thing_that_many_ask_for_is_made_once() -> None:
     assert (len(found), len(set(found)), len(calls)) == (8, 1, 1)
 
 
-def test_what_fails_is_tried_again() -> None:
-    """A failure is nobody's answer."""
-    once = Once()
+def test_what_fails_is_nobodys_answer() -> None:
+    """Who waits for it is told too, and who comes later tries again."""
+    once, is_made, may_fail = Once(), threading.Event(), threading.Event()
 
     def fail() -> int:
+        is_made.set()
+        may_fail.wait(60)
         raise ValueError("no")
 
-    with pytest.raises(ValueError, match="no"):
-        once.get(1, "thing", fail)
+    with ThreadPoolExecutor(2) as pool:
+        maker = pool.submit(once.get, 1, "thing", fail)
+        is_made.wait(60)
+        waiting = pool.submit(once.get, 1, "thing", lambda: 7)
+        time.sleep(0.1)  # or it comes too late to wait, and makes its own
+        may_fail.set()
+        with pytest.raises(ValueError, match="no"):
+            maker.result(60)
+        assert str(waiting.exception(60)) in {"no", "None"}  # in time, in either case
     assert once.get(1, "thing", lambda: 7) == 7
 
 

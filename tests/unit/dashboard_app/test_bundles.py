@@ -1,6 +1,8 @@
 """The page's files: all of them, in an order in which each finds what it needs."""
 
 import re
+import shutil
+from pathlib import Path
 
 from dashboard_app import bundles
 from dashboard_app.app import create_app
@@ -42,8 +44,16 @@ def test_the_page_names_each_file_of_ours_once() -> None:
         assert "immutable" in answer.headers["Cache-Control"]
 
 
-def test_a_change_is_another_version() -> None:
-    """Nobody is left with the files of before."""
-    bundle = bundles.build("/").scripts
-    assert bundle.address == bundles.build("/").scripts.address
-    assert bundle.address != bundle._replace(text=f"{bundle.text} ").address
+def test_a_change_is_another_version_that_a_worker_of_before_does_not_have(tmp_path: Path) -> None:
+    """While pods of both answer, nobody keeps the files of one under the address of the other."""
+    changed = tmp_path / "assets"
+    shutil.copytree(bundles.FOLDER, changed)
+    with (changed / "dom.js").open("a") as file:
+        file.write("// changed")
+    before, after = bundles.build("/"), bundles.build("/", changed)
+    assert before == bundles.build("/")
+    assert [one.path == other.path for one, other in zip(before, after, strict=True)] == [True, True, False]
+    settings = Settings()
+    client = create_app(settings, Feed(settings)).server.test_client()
+    assert client.get(before.scripts.address).status_code == 200
+    assert client.get(after.scripts.address).status_code == 404

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dashboard_app import ids, layout
+from dashboard_app import bundles, ids, layout
 from sensorbus.contract.settings import Settings
 
 
@@ -43,13 +43,14 @@ def test_the_config_tells_the_scripts_the_settings_and_no_secret() -> None:
 
 def test_the_index_sets_the_theme_before_anything_is_painted() -> None:
     """The colours and the theme's script stand in the head, without inline script."""
-    index = layout.index_string("/", "/assets/theme.js?m=1", "/assets/sensorbus.css?m=2", "/assets/sensorbus.js?m=3")
+    files = bundles.build("/")
+    index = layout.index_string("/", files)
     head = index[: index.index("</head>")]
-    assert head.index("<style>") < head.index('<script src="/assets/theme.js?m=1"></script>') < head.index("{%css%}")
-    assert head.index("{%css%}") < head.index('<link rel="stylesheet" href="/assets/sensorbus.css?m=2">')
+    assert head.index("<style>") < head.index(f'<script src="{files.theme.address}"></script>') < head.index("{%css%}")
+    assert head.index("{%css%}") < head.index(f'<link rel="stylesheet" href="{files.styles.address}">')
     for path in ("/_dash-layout", "/_dash-dependencies"):
         assert f'<link rel="preload" as="fetch" href="{path}" crossorigin>' in head
-    script = index.index('<script src="/assets/sensorbus.js?m=3"></script>')
+    script = index.index(f'<script src="{files.scripts.address}"></script>')
     assert index.index("{%scripts%}") < script < index.index("{%renderer%}")
     assert index.count("<script") == 2
     for place in ("{%metas%}", "{%app_entry%}", "{%config%}", "{%scripts%}", "{%renderer%}"):

@@ -97,7 +97,7 @@ def test_a_second_is_told_when_its_readings_are_there() -> None:
     bus.second(NOW_MS + 1_000, celsius)
     bus.overview.update(NOW_MS + 2_499)
     assert overview_of(bus.overview)["t"] == [NOW_MS]
-    bus.overview.update(NOW_MS + 3_499)
+    bus.overview.update(NOW_MS + 2_500, at_once=True)
     assert overview_of(bus.overview)["t"] == [NOW_MS, NOW_MS + 1_000]
 
 
