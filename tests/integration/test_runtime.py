@@ -117,8 +117,15 @@ def test_a_jobs_transactions_outlive_a_broker_that_is_fenced(tmp_path: Path) -> 
             producer.commit_transaction(30)
             written += 1
             held_up += time.monotonic() - started_s > 1
-        found = read_all(settings, SENSOR)
-    assert [int(message.value()) for message in found] == list(range(written)) * 4
+        found: list[int] = []
+
+        def is_read() -> bool:
+            with suppress(BrokerUnavailableError):  # it is fenced just now
+                found[:] = [int(message.value()) for message in read_all(settings, SENSOR)]
+            return bool(found)
+
+        wait_until(is_read, 60, "a moment in which the broker can be read", broker.log)
+    assert found == list(range(written)) * 4
 
 
 @contextmanager
