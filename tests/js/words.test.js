@@ -78,3 +78,11 @@ test("the words of a large fleet are of all of it, not of the lines that are dra
   assert.equal(words(NOW - 99_000), "1,200 devices in the last 100 s: from 1.0 °C to 41.0 °C, the median now 21.0 °C.");
   assert.equal(words(NOW + 1), "No reading in the last 100 s.");
 });
+
+test("what the dashboard's limits leave out is said", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  bus.model.ingest(model, answer(NOW, { fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300, refused: 1_200 } }));
+  assert.equal(notice(model, null), "Left out: 1,200 records of devices beyond the dashboard's limit.");
+  bus.model.ingest(model, answer(NOW, { skipped: 1 }));
+  assert.equal(notice(model, null), "Left out of the charts: 1 reading, more than one answer holds.");
+});

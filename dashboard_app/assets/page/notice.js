@@ -20,6 +20,8 @@
     const parts = [];
     if (missing.length) parts.push(unknown(missing));
     if (shown === 0 && missing.length === 0) parts.push("No device to show.");
+    if (model.fleet?.refused > 0) parts.push(`Left out: ${bus.format.plural(model.fleet.refused, "record")} of devices beyond the dashboard's limit.`);
+    if (model.skipped > 0) parts.push(`Left out of the charts: ${bus.format.plural(model.skipped, "reading")}, more than one answer holds.`);
     if (bus.choices.areTooMany(choices)) parts.push("More devices are chosen than the address can name: a reload or a link shows all.");
     if (pipeline.behind > 0) parts.push(`Loading history, ${bus.format.plural(pipeline.behind, "record")} to go.`);
     return parts.join(" ");
