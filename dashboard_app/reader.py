@@ -214,8 +214,14 @@ class Reader:
         statistics = self._store.statistics()[SENSOR.name]
         RING_READINGS.set(statistics.held)
         RING_DEVICES.set(self._store.devices)
-        if statistics.newest_append_ms is not None:
-            RING_AGE_SECONDS.set(max(0, now_ms - statistics.newest_append_ms) / 1000)
+        RING_AGE_SECONDS.set(self._age_s(statistics.newest_append_ms, now_ms))
+
+    def _age_s(self, newest_append_ms: int | None, now_ms: int) -> float:
+        """Return how old the newest reading is: NaN until the history is read, its length when no reading is in it."""
+        if not self.health.is_caught_up:
+            return math.nan
+        history_ms = self._settings.dashboard_history_ms
+        return (history_ms if newest_append_ms is None else max(0, now_ms - newest_append_ms)) / 1000
 
     def _measure(self, consumer: Consumer) -> None:
         """See how many records there are to read."""

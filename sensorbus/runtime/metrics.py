@@ -4,6 +4,7 @@ docs/operations.md lists them; a test compares. In gunicorn with several workers
 runs in its multiprocess mode (PROMETHEUS_MULTIPROC_DIR), hence a mode for each gauge.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -43,6 +44,7 @@ FEED_RESTARTS: Final = Counter("sensorbus_feed_restarts_total", "Consumer thread
 RING_READINGS: Final = Gauge("sensorbus_ring_readings", "Readings held.", multiprocess_mode="liveall")
 RING_DEVICES: Final = Gauge("sensorbus_ring_devices", "Devices known.", multiprocess_mode="liveall")
 RING_AGE_SECONDS: Final = Gauge("sensorbus_ring_age_seconds", "Age of the newest reading.", multiprocess_mode="liveall")
+RING_AGE_SECONDS.set(math.nan)  # 0 would say that all is well, for all workers: their least age counts
 TICK_SECONDS: Final = Histogram("sensorbus_tick_seconds", "Time to answer a tick.", buckets=_SECONDS)
 API_REQUESTS: Final = Counter("sensorbus_api_requests_total", "Requests to the JSON API.", ["route", "status"])
 API_ROWS: Final = Counter("sensorbus_api_rows_total", "Rows in the JSON API's answers.", ["route"])

@@ -1,5 +1,6 @@
 """What the reader makes of messages and of librdkafka's words, without a Kafka."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR
 from sensorbus.runtime import access
+from sensorbus.runtime.metrics import RING_AGE_SECONDS
 
 NOW_MS = 1_769_860_800_000
 
@@ -140,6 +142,26 @@ def test_who_sees_that_the_history_is_read_sees_the_whole_fleet() -> None:
         reader._tidy(Ends())
         fleets.append((reader.health.is_caught_up, fleet_of(reader)["rate_hz"]))
     assert fleets == [(False, 0.0), (True, 0.2)]
+
+
+def test_the_age_of_the_newest_reading_is_unknown_until_the_history_is_read() -> None:
+    """A small age while it is read would tell Prometheus that a silence is over."""
+    reader, _ = made()
+    RING_AGE_SECONDS.set(0)  # whatever other tests left
+    take(reader, Received(49, reading(20.0), append_ms=NOW_MS - 60_000))
+    reader._tidy(Ends())
+    assert math.isnan(RING_AGE_SECONDS._value.get())
+    take(reader, Received(100, of=KafkaError(KafkaError._PARTITION_EOF)))
+    reader._tidy(Ends())
+    assert RING_AGE_SECONDS._value.get() == 60
+
+
+def test_a_bus_without_a_reading_is_as_old_as_the_history() -> None:
+    """Nobody has sent anything, and that is to be told."""
+    reader, _ = made()
+    take(reader, Received(0, of=KafkaError(KafkaError._PARTITION_EOF)))
+    reader._tidy(Ends())
+    assert RING_AGE_SECONDS._value.get() == reader._settings.dashboard_history_ms / 1000
 
 
 def test_a_quiet_partition_that_ends_in_a_transaction_marker_is_not_behind(monkeypatch: pytest.MonkeyPatch) -> None:
