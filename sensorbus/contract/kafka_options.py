@@ -34,6 +34,11 @@ _REFUSED_KAFKA_OPTIONS: Final = {
         "that nothing is lost or doubled rests on what sensorbus sets there",
     ),
 }
+#: Options that switch a check of the broker's certificate off: the values that do, and who is let in then.
+_UNCHECKED: Final = {
+    "enable.ssl.certificate.verification": (("false", "f", "0"), "any certificate is taken for Kafka's"),
+    "ssl.endpoint.identification.algorithm": (("none",), "a certificate for another host is taken for Kafka's"),
+}
 #: Options of librdkafka's own that end in `.file`: their value is a path, not read by us.
 _KAFKA_OPTIONS_OF_FILES: Final = {
     "sasl.oauthbearer.assertion.file",
@@ -50,6 +55,12 @@ def kafka_option(name: str, text: str) -> tuple[str, str]:
     if option in _REFUSED_KAFKA_OPTIONS:
         raise SettingsError(f"{name} is refused: {_REFUSED_KAFKA_OPTIONS[option]}")
     return option, file_text(name, text) if from_file else text
+
+
+def kafka_warning(name: str, option: str, value: str) -> str | None:
+    """Return why an option that a variable sets is dangerous, or None."""
+    values, what_follows = _UNCHECKED.get(option, ((), ""))
+    return f"{name} switches a check of TLS off: {what_follows}" if value.strip().lower() in values else None
 
 
 def file_text(name: str, path: str) -> str:

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from sensorbus.contract.errors import SettingsError
-from sensorbus.contract.kafka_options import KAFKA_PREFIX, file_text, kafka_option
+from sensorbus.contract.kafka_options import KAFKA_PREFIX, file_text, kafka_option, kafka_warning
 from sensorbus.contract.messages import TimeRules
 from sensorbus.contract.topics import Topic
 
@@ -279,7 +279,7 @@ def variable_name(field: str) -> str:
 
 
 def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dict[str, str]]:
-    """Return the settings and, by name, a warning about each variable that nothing reads.
+    """Return the settings and, by name, a warning about each variable that nothing reads or that is dangerous.
 
     `overrides` are fields given on the command line; they win. Raises `SettingsError`, one line, naming the variable.
     """
@@ -302,6 +302,8 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dic
             if option in kafka_options:
                 raise SettingsError(f"{name}: {option} is given twice, with and without _FILE")
             kafka_options[option] = SecretStr(value)
+            if warning := kafka_warning(name, option, value):
+                warnings[name] = warning
         else:
             warnings[name] = f"{name} is not a setting and changes nothing; {_hint(name, known)}"
     given = {field: value for field, value in overrides.items() if value is not None}

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from sensorbus.contract.errors import SensorbusError
+from sensorbus.contract.kafka_options import KAFKA_PREFIX
 from sensorbus.contract.settings import Settings, load
 from sensorbus.runtime import logs
 
@@ -48,7 +49,8 @@ def start(part: str, **overrides: object) -> Settings:
     logs.configure(settings, part)
     for name, warning in warnings.items():
         _log.warning(warning)
-        del os.environ[name]  # what is started from here does not say it again
+        if not name.startswith(KAFKA_PREFIX):  # nothing reads it: what is started from here does not say it again
+            del os.environ[name]
     return settings
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sensorbus.contract.errors import SettingsError
-from sensorbus.contract.kafka_options import KAFKA_PREFIX, kafka_option
+from sensorbus.contract.kafka_options import KAFKA_PREFIX, kafka_option, kafka_warning
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,21 @@ def test_what_the_guarantees_rest_on_is_refused_with_the_way_out(name: str, way_
     """In a file or not."""
     with pytest.raises(SettingsError, match=f"{KAFKA_PREFIX}{name} is refused: .*{way_out}"):
         kafka_option(f"{KAFKA_PREFIX}{name}", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("enable.ssl.certificate.verification", "false", "any certificate is taken for Kafka's"),
+        ("enable.ssl.certificate.verification", " F", "any certificate is taken for Kafka's"),
+        ("enable.ssl.certificate.verification", "0", "any certificate is taken for Kafka's"),
+        ("enable.ssl.certificate.verification", "true", None),
+        ("ssl.endpoint.identification.algorithm", "None", "a certificate for another host is taken for Kafka's"),
+        ("ssl.endpoint.identification.algorithm", "https", None),
+        ("security.protocol", "none", None),
+    ],
+)
+def test_a_check_that_is_switched_off_is_told(option: str, value: str, said: str | None) -> None:
+    """With the variable's name, and what it means."""
+    warning = kafka_warning("SENSORBUS_KAFKA_X", option, value)
+    assert warning == (said and f"SENSORBUS_KAFKA_X switches a check of TLS off: {said}")

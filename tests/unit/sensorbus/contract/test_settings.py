@@ -77,6 +77,21 @@ def test_an_unknown_name_is_a_warning_with_the_nearest_known_one(name: str, hint
     assert warnings == {f"SENSORBUS_{name}": f"SENSORBUS_{name} is not a setting and changes nothing; {hint}"}
 
 
+def test_a_check_of_tls_that_is_switched_off_is_a_warning_and_stays_off(tmp_path: Path) -> None:
+    """In a file too; librdkafka is told all the same."""
+    (tmp_path / "off").write_text("none\n")
+    verified, named = "KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION", "KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM_FILE"
+    settings, warnings = load({f"{PREFIX}{verified}": "false", f"{PREFIX}{named}": str(tmp_path / "off")})
+    assert {name: text.partition(" switches")[0] for name, text in warnings.items()} == {
+        f"{PREFIX}{verified}": f"{PREFIX}{verified}",
+        f"{PREFIX}{named}": f"{PREFIX}{named}",
+    }
+    assert {name: value.get_secret_value() for name, value in settings.kafka_options.items()} == {
+        "enable.ssl.certificate.verification": "false",
+        "ssl.endpoint.identification.algorithm": "none",
+    }
+
+
 WRONG: Final = {
     "TOPIC_PARTITIONS": ("0", "-1", "4.5", "four", "10001", "1e3", "٤x"),
     "TOPIC_RETENTION_MS": ("0", "1 day"),

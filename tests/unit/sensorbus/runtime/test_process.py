@@ -100,6 +100,19 @@ def test_an_unknown_variable_is_said_at_the_start(
     ]
 
 
+def test_a_check_that_is_switched_off_is_said_and_handed_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unlike a name that nothing reads: what is started from here is to be as it was set."""
+    name = "SENSORBUS_KAFKA_ENABLE_SSL_CERTIFICATE_VERIFICATION"
+    monkeypatch.setenv(name, "false")
+    process.start("alert")
+    assert os.environ[name] == "false"
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("WARNING", f"{name} switches a check of TLS off: any certificate is taken for Kafka's")
+    ]
+
+
 def test_settings_in_the_environment_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what the command line says wins."""
     monkeypatch.setenv("SENSORBUS_DASHBOARD_PORT", "9000")
