@@ -1,5 +1,8 @@
 """Tests of the command line of the page."""
 
+import os
+import sys
+
 import pytest
 
 from dashboard_app.__main__ import main
@@ -28,3 +31,29 @@ def test_help_is_the_usage(asked: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert (ended.value.code, said.err) == (0, "")
     assert said.out.startswith("usage: python -m dashboard_app\n")
     assert "SENSORBUS_DASHBOARD_PORT" in said.out
+
+
+def test_gunicorns_own_arguments_are_taken_away_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would win over the settings; gunicorn starts without them."""
+    seen: list[tuple[list[str], str | None]] = []
+
+    class Server:
+        def __init__(self, _usage: str) -> None:
+            seen.append((sys.argv, os.environ.get("GUNICORN_CMD_ARGS")))
+
+        def run(self) -> None:
+            """End at once."""
+
+    monkeypatch.setattr("dashboard_app.__main__.WSGIApplication", Server)
+    monkeypatch.setattr("sys.argv", ["dashboard_app"])
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--forwarded-allow-ips=*")
+    main()
+    said = capsys.readouterr().err
+    assert said.startswith("dashboard_app: GUNICORN_CMD_ARGS is ignored; set SENSORBUS_DASHBOARD_HOST, ")
+    ((arguments, variable),) = seen
+    assert (arguments[-1], variable) == ("dashboard_app.wsgi:server", None)
+    monkeypatch.setattr("sys.argv", ["dashboard_app"])
+    main()
+    assert capsys.readouterr().err == ""
