@@ -44,8 +44,8 @@ class Authority:
         self.certificate = folder / f"{name}.crt"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, expired: bool = False) -> Issued:
-        """Return a certificate for the common name, valid until tomorrow or until yesterday."""
+    def issue(self, name: str, *, expired: bool = False, password: str = "") -> Issued:
+        """Return a certificate for the common name, until tomorrow or yesterday, its key open or under a password."""
         key = ec.generate_private_key(ec.SECP256R1())
         days = (-2, -1) if expired else (-1, 1)
         certificate = (
@@ -60,12 +60,13 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return self._write(name, key, certificate)
-
-    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> Issued:
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        encryption = (
+            serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
         )
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+        return self._write(name, private, certificate)
+
+    def _write(self, name: str, private: bytes, certificate: x509.Certificate) -> Issued:
         public = certificate.public_bytes(serialization.Encoding.PEM)
         issued = Issued(*(self._folder / f"{name}.{suffix}" for suffix in ("crt", "key", "pem")))
         issued.certificate.write_bytes(public)
