@@ -35,6 +35,8 @@ from tests.support.sources import REPOSITORY
 #: The oldest and the newest Kubernetes that the manifests are for.
 VERSIONS = ("1.30", "1.37")
 WORKLOADS = workloads()
+SERVICE_NAMES = [service.name for service in SERVICES]
+(NAMESPACE,) = (each["metadata"]["name"] for each in resources() if each["kind"] == "Namespace")
 #: What every scrape or process has besides our own metrics.
 FOREIGN_METRICS = {"up", "process_resident_memory_bytes", "ALERTS"}
 QUERIES = [*dashboard_queries(), *((rule["alert"], rule["expr"]) for rule in alert_rules())]
@@ -53,6 +55,12 @@ def series() -> dict[str, set[str]]:
                 found |= {f"{name}_count": labels, f"{name}_sum": labels, f"{name}_bucket": labels | {"le"}}
             else:
                 found[name] = labels
+    return found
+
+
+def annotations(name: str) -> dict[str, str]:
+    """Return what a workload's pods are annotated with."""
+    found: dict[str, str] = WORKLOADS[name]["spec"]["template"]["metadata"]["annotations"]
     return found
 
 
@@ -115,6 +123,39 @@ def test_prometheus_asks_every_service() -> None:
     assert all(each["honor_labels"] for each in config["scrape_configs"])
 
 
+def test_prometheus_finds_the_pods_by_what_they_say() -> None:
+    """It reads the pods' annotations, in their namespace, under a job that the rules know."""
+    (config,) = documents("prometheus/kubernetes.yml")
+    (compose,) = documents("prometheus/prometheus.yml")
+    (scrape,) = config.pop("scrape_configs")
+    assert config == {name: value for name, value in compose.items() if name != "scrape_configs"}
+    assert scrape["honor_labels"] is True
+    (down,) = (rule["expr"] for rule in alert_rules() if rule["alert"] == "SensorbusPartDown")
+    (job,) = re.findall(r'job=~"([^"]+)"', down)
+    assert re.fullmatch(job, scrape["job_name"])
+    assert scrape["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]
+    read = {label for each in scrape["relabel_configs"] for label in each["source_labels"] if "annotation" in label}
+    notes = {note for name in SERVICE_NAMES for note in annotations(name)}
+    assert read == {f"__meta_kubernetes_pod_annotation_{re.sub(r'[^a-z]', '_', note)}" for note in notes}
+
+
+def test_the_way_to_kubernetes_is_whole() -> None:
+    """The docs make each secret that a pod wants, and give the labels that the network lets in."""
+    chapter = OPERATIONS.partition("### On Kubernetes")[2].partition("\n### ")[0]
+    (parts,) = re.findall(r"^\$ for part in (.+); do$", chapter, re.MULTILINE)
+    assert parts.split() == list(WORKLOADS)
+    assert 'create secret generic "kafka-$part" --from-file=password="$part" --from-file=ca.crt=ca.crt' in chapter
+    assert chapter.index("-f deploy/kubernetes/namespace.yaml") < chapter.index("--kustomize deploy/kubernetes")
+    wanted = {
+        f"{label}={value}"
+        for each in documents("kubernetes/network.yaml")
+        for rule in each["spec"]["ingress"]
+        for source in rule["from"]
+        for label, value in source["namespaceSelector"]["matchLabels"].items()
+    }
+    assert set(re.findall(r"^\$ kubectl label namespace \S+ (\S+)$", chapter, re.MULTILINE)) == wanted
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("resource", resources(), ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
 def test_a_manifest_is_what_kubernetes_allows(resource: dict[str, Any], version: str) -> None:
@@ -169,8 +210,7 @@ def test_a_pod_is_asked_at_its_own_port(service: Service) -> None:
         "readiness": "/readyz",
     }
     assert {probe["port"] for probe in probes.values()} == {"http"}
-    notes = workload["spec"]["template"]["metadata"]["annotations"]
-    assert notes == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+    assert annotations(service.name) == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

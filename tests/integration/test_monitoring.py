@@ -3,14 +3,17 @@
 With deploy/prometheus, and every curve of the dashboard is answered.
 """
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
@@ -18,7 +21,7 @@ from sensorbus.runtime import kafka
 from sensorbus.services import SERVICES
 from tests.support import prometheus
 from tests.support.dashboards import dashboard
-from tests.support.manifests import DEPLOY, alert_rules, dashboard_queries
+from tests.support.manifests import DEPLOY, alert_rules, dashboard_queries, documents
 from tests.support.needs import need
 from tests.support.parts import part
 from tests.support.prometheus import Prometheus
@@ -118,3 +121,44 @@ def test_promtool_has_nothing_to_say(command: tuple[str, ...]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_pod_becomes_the_target_that_its_annotations_name(tmp_path: Path) -> None:
+    """kubernetes.yml, with pods as Kubernetes would tell of them: one to scrape, one that has ended, a foreign one."""
+    need(prometheus.why_not())
+    (config,) = documents("prometheus/kubernetes.yml")
+    (scrape,) = config["scrape_configs"]
+    del scrape["kubernetes_sd_configs"], config["rule_files"]
+    scrape["static_configs"] = [
+        pod_told("alert-1", "10.1.1.1", "Running", scrape="true", port="9100"),
+        pod_told("topics-1", "10.1.1.2", "Succeeded", scrape="true", port="9100"),
+        pod_told("foreign-1", "10.1.1.3", "Running"),
+    ]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    done = subprocess.run(
+        [
+            str(shutil.which("promtool")),
+            "check",
+            "service-discovery",
+            "--timeout=3s",
+            "prometheus.yml",
+            "sensorbus-pods",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [each["labels"] for each in json.loads(done.stdout) if each["labels"]]
+    assert [(each["__address__"], each["instance"], each["job"]) for each in found] == [
+        ("10.1.1.1:9100", "alert-1", "sensorbus-pods")
+    ]
+
+
+def pod_told(name: str, address: str, phase: str, **notes: str) -> dict[str, Any]:
+    """Return a target with the labels that Prometheus gives to a pod; `notes` are its annotations for Prometheus."""
+    meta = {"name": name, "ip": address, "phase": phase}
+    meta |= {f"annotation_prometheus_io_{note}": value for note, value in notes.items()}
+    labels = {f"__meta_kubernetes_pod_{label}": value for label, value in meta.items()}
+    return {"targets": [f"{address}:8050"], "labels": labels}
