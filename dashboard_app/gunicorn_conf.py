@@ -3,6 +3,7 @@
 `gunicorn -c dashboard_app/gunicorn_conf.py dashboard_app.wsgi:server`
 
 gunicorn runs this file in its master, which never touches Kafka: each worker starts its consumer thread after the fork.
+At SIGHUP it is run again, if settings and users can be used (`_hang_up`).
 """
 
 import contextlib
@@ -11,33 +12,34 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from dashboard_app.users import read_users
+from dashboard_app import running
 from sensorbus.contract.errors import PortInUseError, SensorbusError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import process
 
 _MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-#: What a master tells itself for when it reads this file again, at SIGHUP: its process id, and the folder that it made.
-_MASTER_VARIABLE: Final = "_SENSORBUS_DASHBOARD_MASTER"
+#: What a master tells itself for its end: the folder that it made.
 _METRICS_DIR_VARIABLE: Final = "_SENSORBUS_DASHBOARD_METRICS_DIR"
 _log = logging.getLogger("dashboard_app.gunicorn")
 
 
 def _load() -> Settings:
+    if kept := running.kept():
+        return kept.settings  # SIGHUP: it was read just now, and it is we who listen on the port
     try:
-        loaded = process.start("dashboard")
-        if loaded.dashboard_sign_in != "off":
-            read_users(loaded)  # here it is one line, in a worker a traceback
-        if os.environ.get(_MASTER_VARIABLE) != str(os.getpid()):  # else it is we who listen there
-            _check_port(loaded)
+        read = running.read()
+        _check_port(read.settings)
     except SensorbusError as error:
         _log.error("%s", error)  # one line for people; a traceback is for bugs
         sys.exit(error.exit_code)
-    return loaded
+    running.keep(read)
+    return read.settings
 
 
 def _check_port(loaded: Settings) -> None:
@@ -57,7 +59,6 @@ def _is_loopback(host: str) -> bool:
 
 
 _settings = _load()
-os.environ[_MASTER_VARIABLE] = str(os.getpid())
 
 # What gunicorn reads:
 bind = (
@@ -71,6 +72,7 @@ threads = _settings.dashboard_threads
 keepalive = 20  # longer than a hidden page's tick: it keeps its connection
 graceful_timeout = 3
 timeout = 30
+limit_request_line = 8190  # as long as a header, and as nginx lets through
 preload_app = False  # librdkafka does not survive a fork
 forwarded_allow_ips = _settings.dashboard_proxies  # whatever FORWARDED_ALLOW_IPS says
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
@@ -80,16 +82,26 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 logger_class = "dashboard_app.gunicorn_log.RootLogger"
 proc_name = "sensorbus-dashboard"
 
-if workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:
-    # Before prometheus_client is imported, which looks at it once.
-    os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
-    os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
 
-
-def on_starting(_server: Any) -> None:
-    """Warn of an open page."""
+def on_starting(server: Any) -> None:
+    """Warn of an open page; set up what only the real number of workers tells, and what SIGHUP does."""
     if not _is_loopback(_settings.dashboard_host) and _settings.dashboard_sign_in == "off":
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", bind)
+    if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
+        # Before prometheus_client is imported, which looks at it once.
+        os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
+        os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
+    server.handle_hup = partial(_hang_up, server.handle_hup)
+
+
+def _hang_up(reload: Callable[[], None]) -> None:
+    """Reload, unless settings or users are of no use: gunicorn's master would end, and the page with it."""
+    try:
+        running.keep(running.read())
+    except SensorbusError as error:
+        _log.error("not reloaded, the page goes on as it was: %s", error)
+        return
+    reload()
 
 
 def post_worker_init(worker: Any) -> None:

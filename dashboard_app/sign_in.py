@@ -40,11 +40,20 @@ _LONGEST_WAIT_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
-def install(server: Flask, settings: Settings, clock_s: Callable[[], float] = time.monotonic) -> None:
-    """Ask who is there before anything else of the page is asked; raises `SettingsError` for a file of no use."""
+def install(
+    server: Flask,
+    settings: Settings,
+    clock_s: Callable[[], float] = time.monotonic,
+    *,
+    users: Mapping[str, User] | None = None,
+) -> None:
+    """Ask who is there before anything else of the page is asked.
+
+    Without `users` their file is read; raises `SettingsError` for one of no use.
+    """
     if settings.dashboard_sign_in == "off":
         return
-    check = _check_of(server, settings, clock_s)
+    check = _check_of(server, settings, read_users(settings) if users is None else users, clock_s)
     home = settings.dashboard_url_prefix
     sign_out = f"{home}{plain_pages.SIGN_OUT}" if settings.dashboard_sign_in == "oidc" else None
 
@@ -67,12 +76,13 @@ def may_operate() -> bool:
     return bool(g.get("role", "operator") == "operator")
 
 
-def _check_of(server: Flask, settings: Settings, clock_s: Callable[[], float]) -> Callable[[], Response | None]:
+def _check_of(
+    server: Flask, settings: Settings, users: Mapping[str, User], clock_s: Callable[[], float]
+) -> Callable[[], Response | None]:
     if settings.dashboard_sign_in == "oidc":
         from dashboard_app.oidc_sign_in import SignIn  # noqa: PLC0415  # 15 MB of libraries that the others do without
 
         return _by_provider(SignIn(server, settings))
-    users = read_users(settings)
     return _by_proxy(settings, users) if settings.dashboard_sign_in == "proxy" else _by_password(users, clock_s)
 
 

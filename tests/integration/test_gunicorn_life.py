@@ -6,7 +6,9 @@ Reload, kill, stop, hang; and what it believes of a request.
 import base64
 import http.client
 import os
+import re
 import signal
+import sys
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -129,7 +131,7 @@ def headers_of(page: Dashboard, path: str = "/", **sent: str) -> tuple[int, http
 
 
 def test_forwarded_headers_are_believed_of_named_proxies_only(bus: Settings, tmp_path: Path) -> None:
-    """From this machine by default; not when another is named, whatever gunicorn's own variable says."""
+    """From this machine by default; not when another is named, whatever gunicorn's own variables say."""
     page = dashboard(bus, tmp_path)
     with page.part:
         page.wait_ready()
@@ -137,10 +139,13 @@ def test_forwarded_headers_are_believed_of_named_proxies_only(bus: Settings, tmp
         assert "Strict-Transport-Security" in headers_of(page, X_Forwarded_Proto="https")[1]
         assert "Strict-Transport-Security" not in headers_of(page, X_Forwarded_Ssl="on")[1]
     other = dashboard(bus, tmp_path, dashboard_proxies="10.0.0.1")
-    other.part.environment = {**other.part.environment, "FORWARDED_ALLOW_IPS": "*"}
+    gunicorns = {"FORWARDED_ALLOW_IPS": "*", "GUNICORN_CMD_ARGS": "--forwarded-allow-ips=* --workers=3"}
+    other.part.environment = {**other.part.environment, **gunicorns}
     with other.part:
         other.wait_ready()
         assert "Strict-Transport-Security" not in headers_of(other, X_Forwarded_Proto="https")[1]
+        assert len(other.worker_pids()) == 1
+    assert other.part.said().count("GUNICORN_CMD_ARGS is ignored; set SENSORBUS_DASHBOARD_HOST") == 1
 
 
 def test_switches_of_others_change_nothing(bus: Settings, tmp_path: Path) -> None:
@@ -158,6 +163,33 @@ def test_switches_of_others_change_nothing(bus: Settings, tmp_path: Path) -> Non
         assert not (tmp_path / "home").exists()
 
 
+def test_workers_of_gunicorns_own_option_have_one_set_of_numbers(bus: Settings, tmp_path: Path) -> None:
+    """`gunicorn -w 2` is not the setting; any worker answers for both all the same, and nothing is left behind."""
+    page = dashboard(bus, tmp_path)
+    configuration = "dashboard_app/gunicorn_conf.py"
+    page.part.command = [sys.executable, "-m", "gunicorn", "-w", "2", "-c", configuration, "dashboard_app.wsgi:server"]
+    with page.part:
+        page.wait_listening()
+        wait_until(lambda: shown_pids(page) == set(page.worker_pids()), 30, "both workers' gauges", page.part.log)
+        assert len(page.worker_pids()) == 2
+        before = page.worker_pids()
+        page.part.signal(signal.SIGHUP)
+        wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
+        wait_until(lambda: shown_pids(page) == set(page.worker_pids()), 30, "their gauges", page.part.log)
+        page.part.stop(within_s=7)
+    assert list(tmp_path.glob("sensorbus-metrics-*")) == []
+
+
+def shown_pids(page: Dashboard) -> set[int]:
+    """Return the workers whose gauges one of them shows."""
+    return {int(pid) for pid in re.findall(r'^sensorbus_ring_devices{pid="(\d+)"}', metrics_of(page), re.MULTILINE)}
+
+
+def metrics_of(page: Dashboard) -> str:
+    """Return the text of /metrics."""
+    return get(f"{page.root}/metrics")[1]
+
+
 def test_every_answer_carries_the_headers(bus: Settings, tmp_path: Path) -> None:
     """The page, what it loads, the probes and what is not there."""
     page = dashboard(bus, tmp_path)
@@ -173,10 +205,12 @@ def test_every_answer_carries_the_headers(bus: Settings, tmp_path: Path) -> None
 
 
 def test_large_headers_and_addresses_are_refused(bus: Settings, tmp_path: Path) -> None:
-    """By gunicorn itself; the page goes on."""
+    """Above 8 KB, by gunicorn itself; the page goes on."""
     page = dashboard(bus, tmp_path)
     with page.part:
         page.wait_ready()
+        assert headers_of(page, f"/?{'x' * 8_100}")[0] == 200
+        assert headers_of(page, X_Large="x" * 8_100)[0] == 200
         assert headers_of(page, f"/?{'x' * 9_000}")[0] in {400, 414}
         assert headers_of(page, X_Large="x" * 9_000)[0] in {400, 431}
         started_s = time.monotonic()
@@ -214,3 +248,55 @@ def test_a_file_of_users_that_is_of_no_use_ends_the_page_with_one_line(bus: Sett
         page.part.wait(2, within_s=20)
     (line,) = page.part.said().splitlines()
     assert "SENSORBUS_DASHBOARD_USERS_FILE is not set" in line
+
+
+def status_of(page: Dashboard, name: str) -> int:
+    """Return the page's status for a user whose password is `right`."""
+    given = base64.b64encode(f"{name}:right".encode()).decode()
+    return headers_of(page, "/", Authorization=f"Basic {given}")[0]
+
+
+def test_a_reload_reads_the_users_anew_or_changes_nothing(bus: Settings, tmp_path: Path) -> None:
+    """A broken file at SIGHUP is one line; no worker is the worse for it, nor one that follows. Then it is mended."""
+    line = f":viewer:{generate_password_hash('right', method='scrypt:1024:8:1')}\n"
+    file = tmp_path / "users"
+    file.write_text(f"ann{line}")
+    page = dashboard(bus, tmp_path, dashboard_sign_in="basic", dashboard_users_file=file)
+    with page.part:
+        page.wait_listening()
+        before = page.worker_pids()
+        file.write_text(f"bob{line}nonsense\n")
+        page.part.signal(signal.SIGHUP)
+        wait_until(lambda: "not reloaded" in page.part.said(), 10, "the line", page.part.log)
+        (said,) = [each for each in page.part.said().splitlines() if "not reloaded" in each]
+        assert "the page goes on as it was: SENSORBUS_DASHBOARD_USERS_FILE: line 2 is not" in said
+        assert (page.worker_pids(), status_of(page, "ann"), status_of(page, "bob")) == (before, 200, 401)
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(partial(all_replaced, page, before), 10, "another worker", page.part.log)
+        wait_until(lambda: status_of(page, "ann") == 200, 30, "the page", page.part.log)
+        before = page.worker_pids()
+        file.write_text(f"bob{line}")
+        page.part.signal(signal.SIGHUP)
+        wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
+        assert (status_of(page, "bob"), status_of(page, "ann")) == (200, 401)
+        page.part.stop(within_s=7)
+    assert "Traceback" not in page.part.said()
+
+
+def test_a_secret_that_cannot_be_read_at_a_reload_changes_nothing(bus: Settings, tmp_path: Path) -> None:
+    """Nor does a setting from a file that is of no use; at the start it ends the page."""
+    secret = tmp_path / "session"
+    secret.write_text("x" * 32)
+    page = dashboard(bus, tmp_path)
+    page.part.environment = {**page.part.environment, "SENSORBUS_DASHBOARD_SESSION_SECRET_FILE": str(secret)}
+    with page.part:
+        page.wait_ready()
+        before = page.worker_pids()
+        secret.write_text("short")
+        page.part.signal(signal.SIGHUP)
+        wait_until(lambda: "not reloaded" in page.part.said(), 10, "the line", page.part.log)
+        assert (page.worker_pids(), page.ready()[0]) == (before, 200)
+        page.part.stop(within_s=7)
+        page.part.start()
+        page.part.wait(2, within_s=20)
+    assert page.part.said().count("SENSORBUS_DASHBOARD_SESSION_SECRET cannot be used: it should have at least 32") == 2

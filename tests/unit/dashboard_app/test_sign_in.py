@@ -53,6 +53,17 @@ def with_passwords(users: Path, clock: Clock | None = None) -> FlaskClient:
     return client_of(Settings(dashboard_sign_in="basic", dashboard_users_file=users), clock)
 
 
+def test_users_that_were_read_before_are_those_that_count(users: Path) -> None:
+    """The master's of gunicorn: its workers do not read the file again."""
+    settings = Settings(dashboard_sign_in="basic", dashboard_users_file=users)
+    known = read_users(settings)
+    users.unlink()
+    server = Flask("test", static_folder=None)
+    sign_in.install(server, settings, Clock(), users=known)
+    assert status(server.test_client(), "ann", PASSWORD) == 404  # she is let in, and there is nothing
+    assert status(server.test_client(), "ann", "wrong") == 401
+
+
 def status(client: FlaskClient, name: str, password: str, path: str = "/page") -> int:
     """Return the status for a name and a password."""
     return client.get(path, auth=(name, password)).status_code
