@@ -1,4 +1,4 @@
-"""What the page runs with: read in one go, and kept for those that are forked later."""
+"""What the page runs with: read in one go, kept for those forked later."""
 
 from collections.abc import Iterator
 from pathlib import Path
