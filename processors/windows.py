@@ -16,6 +16,7 @@ from sensorbus.contract.errors import StateError
 
 #: First element of a ring's state; another number is a state that this code cannot read.
 STATE_VERSION: Final = 1
+_STATE_FIELDS: Final = 7
 #: Identities that a pane remembers at most; what is beyond counts again when it is repeated.
 MAX_IDENTITIES_PER_PANE: Final = 1_000
 
@@ -55,12 +56,19 @@ def ring_from_state(state: Any, rules: RingRules) -> Ring:
     """Return the ring in a state value; one of another step keeps its time only, so no window is told twice."""
     if state is None:
         return Ring()
-    version, step_ms, time_ms, starts_ms, counts, totals, identities = state
-    if version != STATE_VERSION:
+    version = state[0] if isinstance(state, list) and state else None
+    if version != STATE_VERSION:  # before anything else: another version may have another shape
+        known = version if isinstance(version, int) else "unknown"
         raise StateError(
-            f"state of version {version}, not {STATE_VERSION}: go back to the version of sensorbus that wrote it, or "
+            f"state of version {known}, not {STATE_VERSION}: go back to the version of sensorbus that wrote it, or "
             "compute all results anew (docs/operations.md)"
         )
+    if len(state) != _STATE_FIELDS:
+        raise StateError(
+            f"state of version {version} with {len(state)} fields, not {_STATE_FIELDS}: it is damaged, compute all "
+            "results anew (docs/operations.md)"
+        )
+    _, step_ms, time_ms, starts_ms, counts, totals, identities = state
     if step_ms != rules.step_ms:
         return Ring(time_ms)
     return Ring(time_ms, starts_ms, counts, totals, identities)

@@ -173,10 +173,29 @@ def test_another_step_keeps_the_time_and_no_panes() -> None:
     assert again == Ring(time_ms=50_500)
 
 
-def test_a_state_of_another_version_is_refused() -> None:
-    """A state that this code cannot read is an error, not a guess."""
-    with pytest.raises(StateError, match="state of version 99"):
-        ring_from_state([99, 1_000, None, [], [], [], {}], SHAPES[0])
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ([99, 1_000, None, [], [], [], {}], "version 99, not 1: go back"),
+        ([99], "version 99, not 1: go back"),
+        ([99, *range(20)], "version 99, not 1: go back"),
+        ([0, {"step_ms": 1_000}], "version 0, not 1: go back"),
+        (["2", 1_000, None, [], [], [], {}], "version unknown, not 1: go back"),
+        ([[1], 1_000, None, [], [], [], {}], "version unknown, not 1: go back"),
+        ({"version": 99}, "version unknown, not 1: go back"),
+        (dict.fromkeys("abcdefg"), "version unknown, not 1: go back"),
+        ([], "version unknown, not 1: go back"),
+        ("", "version unknown, not 1: go back"),
+        (7, "version unknown, not 1: go back"),
+        ([1], "version 1 with 1 fields, not 7: it is damaged"),
+        ([1, 1_000, None, [], [], [], {}, 8], "version 1 with 8 fields, not 7: it is damaged"),
+    ],
+    ids=str,
+)
+def test_a_state_of_another_version_is_refused(state: Any, words: str) -> None:
+    """A state that this code cannot read is an error, not a guess, whatever its shape."""
+    with pytest.raises(StateError, match=f"state of {words}"):
+        ring_from_state(state, SHAPES[0])
 
 
 def test_no_state_is_an_empty_ring() -> None:
