@@ -197,7 +197,8 @@ class Reader:
             return
         if error.fatal():
             raise KafkaException(error)
-        _log.warning("reading %s: %s", message.topic(), error.str())
+        place = {"topic": message.topic(), "partition": message.partition()}
+        _log.warning("reading %s: %s", message.topic(), error.str(), extra=place)
         self.look_soon()
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:

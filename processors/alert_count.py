@@ -15,7 +15,7 @@ from quixstreams.dataframe import StreamingDataFrame
 from processors.bus import Bus
 from processors.device_state import State
 from processors.outputs import Output, write
-from processors.records import NOTHING, Handler, step
+from processors.records import NOTHING, Handler, place_now, step
 from processors.windows import (
     RingRules,
     add,
@@ -54,7 +54,8 @@ def handler(bus: Bus) -> Handler[Alert]:
             return NOTHING
         if not add(ring, rules, event_time_ms, 0.0):
             meter.late()
-            _log.warning("an alert of %s, %s, came after a window of it was closed", device_id, timestamp)
+            place = {"device": device_id, **place_now()._asdict()}
+            _log.warning("an alert of %s, %s, came after a window of it was closed", device_id, timestamp, extra=place)
         state.set(STATE_KEY, state_from_ring(ring, rules))
         key = encode_key(device_id)
         return [

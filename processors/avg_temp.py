@@ -13,7 +13,7 @@ from quixstreams.dataframe import StreamingDataFrame
 from processors.bus import Bus
 from processors.device_state import State
 from processors.outputs import Output, write
-from processors.records import Handler, step
+from processors.records import Handler, place_now, step
 from processors.windows import RingRules, Window, add, advance, ring_from_state, state_from_ring
 from sensorbus.contract.messages import AvgTemp, Reading, encode_avg_temp, encode_key, parse_reading
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
@@ -41,7 +41,8 @@ def handler(bus: Bus) -> Handler[Reading]:
         closed = advance(ring, rules, event_time_ms)
         if not add(ring, rules, event_time_ms, celsius):
             meter.late()
-            _log.warning("a reading of %s, %s, came after a window of it was closed", device_id, timestamp)
+            place = {"device": device_id, **place_now()._asdict()}
+            _log.warning("a reading of %s, %s, came after a window of it was closed", device_id, timestamp, extra=place)
         state.set(STATE_KEY, state_from_ring(ring, rules))
         key = encode_key(device_id)
         return [Output(means, key, encode_avg_temp(_mean(device_id, window))) for window in closed]

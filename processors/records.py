@@ -58,15 +58,16 @@ def step(
         meter.dead_letter(error.kind)
         if not answers_for_topic:
             return NOTHING
-        place = _place()
-        _log.warning("%s is not what %s holds and goes to %s: %s", place, topic.name, DEAD_LETTER.name, error)
+        place = place_now()
+        said = "%s is not what %s holds and goes to %s: %s"
+        _log.warning(said, place, topic.name, DEAD_LETTER.name, error, extra=place._asdict())
         return (Output(dead_letters, key, value, dead_letter_headers(headers, place, error)),)
 
     def send_again(value: bytes | None, headers: Headers, device_id: str) -> Sequence[Output]:
         if not answers_for_topic:
             return NOTHING
         meter.rekeyed()
-        return (Output(source, encode_key(device_id), value, rekeyed_headers(headers, _place())),)
+        return (Output(source, encode_key(device_id), value, rekeyed_headers(headers, place_now())),)
 
     def run(
         value: bytes | None, key: bytes | None, append_time_ms: int, headers: Headers | None, state: Any = None
@@ -114,6 +115,7 @@ def rekeyed_headers(headers: Headers, place: Place) -> Headers:
     ]
 
 
-def _place() -> Place:
+def place_now() -> Place:
+    """Return where the record that is being processed stands."""
     context: Any = message_context()
     return Place(context.topic, context.partition, context.offset)

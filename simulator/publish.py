@@ -197,7 +197,8 @@ class Publisher:
             return
         self._failed += 1
         SIMULATOR_FAILED.inc()
-        _log.error("%s did not take a reading: %s", message.topic(), error.str())
+        place = {"device": (message.key() or b"").decode(errors="replace"), "topic": message.topic()}
+        _log.error("%s did not take a reading: %s", message.topic(), error.str(), extra=place)
 
 
 def _refused(topic: str, error: KafkaException) -> TopicError:

@@ -24,6 +24,8 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "fold",
     "folded",
 }
+#: Where something stands. For machines: the message has it in words.
+_PLACE_FIELDS: Final = frozenset({"device", "topic", "partition", "offset"})
 #: How confluent-kafka logs each line of librdkafka's: kind (FAIL, GETPID), client, text.
 _RDKAFKA_LINE: Final = "%s [%s] %s"
 # What `str.isprintable` refuses (control, format and surrogate characters) is escaped; a space is printable.
@@ -56,7 +58,7 @@ def escape(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """`12:00:00.250 WARNING alert: message | field=value` with the time in UTC."""
+    """`12:00:00.250 WARNING alert: message | field=value` with the time in UTC; of a place, the words are enough."""
 
     def __init__(self, part: str) -> None:
         """Name the part that speaks."""
@@ -66,7 +68,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a traceback follows it, escaped line by line."""
         moment = datetime.fromtimestamp(record.created, UTC)
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items() if name not in _PLACE_FIELDS)
         line = (
             f"{moment:%H:%M:%S}.{int(record.msecs):03d} {record.levelname:<7} {self._part}: {escape(_message(record))}"
         )

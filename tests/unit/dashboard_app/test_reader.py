@@ -223,11 +223,15 @@ def test_an_outage_that_is_told_late_is_none(monkeypatch: pytest.MonkeyPatch) ->
     assert not reader.health.kafka_ok
 
 
-def test_an_error_of_one_partition_is_looked_after_and_a_fatal_one_starts_anew() -> None:
+def test_an_error_of_one_partition_is_looked_after_and_a_fatal_one_starts_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A topic may be gone for a moment; a client that is broken for good is made again."""
     reader, _ = made()
     take(reader, Received(0, of=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)))
     assert not reader.health.kafka_ok
+    (record,) = caplog.records
+    assert (vars(record)["topic"], vars(record)["partition"]) == ("p-sensor", 0)
     fatal = KafkaError(KafkaError._FATAL, "broken", True)  # fatal, in confluent-kafka's order
     with pytest.raises(KafkaException):
         take(reader, Received(0, of=fatal))

@@ -1,5 +1,6 @@
 """Tests of job `alert-count`: the count of each window that an alert falls in."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,18 +9,18 @@ from processors.alert_count import handler
 from processors.outputs import Output
 from sensorbus.contract.messages import Alert
 from sensorbus.contract.settings import Settings
-from tests.support.job_parts import JsonState, bus_of, plain, seen
+from tests.support.job_parts import JsonState, at, bus_of, plain, seen
 
 START_MS = 1_769_860_800_000
 AT_LEAST_ONCE = Settings(processing_guarantee="at-least-once")
 
 
 def feed(job: Any, state: JsonState, *seconds: float) -> list[Output]:
-    """Return the outputs of alerts at these seconds."""
+    """Return the outputs of alerts at these seconds; all stand at `alert[3]@42`."""
     outputs: list[Output] = []
     for second in seconds:
         alert = Alert("oven", f"t+{second}", START_MS + round(second * 1_000), 40.0, 104.0, 313.15)
-        outputs += job(alert, state)
+        outputs += at("alert", 3, 42, partial(job, alert, state))
     return outputs
 
 
@@ -53,6 +54,15 @@ def test_a_late_alert_is_told_in_the_windows_that_are_open() -> None:
     feed(job, state, 10.0)
     assert counts(feed(job, state, 7.5)) == [(6, 2), (7, 2)]
     assert seen(bus) == ["late"]
+
+
+def test_a_late_alert_is_logged_with_its_device_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    """As fields, for machines."""
+    feed(handler(bus_of()), JsonState(), 10.0, 7.5)
+    (record,) = caplog.records
+    assert record.getMessage() == "an alert of oven, t+7.5, came after a window of it was closed"
+    fields = vars(record)
+    assert [fields[name] for name in ("device", "topic", "partition", "offset")] == ["oven", "alert", 3, 42]
 
 
 def test_an_alert_too_late_for_any_window_tells_nothing() -> None:

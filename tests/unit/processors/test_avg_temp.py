@@ -1,5 +1,6 @@
 """Tests of job `avg-temp`: which means it tells, and when."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,16 +12,17 @@ from processors.outputs import Output
 from sensorbus.contract.messages import Reading, parse_avg_temp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, MAX_CELSIUS
-from tests.support.job_parts import JsonState, bus_of, plain, seen
+from tests.support.job_parts import JsonState, at, bus_of, plain, seen
 
 START_MS = 1_769_860_800_000
 
 
 def feed(job: Any, state: JsonState, *readings: tuple[float, float]) -> list[Output]:
-    """Return the outputs of readings, each at so many seconds and so many °C."""
+    """Return the outputs of readings, each at so many seconds and so many °C; all stand at `sensor[3]@42`."""
     outputs: list[Output] = []
     for second, celsius in readings:
-        outputs += job(Reading("oven", f"t+{second}", START_MS + round(second * 1_000), celsius), state)
+        reading = Reading("oven", f"t+{second}", START_MS + round(second * 1_000), celsius)
+        outputs += at("sensor", 3, 42, partial(job, reading, state))
     return outputs
 
 
@@ -71,6 +73,15 @@ def test_a_late_reading_is_counted_and_changes_no_closed_window() -> None:
     }
     assert means[2] == 50.0
     assert 0 not in means
+
+
+def test_a_late_reading_is_logged_with_its_device_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    """As fields, for machines."""
+    feed(handler(bus_of()), JsonState(), (11, 20.0), (5, 80.0))
+    (record,) = caplog.records
+    assert record.getMessage() == "a reading of oven, t+5, came after a window of it was closed"
+    fields = vars(record)
+    assert [fields[name] for name in ("device", "topic", "partition", "offset")] == ["oven", "sensor", 3, 42]
 
 
 def test_grace_waits_for_the_late() -> None:

@@ -116,6 +116,15 @@ def test_a_dead_letter_that_was_sent_back_gets_new_headers() -> None:
     assert dict(again)["error.message"] == "°".encode()
 
 
+def test_a_dead_letter_is_logged_with_the_place_of_the_record(caplog: pytest.LogCaptureFixture) -> None:
+    """In words for people, as fields for machines."""
+    Job().take(b"[]")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("sensor[3]@42 is not what sensor holds and goes to dead-letter: ")
+    fields = vars(record)
+    assert [fields[name] for name in ("topic", "partition", "offset")] == ["sensor", 3, 42]
+
+
 def test_only_the_job_that_answers_for_the_topic_writes_dead_letters() -> None:
     """The others count them."""
     job = Job(answers_for_topic=False)

@@ -69,7 +69,8 @@ def test_a_failure_is_counted_and_said(publisher: Publisher, stop: Event, caplog
     publisher.send([(b"key", b"value")] * 4, stop)
     publisher._client.purge(in_flight=False)
     assert publisher.finish(stop) == Totals(acknowledged=0, failed=4, undelivered=0)
-    assert any("sensor did not take a reading" in message for message in caplog.messages)
+    failed = [record for record in caplog.records if "sensor did not take a reading" in record.getMessage()]
+    assert {(vars(record)["device"], vars(record)["topic"]) for record in failed} == {("key", "sensor")}
 
 
 def test_a_silent_kafka_is_one_line_with_its_address_and_the_cause(

@@ -64,14 +64,22 @@ def test_a_line_has_time_level_part_and_message() -> None:
 
 def test_a_line_has_the_events_fields() -> None:
     """What comes in `extra` stands behind the message."""
-    line = TextFormatter("alert").format(record("late", device="d-1", age_s=4))
-    assert line == "12:00:00.250 WARNING alert: late | device=d-1 age_s=4"
+    line = TextFormatter("alert").format(record("signed in", user="u-1", age_s=4))
+    assert line == "12:00:00.250 WARNING alert: signed in | user=u-1 age_s=4"
+
+
+def test_a_place_is_said_once_for_people_and_in_fields_for_machines() -> None:
+    """Device, topic, partition and offset are words of the message; JSON has them by name, with their types."""
+    event = record("sensor[3]@42 of d-1", device="d-1", topic="sensor", partition=3, offset=42)
+    assert TextFormatter("alert").format(event) == "12:00:00.250 WARNING alert: sensor[3]@42 of d-1"
+    fields = json.loads(JsonFormatter("alert").format(event))
+    assert [fields[name] for name in ("device", "topic", "partition", "offset")] == ["d-1", "sensor", 3, 42]
 
 
 def test_nothing_hostile_breaks_a_line() -> None:
     """Control, format and surrogate characters are escaped in the message and in the fields."""
-    line = TextFormatter("alert").format(record("device %s", HOSTILE, device=HOSTILE))
-    assert line == f"12:00:00.250 WARNING alert: device {ESCAPED} | device={ESCAPED}"
+    line = TextFormatter("alert").format(record("device %s", HOSTILE, user=HOSTILE))
+    assert line == f"12:00:00.250 WARNING alert: device {ESCAPED} | user={ESCAPED}"
 
 
 @given(st.text(st.characters()))
