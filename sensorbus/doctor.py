@@ -17,6 +17,7 @@ from sensorbus.records import topic_state
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import ClockMs
 
+_CLEANUP_POLICY: Final = "delete"
 _PACKAGES: Final = ("sensorbus", "quixstreams", "confluent-kafka", "dash", "plotly")
 
 
@@ -79,15 +80,23 @@ def _described_differences(settings: Settings, client: AdminClient, topic: Topic
     except KafkaException as error:
         yield f"its policies cannot be read: {error.args[0].str()}"
         return
-    yield from policy_differences({name: entry.value for name, entry in described.items()}, topic)
+    yield from policy_differences(settings, {name: entry.value for name, entry in described.items()}, topic)
 
 
-def policy_differences(policies: Mapping[str, str | None], topic: Topic) -> Iterator[str]:
+def policy_differences(settings: Settings, policies: Mapping[str, str | None], topic: Topic) -> Iterator[str]:
     """Yield what a topic's policies on the cluster would do to its records, where they are not ours."""
     if policies.get("message.timestamp.type") != "LogAppendTime":
         yield "message.timestamp.type is not LogAppendTime, so old event times shorten retention"
     if int(policies.get("max.message.bytes") or 0) < topic.max_message_bytes:
         yield f"max.message.bytes is below {topic.max_message_bytes}, so large records are refused"
+    cleanup = policies.get("cleanup.policy")
+    if cleanup != _CLEANUP_POLICY:
+        does = "only the last record of a device stays" if "compact" in (cleanup or "") else "old records stay for ever"
+        yield f"cleanup.policy is {cleanup or 'nothing'}, not {_CLEANUP_POLICY}, so {does}"
+    kept_ms, wanted_ms = int(policies.get("retention.ms") or 0), getattr(settings, topic.retention_setting)
+    if 0 <= kept_ms < wanted_ms:  # below 0: for ever
+        wanted = f"{wanted_ms} ({variable_name(topic.retention_setting)})"
+        yield f"retention.ms is {kept_ms}, below {wanted}, so records go sooner"
 
 
 def _versions() -> str:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
@@ -231,6 +232,26 @@ def test_doctor_reports_other_partition_counts(real_kafka_address: str) -> None:
     done = run(settings, "doctor")
     assert done.returncode == 0
     assert "6 partitions, no record; not 4 partitions, as SENSORBUS_TOPIC_PARTITIONS says" in done.stdout
+
+
+@pytest.mark.real_kafka
+def test_doctor_reports_other_policies_and_leaves_them(real_kafka_address: str) -> None:
+    """A compacted `sensor` loses readings; a shorter retention too."""
+    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"policies-{os.getpid()}-")
+    kafka.ensure_topics(settings, "test")
+    client, given = kafka.admin(settings, "test"), {"cleanup.policy": "compact", "retention.ms": "60000"}
+    entries = [ConfigEntry(*pair, incremental_operation=AlterConfigOpType.SET) for pair in given.items()]
+    sensor = ConfigResource(ResourceType.TOPIC, settings.topic_name(SENSOR), incremental_configs=entries)
+    client.incremental_alter_configs([sensor])[sensor].result()
+    done = run(settings, "doctor")
+    (warning,) = [line for line in done.stdout.splitlines() if "warning" in line]
+    assert done.returncode == 0
+    assert "cleanup.policy is compact, not delete, so only the last record of a device stays; " in warning
+    assert warning.endswith(
+        "retention.ms is 60000, below 86400000 (SENSORBUS_TOPIC_RETENTION_MS), so records go sooner"
+    )
+    found = client.describe_configs([sensor])[sensor].result()
+    assert {name: found[name].value for name in given} == given
 
 
 def test_doctor_gives_each_finding_a_line(kafka_settings: Settings) -> None:

@@ -14,6 +14,13 @@ from sensorbus import doctor
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR
 
+#: What `dead-letter` has where we have made it.
+OURS: Final[dict[str, str | None]] = {
+    "message.timestamp.type": "LogAppendTime",
+    "max.message.bytes": "9437184",
+    "cleanup.policy": "delete",
+    "retention.ms": "604800000",
+}
 UNITS_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -55,23 +62,44 @@ def test_another_number_of_partitions_is_a_difference_where_it_can_be_chosen() -
 @pytest.mark.parametrize(
     ("policies", "words"),
     [
-        ({"message.timestamp.type": "LogAppendTime", "max.message.bytes": "9437184"}, []),
-        ({"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048588"}, ["max.message.bytes is below"]),
-        ({"message.timestamp.type": "CreateTime", "max.message.bytes": "9437184"}, ["message.timestamp.type is not"]),
-        ({"message.timestamp.type": None, "max.message.bytes": None}, ["message.timestamp.type", "max.message.bytes"]),
-        ({}, ["message.timestamp.type", "max.message.bytes"]),
+        ({}, []),
+        ({"max.message.bytes": "1048588"}, ["max.message.bytes is below 9437184"]),
+        ({"message.timestamp.type": "CreateTime"}, ["message.timestamp.type is not LogAppendTime"]),
+        ({"cleanup.policy": "compact"}, ["cleanup.policy is compact, not delete, so only the last record of a device"]),
+        ({"cleanup.policy": "compact,delete"}, ["cleanup.policy is compact,delete, not delete, so only the last"]),
+        ({"cleanup.policy": ""}, ["cleanup.policy is nothing, not delete, so old records stay for ever"]),
+        (
+            {"retention.ms": "604799999"},
+            ["retention.ms is 604799999, below 604800000 (SENSORBUS_DEAD_LETTER_"],
+        ),
+        ({"retention.ms": "0"}, ["retention.ms is 0, below"]),
+        ({"retention.ms": "604800001"}, []),
+        ({"retention.ms": "-1"}, []),
+        (
+            dict.fromkeys(["message.timestamp.type", "max.message.bytes", "cleanup.policy", "retention.ms"]),
+            ["message.timestamp.type", "max.message.bytes", "cleanup.policy is nothing", "retention.ms is 0"],
+        ),
     ],
+    ids=str,
 )
 def test_policies_that_are_not_ours_are_told_with_what_they_do(
     policies: dict[str, str | None], words: list[str]
 ) -> None:
-    """Old event times must not shorten retention, nor a limit lose large records."""
-    told = list(doctor.policy_differences(policies, DEAD_LETTER))
-    assert [line.startswith(word) for line, word in zip(told, words, strict=True)] == [True] * len(words)
+    """Old event times must not shorten retention, nor a limit or a policy lose records."""
+    told = list(doctor.policy_differences(Settings(), OURS | policies, DEAD_LETTER))
+    assert [line[: len(word)] for line, word in zip(told, words, strict=True)] == words
 
 
-def test_a_topic_is_held_to_its_own_limit() -> None:
-    """`sensor` takes less than `dead-letter`, which takes it whole with our headers."""
-    policies = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(SENSOR.max_message_bytes)}
-    assert list(doctor.policy_differences(policies, SENSOR)) == []
-    assert len(list(doctor.policy_differences(policies, DEAD_LETTER))) == 1
+def test_policies_that_cannot_be_seen_are_told() -> None:
+    """A broker that does not name one of them is not believed to have it as we want it."""
+    assert len(list(doctor.policy_differences(Settings(), {}, SENSOR))) == len(OURS)
+
+
+def test_a_topic_is_held_to_its_own_limits() -> None:
+    """`sensor` takes less and for less long than `dead-letter`, which takes it whole with our headers."""
+    limits = {"max.message.bytes": str(SENSOR.max_message_bytes), "retention.ms": "86400000"}
+    assert list(doctor.policy_differences(Settings(), OURS | limits, SENSOR)) == []
+    assert len(list(doctor.policy_differences(Settings(), OURS | limits, DEAD_LETTER))) == 2
+    longer = Settings(topic_retention_ms=86_400_001)
+    (told,) = doctor.policy_differences(longer, OURS | limits, SENSOR)
+    assert "SENSORBUS_TOPIC_RETENTION_MS" in told
