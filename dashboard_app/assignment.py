@@ -17,6 +17,7 @@ from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, DEAD_LETTER
 from sensorbus.runtime import kafka
+from sensorbus.runtime.access import missing_right
 
 _TIMEOUT_S: Final = 3.0
 _NOT_THERE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001  # confluent-kafka's public constant
@@ -36,12 +37,14 @@ class Assignment:
     epoch: str
     places: frozenset[Place]
     missing: tuple[str, ...]
+    lacks: tuple[str, ...] = ()  # a line for each topic that this user may not see, whether it is there or not
 
 
 def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Assignment:
     """Return the assignment as of now; topics that are not there yet are named in `missing`."""
     places: set[Place] = set()
     missing: list[str] = []
+    lacks: list[str] = []
     cluster_id = ""
     for topic in SHOWN:
         name = settings.topic_name(topic)
@@ -51,6 +54,9 @@ def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Assignme
             raise _unavailable(settings, error) from None
         cluster_id = metadata.cluster_id or ""
         found = metadata.topics.get(name)
+        if found is not None and found.error is not None and (line := missing_right(found.error, name, "DESCRIBE")):
+            lacks.append(line)
+            continue
         if found is None or found.error is not None or not found.partitions:
             missing.append(name)
             continue
@@ -58,7 +64,7 @@ def look(settings: Settings, consumer: Consumer, admin: AdminClient) -> Assignme
     ids = {} if settings.embedded_broker else _topic_ids(settings, admin)
     identity = repr((cluster_id, sorted(ids.items()))).encode()
     epoch = hashlib.blake2s(identity, digest_size=8).hexdigest()
-    return Assignment(epoch=epoch, places=frozenset(places), missing=tuple(missing))
+    return Assignment(epoch=epoch, places=frozenset(places), missing=tuple(missing), lacks=tuple(lacks))
 
 
 def starts(

@@ -89,8 +89,9 @@ class Feed:
             reasons["poll"] = f"the consumer thread has not polled for {self._looks_without_poll} s"
         if not health.kafka_ok:
             reasons["kafka"] = health.error or f"not connected to {self._settings.bootstrap_servers} yet"
-        if health.missing:
-            reasons["topics"] = f"waiting for {', '.join(health.missing)}"
+        waits = [f"waiting for {', '.join(health.missing)}"] if health.missing else []
+        if waits or health.lacks:
+            reasons["topics"] = "; ".join((*waits, *health.lacks))
         elif not health.is_assigned:
             reasons["assignment"] = "no partition is assigned yet"
         elif not health.is_caught_up:

@@ -64,12 +64,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How reading goes; `since_ms` and `error` tell of an outage, `behind` counts records not read yet."""
+    """How reading goes; `since_ms` and `error` tell of an outage, `behind` counts records not read yet.
+
+    `lacks` has a line for each right on a topic that is missing.
+    """
 
     kafka_ok: bool = False
     since_ms: int | None = None
     error: str | None = None
     missing: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     is_assigned: bool = False
     is_caught_up: bool = False
     behind: int = 0
@@ -111,6 +115,7 @@ class Reader:
         self._tidy_at_s = 0.0
         self._asked_s = -math.inf  # when Kafka was last asked what there is
         self._is_settled = False  # it answered, and all topics are there
+        self._refused: dict[str, str] = {}  # by topic, the line for the right to read it that is missing
         self._progress = Progress()
 
     def _step(self, consumer: Consumer, admin: AdminClient) -> None:
@@ -143,10 +148,18 @@ class Reader:
         except (BrokerUnavailableError, SettingsError) as error:
             self._down(str(error))
             return
-        self.looked_s, self._is_settled = self._asked_s, not assignment.missing
+        self.looked_s, self._is_settled = self._asked_s, not (assignment.missing or assignment.lacks)
         self._up()
+        self._tell_rights()
         if assignment.missing:
             _log.warning("waiting for topics: %s (`sensorbus topics create` makes them)", ", ".join(assignment.missing))
+
+    def _tell_rights(self) -> None:
+        """Say which rights are missing."""
+        lacks = (*(self._assignment.lacks if self._assignment else ()), *self._refused.values())
+        self.health = replace(self.health, lacks=lacks)
+        if lacks:
+            _log.warning("not all can be shown: %s", "; ".join(lacks))
 
     def _adopt(self, assignment: Assignment, consumer: Consumer, admin: AdminClient) -> None:
         if assignment.epoch != self._store.epoch:
@@ -180,6 +193,7 @@ class Reader:
             else:
                 self._note(message, error)
         for topic, of_topic in by_topic.items():
+            self._refused.pop(topic, None)
             records = records_in(topic, of_topic, self._settings.time_rules, now_ms)
             if topic == DEAD_LETTER.name:
                 self._store.append_dead_letters(records)
@@ -193,12 +207,16 @@ class Reader:
     def _note(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # confluent-kafka's public constant
             place = Place(self._topics[message.topic()], message.partition())
+            self._refused.pop(place.topic, None)
             self._note_read(place, message.offset(), is_live=True)
             return
         if error.fatal():
             raise KafkaException(error)
-        place = {"topic": message.topic(), "partition": message.partition()}
-        _log.warning("reading %s: %s", message.topic(), error.str(), extra=place)
+        if line := access.missing_right(error, message.topic(), "READ"):
+            self._refused[self._topics[message.topic()]] = line
+        else:
+            fields = {"topic": message.topic(), "partition": message.partition()}
+            _log.warning("reading %s: %s", message.topic(), error.str(), extra=fields)
         self.look_soon()
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:

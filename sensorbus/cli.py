@@ -112,7 +112,7 @@ def topics_list() -> None:
     if table.row_count:
         _show(table)
     if missing:
-        raise records.missing_error(settings, missing)
+        raise records.not_seen_error(settings, missing)
 
 
 @app.command()
@@ -214,10 +214,10 @@ def _look(settings: Settings, part: str, topics: Sequence[Topic]) -> tuple[Setti
 
 
 def _with_topics(settings: Settings, part: str, topics: Sequence[Topic]) -> Settings:
-    """Return the settings as they fit the broker; `TopicError` names all topics that are missing."""
+    """Return the settings as they fit the broker; `TopicError` names all topics that are missing or hidden."""
     settings, missing = _look(settings, part, topics)
     if missing:
-        raise records.missing_error(settings, missing)
+        raise records.not_seen_error(settings, missing)
     return settings
 
 

@@ -14,7 +14,7 @@ from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, Top
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.records import topic_state
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
 
 _CLEANUP_POLICY: Final = "delete"
@@ -78,7 +78,8 @@ def _described_differences(settings: Settings, client: AdminClient, topic: Topic
     try:
         described = client.describe_configs([resource], request_timeout=kafka.REQUEST_TIMEOUT_S)[resource].result()
     except KafkaException as error:
-        yield f"its policies cannot be read: {error.args[0].str()}"
+        lacks = access.missing_right(error.args[0], settings.topic_name(topic), "DESCRIBE_CONFIGS")
+        yield f"its policies cannot be read: {lacks or error.args[0].str()}"
         return
     yield from policy_differences(settings, {name: entry.value for name, entry in described.items()}, topic)
 

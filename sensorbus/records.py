@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -52,6 +60,29 @@ def missing(settings: Settings, metadata: ClusterMetadata, topics: Sequence[Topi
     return [topic for topic in topics if not _exists(metadata, settings.topic_name(topic))]
 
 
+def not_seen_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:
+    """Return the one line for topics that the cluster does not list: a right is missing, or the topics; asks Kafka."""
+    return hidden_error(settings, topics) or missing_error(settings, topics)
+
+
+def hidden_error(settings: Settings, topics: Sequence[Topic]) -> TopicError | None:
+    """Ask for topics by name, because a list leaves out those that one may not see; None when none is hidden."""
+    if settings.embedded_broker:  # it has no rights, and cannot describe topics
+        return None
+    names = [settings.topic_name(topic) for topic in topics]
+    client = kafka.admin(settings, "topics")
+    hidden: dict[str, KafkaError] = {}
+    for name, future in client.describe_topics(TopicCollection(names), request_timeout=kafka.REQUEST_TIMEOUT_S).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                hidden[name] = error.args[0]
+    if not hidden:
+        return None
+    return TopicError(access.missing_right(next(iter(hidden.values())), ", ".join(hidden), "DESCRIBE"))
+
+
 def missing_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:
     """Return the one line that names all these topics and the command that makes them."""
     names = ", ".join(settings.topic_name(topic) for topic in topics)
@@ -61,11 +92,11 @@ def missing_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:
 
 
 def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[TopicPartition]:
-    """Return the topic's partitions; `TopicError` when it does not exist."""
+    """Return the topic's partitions; `TopicError` when it does not exist, or this user may not see it."""
     name = settings.topic_name(topic)
     metadata = kafka.cluster_metadata(settings, consumer)
     if not _exists(metadata, name):
-        raise missing_error(settings, [topic])
+        raise not_seen_error(settings, [topic])
     return [TopicPartition(name, number) for number in sorted(metadata.topics[name].partitions)]
 
 
@@ -113,7 +144,7 @@ def read_to_end(
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
             pending.pop(place, None)
         elif not error.retriable():
-            raise TopicError(f"topic {message.topic()}[{message.partition()}] cannot be read: {error.str()}")
+            raise _unreadable(message, error)
     consumer.unassign()
 
 
@@ -148,8 +179,13 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
     consumer.assign([TopicPartition(settings.topic_name(topic), number, offset) for number, offset in ends.items()])
     while not stop.is_set():
         message = consumer.poll(_POLL_S)
-        if message is not None and message.error() is None:
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
             yield message
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise _unreadable(message, error)
 
 
 def line(message: Message, most: int | None = MOST_CHARACTERS) -> str:
@@ -175,6 +211,11 @@ def _text(raw: bytes | str | None, most: int | None) -> str:
     if most is None or len(text) <= most:
         return text
     return f"{text[:most]}... and {len(text) - most:,} characters more"
+
+
+def _unreadable(message: Message, error: KafkaError) -> TopicError:
+    why = access.missing_right(error, message.topic(), "READ") or error.str()
+    return TopicError(f"topic {message.topic()}[{message.partition()}] cannot be read: {why}")
 
 
 def _exists(metadata: ClusterMetadata, name: str) -> bool:

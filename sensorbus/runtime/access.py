@@ -62,13 +62,14 @@ def answered(settings: Settings) -> None:
     _last_cause.pop(settings.bootstrap_servers, None)
 
 
-def missing_right(error: KafkaError, name: str | None = None) -> str | None:
-    """Return which right is missing, if that is what an error of Kafka's says; `name` is the thing's, if known."""
+def missing_right(error: KafkaError, name: str | None = None, right: str | None = None) -> str | None:
+    """Return which right is missing, if that is what an error says; `name` and `right` as far as they are known."""
     kind = _DENIED.get(error.code())
     if kind is None:
         return None
     thing = f"{kind} {name}" if name else f"a {kind}"
-    return f"this Kafka user lacks a right on {thing} ({error.str()}): docs/security.md lists the rights of each part"
+    which = f"the right {right}" if right else "a right"
+    return f"this Kafka user lacks {which} on {thing} ({error.str()}): docs/security.md lists the rights of each part"
 
 
 def _line(settings: Settings, said: str) -> str | None:

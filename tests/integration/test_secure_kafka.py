@@ -23,7 +23,7 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.runtime import kafka
 from tests.support import real_kafka
 from tests.support.certificates import Authority, Issued
-from tests.support.dashboards import START_MS, dashboard
+from tests.support.dashboards import START_MS, Dashboard, dashboard
 from tests.support.needs import need
 from tests.support.oidc_provider import SECRET, Provider
 from tests.support.parts import REPOSITORY, Part, environment_of, part
@@ -93,6 +93,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 def has_said(each: Part, text: str) -> bool:
     """Tell whether a part has written that."""
     return text in each.said()
+
+
+def is_reason(page: Dashboard, text: str) -> bool:
+    """Tell whether that is why the page has not all topics."""
+    return text in page.ready()[1].get("topics", "")
 
 
 def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -254,6 +259,60 @@ def test_a_simulator_that_may_not_write_says_so(guarded: Guarded, tmp_path: Path
     assert f"{bus.topic_name(SENSOR)}" in simulator.said()
     assert "authorization failed" in simulator.said()
     assert len(simulator.said().splitlines()) < 8
+
+
+def topic_rights(guarded: Guarded, bus: Settings, user: str, **rights: list[str]) -> None:
+    """Make the topics, and give a user DESCRIBE on each, or what is said for it by name, `_` for a dash."""
+    kafka.ensure_topics(bus, "test")
+    for topic in TOPICS:
+        if operations := rights.get(topic.name.replace("-", "_"), ["DESCRIBE"]):
+            guarded.broker.allow(Right(user, "TOPIC", bus.topic_name(topic), False, operations))
+
+
+def test_a_topic_that_one_may_not_see_or_read_is_not_called_missing(guarded: Guarded) -> None:
+    """The commands name the topic, the right and where the rights are listed."""
+    bus = guarded.bus("lacks-sight-")
+    topic_rights(guarded, bus, "operator", sensor=["READ", "DESCRIBE_CONFIGS"], avg_temp=[])
+    hidden, unread = (f"the right {right} on topic {bus.topic_prefix}" for right in ("DESCRIBE", "READ"))
+    produce(bus, ALERT, [Record(b"hot", b"1")])
+    operator = guarded.as_user(bus, "operator")
+    for arguments in (["tail", "avg-temp", "--no-follow"], ["topics", "list"], ["verify"]):
+        done = command(operator, *arguments)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert f"{hidden}avg-temp (" in line
+        assert "docs/security.md" in line
+    for arguments in (["--no-follow"], ["--last", "0"]):
+        assert f"{unread}alert (" in command(operator, "tail", "alert", *arguments).stderr
+    examined = command(operator, "doctor")
+    lines = {topic: line for line in examined.stdout.splitlines() for topic in re.findall(r"topic (\S+) ", line)}
+    assert examined.returncode == 1
+    assert f"{hidden}avg-temp (" in lines[bus.topic_name(AVG_TEMP)]
+    assert f"{unread}alert (" in lines[bus.topic_name(ALERT)]
+    assert "FAILED" not in lines[bus.topic_name(SENSOR)]
+    configs = f"the right DESCRIBE_CONFIGS on topic {bus.topic_name(ALERT_COUNT)} ("
+    assert configs in lines[bus.topic_name(ALERT_COUNT)]
+
+
+def test_a_page_that_lacks_a_right_on_a_topic_says_so_and_shows_the_rest(guarded: Guarded, tmp_path: Path) -> None:
+    """It does not ask for topics to be made, and goes on by itself when it has the rights."""
+    bus = guarded.bus("lacks-page-")
+    topic_rights(guarded, bus, "dashboard", sensor=["READ"], alert_count=["READ"], dead_letter=["READ"], avg_temp=[])
+    produce(bus, ALERT, [Record(b"hot", b"1")])
+    produce(bus, SENSOR, [Record(b"hot", encode_reading("hot", iso_timestamp(START_MS), 20.0))])
+    page = dashboard(guarded.as_user(bus, "dashboard"), tmp_path)
+    hidden, unread = f"DESCRIBE on topic {bus.topic_name(AVG_TEMP)} (", f"READ on topic {bus.topic_name(ALERT)} ("
+    with page.part:
+        for said in (hidden, unread):
+            wait_until(partial(is_reason, page, said), 40, said, page.part.log)
+            wait_until(partial(has_said, page.part, said), 15, said, page.part.log)
+        browser = page.ticker()
+        wait_until(lambda: "hot" in str(browser.tick()["devices"]), 20, "the device", page.part.log)
+        assert "topics create" not in page.part.said()
+        assert "docs/security.md" in page.part.said()
+        for topic in (ALERT, AVG_TEMP):
+            guarded.broker.allow(Right("dashboard", "TOPIC", bus.topic_name(topic), False, ["READ"]))
+        page.wait_ready()
 
 
 def test_a_user_that_may_not_make_topics_is_told_which_right_is_missing(guarded: Guarded) -> None:

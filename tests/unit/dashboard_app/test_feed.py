@@ -150,6 +150,8 @@ def test_closing_what_was_never_started_is_no_error() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"lacks": ("x", "y")}, {"topics": "x; y"}),
+        ({"missing": ("a", "b"), "lacks": ("x",)}, {"topics": "waiting for a, b; x"}),
         ({"kafka_ok": False, "error": "no Kafka broker at x"}, {"kafka": "no Kafka broker at x"}),
         ({"kafka_ok": False}, {"kafka": "not connected to localhost:9092 yet"}),
         ({"missing": ("p-alert",)}, {"topics": "waiting for p-alert"}),

@@ -237,6 +237,24 @@ def test_an_error_of_one_partition_is_looked_after_and_a_fatal_one_starts_anew(
         take(reader, Received(0, of=fatal))
 
 
+@pytest.mark.parametrize("back", [Received(0, reading(20.0)), Received(0, of=KafkaError(KafkaError._PARTITION_EOF))])
+def test_a_topic_that_may_not_be_read_is_told_until_it_is_read(
+    back: Received, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Librdkafka says it once; with the topic, the right and where the rights are listed."""
+    reader, _ = made()
+    take(reader, Received(0, of=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+    for _ in range(2):
+        reader._tell_rights()
+        (line,) = reader.health.lacks
+        assert line.startswith("this Kafka user lacks the right READ on topic p-sensor (")
+        assert "docs/security.md" in line
+    assert set(caplog.messages) == {f"not all can be shown: {line}"}
+    take(reader, back)
+    reader._tell_rights()
+    assert reader.health.lacks == ()
+
+
 def test_a_single_connection_that_fails_is_no_outage() -> None:
     """Others may be up."""
     reader, _ = made()

@@ -1,6 +1,11 @@
 """Tests of how records are shown, and of the names that topics go by."""
 
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 from sensorbus import records
@@ -93,6 +98,55 @@ def test_a_record_of_many_headers_shows_the_first_of_them() -> None:
 def test_topics_that_are_missing_are_named_at_once(topics: list[Topic], line: str) -> None:
     """One line for all of them, with the command that makes them."""
     assert str(records.missing_error(Settings(topic_prefix="p-"), topics)) == line
+
+
+class Topics:
+    """Stands for the client that is asked for topics by name."""
+
+    def __init__(self, codes: Mapping[str, int | None]) -> None:
+        """Give each topic an error of Kafka's, or none."""
+        self._codes = codes
+
+    def describe_topics(self, names: Any, *, request_timeout: float) -> dict[str, Future[None]]:
+        """Answer for each of these topics."""
+        assert (sorted(self._codes), request_timeout) == (sorted(names.topic_names), 5.0)
+        answers: dict[str, Future[None]] = {}
+        for name, code in self._codes.items():
+            answers[name] = Future()
+            if code is None:
+                answers[name].set_result(None)
+            else:
+                answers[name].set_exception(KafkaException(KafkaError(code)))
+        return answers
+
+
+DENIED: Final = KafkaError.TOPIC_AUTHORIZATION_FAILED
+UNKNOWN: Final = KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+@pytest.mark.parametrize(
+    ("codes", "line"),
+    [
+        ([DENIED, UNKNOWN, None], "this Kafka user lacks the right DESCRIBE on topic p-sensor ("),
+        ([DENIED, None, DENIED], "this Kafka user lacks the right DESCRIBE on topic p-sensor, p-avg-temp ("),
+        ([UNKNOWN] * 3, "topics p-sensor, p-alert, p-avg-temp do not exist; `sensorbus topics create` makes them"),
+        ([KafkaError._TIMED_OUT] * 3, "topics p-sensor, p-alert, p-avg-temp do not exist; "),
+    ],
+)
+def test_a_topic_that_one_may_not_see_is_not_called_missing(
+    codes: list[int | None], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka's list leaves both out; asked by name it says which it is."""
+    topics = [SENSOR, ALERT, AVG_TEMP]
+    client = Topics(dict(zip([f"p-{topic.name}" for topic in topics], codes, strict=True)))
+    monkeypatch.setattr("sensorbus.records.kafka.admin", lambda *_: client)
+    assert str(records.not_seen_error(Settings(topic_prefix="p-"), topics)).startswith(line)
+
+
+def test_the_embedded_broker_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not asked: it would make the topics."""
+    monkeypatch.setattr("sensorbus.records.kafka.admin", None)
+    assert "does not exist" in str(records.not_seen_error(Settings(embedded_broker=True), [ALERT]))
 
 
 def test_a_topic_is_missing_when_the_cluster_does_not_list_it_whole() -> None:
