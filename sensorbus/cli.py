@@ -117,7 +117,7 @@ def topics_list() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Check versions, the broker and each topic; exit code 1 when something is wrong."""
+    """Check versions, the broker and each topic; exit code 1 when one of them fails, 0 with warnings."""
     settings = process.start("doctor")
     table = Table("", "subject", "finding", box=None)
     marks = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]FAILED[/]"}

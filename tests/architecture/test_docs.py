@@ -15,6 +15,7 @@ from sensorbus.contract import messages
 from sensorbus.contract.settings import PREFIX, Settings, load
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
 from sensorbus.runtime import metrics
+from tests.support.shell import blocks
 from tests.support.sources import REPOSITORY, files, modules
 from tests.support.write_settings_docs import ENVIRONMENT_EXAMPLE, SETTINGS_PAGE, environment_example, settings_page
 
@@ -152,6 +153,16 @@ def test_every_file_that_a_page_or_a_module_names_is_there() -> None:
     }
     assert len(named) > 100
     assert broken == set()
+
+
+@pytest.mark.parametrize("page", sorted(page.name for page in DOCS.glob("*.md")))
+def test_a_command_that_takes_a_setting_says_what_it_is_when_it_is_not_set(page: str) -> None:
+    """`"$SENSORBUS_STATE_DIR/avg-temp"` is `/avg-temp` then; what stands behind the dash is the setting's default."""
+    lines = [line for chapter in blocks(page).values() for block in chapter for line in block]
+    taken = [name for line in lines for name in re.findall(r"\$\{?SENSORBUS_\w+", line)]
+    said = [pair for line in lines for pair in re.findall(r"\$\{SENSORBUS_(\w+?):?-([^}]*)\}", line)]
+    assert len(taken) == len(said)
+    assert [pair for pair in said if str(getattr(Settings(), pair[0].lower())) != pair[1]] == []
 
 
 def test_every_target_that_the_docs_name_is_in_the_makefile() -> None:
