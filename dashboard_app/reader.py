@@ -212,11 +212,13 @@ class Reader:
             return
         if error.fatal():
             raise KafkaException(error)
-        if line := access.missing_right(error, message.topic(), "READ"):
-            self._refused[self._topics[message.topic()]] = line
+        topic = message.topic()  # None: librdkafka does not always say which
+        line = access.missing_right(error, topic, "READ")
+        if line and topic in self._topics:
+            self._refused[self._topics[topic]] = line
         else:
-            fields = {"topic": message.topic(), "partition": message.partition()}
-            _log.warning("reading %s: %s", message.topic(), error.str(), extra=fields)
+            fields = {"topic": topic, "partition": message.partition()} if topic else {}
+            _log.warning("reading %s: %s", topic or "topics", line or error.str(), extra=fields)
         self.look_soon()
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:

@@ -7,6 +7,7 @@ succeed.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,8 @@ class Shell:
                 self._environment[exported[1]] = exported[2]
             elif line.startswith("python -m "):
                 log = self._folder / f"part-{len(self.parts)}.log"
-                part = Part(["sh", "-c", f"exec {line}"], self._environment, log)
+                there = shlex.quote(str(self._folder))
+                part = Part(["sh", "-c", f"cd {there} && exec {line}"], self._environment, log)
                 part.start()
                 self.parts.append(part)
             else:

@@ -30,7 +30,7 @@ class Received:
 
     at: int
     raw: bytes | None = b""
-    on: str = "p-sensor"
+    on: str | None = "p-sensor"
     of: KafkaError | None = None
     append_ms: int = NOW_MS
 
@@ -38,8 +38,8 @@ class Received:
         """Return the event."""
         return self.of
 
-    def topic(self) -> str:
-        """Return the topic with its prefix."""
+    def topic(self) -> str | None:
+        """Return the topic with its prefix; of an event there may be none."""
         return self.on
 
     def partition(self) -> int:
@@ -250,6 +250,9 @@ def test_a_topic_that_may_not_be_read_is_told_until_it_is_read(
         assert line.startswith("this Kafka user lacks the right READ on topic p-sensor (")
         assert "docs/security.md" in line
     assert set(caplog.messages) == {f"not all can be shown: {line}"}
+    take(reader, Received(0, on=None, of=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+    assert len(reader.health.lacks) == 1
+    assert caplog.messages[-1].startswith("reading topics: this Kafka user lacks the right READ on a topic (")
     take(reader, back)
     reader._tell_rights()
     assert reader.health.lacks == ()
