@@ -255,7 +255,7 @@ def test_a_topic_that_may_not_be_read_is_told_until_it_is_read(
     assert caplog.messages[-1].startswith("reading topics: this Kafka user lacks the right READ on a topic (")
     take(reader, back)
     reader._tell_rights()
-    assert reader.health.lacks == ()
+    assert not reader.health.lacks
 
 
 def test_a_single_connection_that_fails_is_no_outage() -> None:
