@@ -212,8 +212,8 @@ class Reader:
             return
         if error.fatal():
             raise KafkaException(error)
-        topic = message.topic()  # None: librdkafka does not always say which
-        line = access.missing_right(error, topic, "READ")
+        topic = message.topic()  # None: it is of the consumer's group
+        line = access.missing_right(error, topic, "READ" if topic else None)
         if line and topic in self._topics:
             self._refused[self._topics[topic]] = line
         else:

@@ -214,8 +214,11 @@ def _text(raw: bytes | str | None, most: int | None) -> str:
 
 
 def _unreadable(message: Message, error: KafkaError) -> TopicError:
-    why = access.missing_right(error, message.topic(), "READ") or error.str()
-    return TopicError(f"topic {message.topic()}[{message.partition()}] cannot be read: {why}")
+    topic = message.topic()
+    if topic is None:  # it is of the consumer's group
+        return TopicError(f"topics cannot be read: {access.missing_right(error) or error.str()}")
+    why = access.missing_right(error, topic, "READ") or error.str()
+    return TopicError(f"topic {topic}[{message.partition()}] cannot be read: {why}")
 
 
 def _exists(metadata: ClusterMetadata, name: str) -> bool:

@@ -113,7 +113,7 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_every_part_runs_with_the_rights_of_the_table(guarded: Guarded, tmp_path: Path) -> None:
+def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> None:
     """From `topics create` over the jobs to the page, bad input included; no secret is in any log."""
     bus = guarded.bus("least-")
     guarded.allow_all("least-")
@@ -261,11 +261,14 @@ def test_a_simulator_that_may_not_write_says_so(guarded: Guarded, tmp_path: Path
     assert len(simulator.said().splitlines()) < 8
 
 
-def topic_rights(guarded: Guarded, bus: Settings, user: str, **rights: list[str]) -> None:
+def topic_rights(guarded: Guarded, bus: Settings, user: str, **given: list[str]) -> None:
     """Make the topics, and give a user DESCRIBE on each, or what is said for it by name, `_` for a dash."""
     kafka.ensure_topics(bus, "test")
+    for right in rights(bus.topic_prefix):
+        if (right.user, right.kind) == (user, "GROUP"):
+            guarded.broker.allow(right)
     for topic in TOPICS:
-        if operations := rights.get(topic.name.replace("-", "_"), ["DESCRIBE"]):
+        if operations := given.get(topic.name.replace("-", "_"), ["DESCRIBE"]):
             guarded.broker.allow(Right(user, "TOPIC", bus.topic_name(topic), False, operations))
 
 

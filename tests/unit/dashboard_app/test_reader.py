@@ -250,9 +250,8 @@ def test_a_topic_that_may_not_be_read_is_told_until_it_is_read(
         assert line.startswith("this Kafka user lacks the right READ on topic p-sensor (")
         assert "docs/security.md" in line
     assert set(caplog.messages) == {f"not all can be shown: {line}"}
-    take(reader, Received(0, on=None, of=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
-    assert len(reader.health.lacks) == 1
-    assert caplog.messages[-1].startswith("reading topics: this Kafka user lacks the right READ on a topic (")
+    take(reader, Received(0, on=None, of=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)))
+    assert caplog.messages[-1].startswith("reading topics: this Kafka user lacks a right on a group (")
     take(reader, back)
     reader._tell_rights()
     assert not reader.health.lacks

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 from sensorbus import records
@@ -141,6 +141,26 @@ def test_a_topic_that_one_may_not_see_is_not_called_missing(
     client = Topics(dict(zip([f"p-{topic.name}" for topic in topics], codes, strict=True)))
     monkeypatch.setattr("sensorbus.records.kafka.admin", lambda *_: client)
     assert str(records.not_seen_error(Settings(topic_prefix="p-"), topics)).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("topic", "code", "line"),
+    [
+        ("sensor", DENIED, "topic sensor[3] cannot be read: this Kafka user lacks the right READ on topic sensor ("),
+        (
+            None,
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
+            "topics cannot be read: this Kafka user lacks a right on a group (",
+        ),
+    ],
+)
+def test_a_right_to_read_that_is_missing_is_named(
+    topic: str | None, code: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That on the topic, or that on the consumer's group, of which no topic is named."""
+    record = Record(None, None, None)
+    monkeypatch.setattr(record, "topic", lambda: topic)
+    assert str(records._unreadable(cast("Message", record), KafkaError(code))).startswith(line)
 
 
 def test_the_embedded_broker_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
