@@ -4,7 +4,7 @@
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
   const MOST = 50;
-  const HEADS = ["Device", "Start", "End", "Lasted", "Peak", "State"];
+  const HEADS = ["Device", "Start", "Lasted", "Peak", "End"];
   const rows = new Map(); // start and id of an episode -> its row
   let body = null;
 
@@ -59,9 +59,8 @@
   function fill(line, episode, view) {
     const lasted = episode.endMs - episode.startMs + view.model.config.reading_period_ms;
     const values = [
-      episode.id, bus.format.clock(episode.startMs, view.zone),
-      episode.goesOn ? bus.format.NOTHING : bus.format.clock(episode.endMs, view.zone), bus.format.duration(lasted),
-      bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : "over",
+      episode.id, bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
+      bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : bus.format.clock(episode.endMs, view.zone),
     ];
     values.forEach((value, index) => dom.text(line.cells[index], value));
     dom.attribute(line, "data-on", String(episode.goesOn));
