@@ -219,19 +219,20 @@ def test_a_link_wins_over_what_its_receiver_keeps_and_leaves_that_alone(visit: V
     link = sender.url
     receiver = visit()
     page = receiver.open()
-    for name in ("Unit", "Time zone", "Theme", "Order"):
+    expect(_cards(page)).to_have_count(DEVICES)
+    told = {"unit": "°C", "zone": "local", "theme": "system", "sort": "by name"}
+    for name, value in (("Unit", "unit"), ("Time zone", "zone"), ("Theme", "theme"), ("Order", "sort")):
         _button(page, name).click()
-    shown = ("unit", "zone", "theme", "sort")
-    kept = [page.locator(f"#{name}-value").inner_text() for name in shown]
+        expect(page.locator(f"#{value}-value")).not_to_have_text(told[value])
+    kept = {value: page.locator(f"#{value}-value").inner_text() for value in told}
     other = receiver.open(link.removeprefix(receiver.url))
-    told = [other.locator(f"#{name}-value").inner_text() for name in shown]
-    assert told == ["°C", "local", "system", "by name"]
-    assert all(one != another for one, another in zip(kept, told, strict=True))
+    for value, text in told.items():
+        expect(other.locator(f"#{value}-value")).to_have_text(text)
     _button(other, "5 min").click()
     _button(other, "Time zone").click()
     again = receiver.open()
-    expect(again.locator("#unit-value")).to_have_text(kept[0])
-    expect(again.locator("#theme-value")).to_have_text(kept[2])
+    for value in ("unit", "theme", "sort"):
+        expect(again.locator(f"#{value}-value")).to_have_text(kept[value])
 
 
 def test_back_undoes_every_choice(visit: Visit) -> None:
