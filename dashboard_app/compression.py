@@ -37,6 +37,7 @@ class Compression:
     def __init__(self, prefix: str) -> None:
         """Files are what is below these folders of `prefix`."""
         self._suites, self._assets = f"{prefix}_dash-component-suites/", f"{prefix}assets/"
+        self._icon = f"{prefix}_favicon.ico"  # asked for again whenever the page writes its address
         self._files: dict[tuple[str, str], _File] = {}  # without versions in the names: bounded by the files there are
 
     def install(self, server: Flask) -> None:
@@ -82,6 +83,8 @@ class Compression:
             return None, False
         if request.path.startswith(self._assets):
             return (request.path, True) if request.query_string.startswith(b"m=") else (None, False)
+        if request.path == self._icon:
+            return request.path, request.query_string.startswith(b"v=")
         if request.path.startswith(self._suites):
             name, has_version = check_fingerprint(request.path)  # type: ignore[no-untyped-call]  # Dash gives none
             return name, has_version

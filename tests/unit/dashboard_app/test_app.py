@@ -1,6 +1,7 @@
 """The page put together, without a thread and without Kafka."""
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -113,3 +114,14 @@ def test_a_worker_without_kafka_is_alive_and_not_ready(page: FlaskClient) -> Non
     assert (answer.status_code, page.get("/healthz").status_code) == (503, 200)
     assert answer.json is not None
     assert "localhost:9092" in answer.json["reasons"]["kafka"]
+
+
+def test_the_icon_is_fetched_once(page: FlaskClient) -> None:
+    """A browser asks for it whenever the page writes its address; HEAD, by which the page asks who is there, is not kept."""
+    index = page.get("/").text
+    address = re.search(r'href="(/_favicon\.ico\?v=[^"]+)"', index)
+    assert address is not None
+    icon = page.get(address[1])
+    assert (icon.status_code, len(icon.data) > 1_000) == (200, True)
+    assert "immutable" in icon.headers["Cache-Control"]
+    assert "immutable" not in page.head(address[1]).headers["Cache-Control"]
