@@ -117,7 +117,7 @@ def test_a_worker_without_kafka_is_alive_and_not_ready(page: FlaskClient) -> Non
 
 
 def test_the_icon_is_fetched_once(page: FlaskClient) -> None:
-    """A browser asks for it whenever the page writes its address; HEAD, by which the page asks who is there, is not kept."""
+    """A browser asks for it whenever the page writes its address; HEAD, the page's own question, is not kept."""
     index = page.get("/").text
     address = re.search(r'href="(/_favicon\.ico\?v=[^"]+)"', index)
     assert address is not None
