@@ -21,7 +21,7 @@ from sensorbus.runtime.clock import ClockMs
 
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 # What Dash answers for a callback of one output, before and after its value's text.
-_HEAD: Final = b'{"multi":true,"response":{"%b":{"%b":"' % (ids.DELTA.encode(), b"data")
+_HEAD: Final = b'{"multi":true,"response":{"%b":{"data":"' % ids.DELTA.encode()
 _TAIL: Final = b'"}}}'
 
 T = TypeVar("T")

@@ -77,9 +77,7 @@ def _matching(held: Held, ring: Ring, wanted: Wanted) -> Integers:
     since_ms = max(since_ms, after.time_ms) if after else since_ms
     is_wanted = (times_ms >= since_ms) & (times_ms < (_LAST_MS if wanted.until_ms is None else wanted.until_ms))
     if wanted.devices is not None:
-        is_named = np.zeros(len(held.names.by_number), bool)
-        is_named[held.names.known(wanted.devices)] = True
-        is_wanted &= is_named[ring.held("device")]
+        is_wanted &= held.names.mask(wanted.devices)[ring.held("device")]
     found = np.flatnonzero(is_wanted)
     if after is None:
         return found

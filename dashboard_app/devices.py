@@ -60,6 +60,12 @@ class Names:
         found = (self._numbers.get(device_id) for device_id in device_ids)
         return np.unique(np.array([number for number in found if number is not None], np.int64))
 
+    def mask(self, device_ids: Iterable[str]) -> NDArray[np.bool_]:
+        """Return by number whether a device is one of these: np.isin costs ten times as much for a few rows."""
+        mask = np.zeros(len(self.by_number), bool)
+        mask[self.known(device_ids)] = True
+        return mask
+
     def forget(self, number: int) -> None:
         """Give the number free."""
         del self._numbers[self.by_number[number]]

@@ -49,8 +49,8 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but painter.js
-   * draws them.
+   * Return {mode, fromMs, toMs, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but
+   * painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
    * shown: the hottest so far}.
@@ -241,9 +241,8 @@
 
   /** Return the sentence that says where bands begin, if that is in view: the dashboard tells those of the last 100 s. */
   function begin(overview, view) {
-    const firstMs = overview?.t[0] ?? view.fromMs;
-    if (firstMs - view.fromMs < 5 * (overview?.step_ms ?? 0) || firstMs === view.fromMs) return "";
-    return ` Known from ${bus.format.clock(firstMs, view.zone)} on.`;
+    if (!overview?.t.length || overview.t[0] - view.fromMs < 5 * overview.step_ms) return "";
+    return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
   }
 
   bus.chartData = { build, wanted, style, escape, mode, bounds, DASHES };

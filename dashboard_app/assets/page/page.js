@@ -179,10 +179,15 @@
     return page.frozen ? ids.filter((id) => page.frozen.devices.has(id)) : ids;
   }
 
+  /** Return the model as it was when the page was paused, else as it is. */
+  function shownModel() {
+    return page.frozen ?? page.model;
+  }
+
   /** Return the ids in the order of the cards; by heat they move at most once per 5 s. */
   function cardOrder(ids) {
     if (page.choices.sort === "name") return ids;
-    const model = page.frozen ?? page.model;
+    const model = shownModel();
     const key = `${model.generation} ${model.order.length} ${page.choices.devices?.join() ?? ""}`;
     if (key === page.sortKey && performance.now() - page.sortedMs < SORT_EVERY_MS) return page.sorted;
     const heat = (id) => {
@@ -264,9 +269,8 @@
     bus.pipeline.draw(links, page.model.pipeline);
     bus.filter.draw(page.model, page.choices.devices);
     bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
-    const charted = page.frozen ?? page.model;
-    bus.chart.draw(charted, view);
-    bus.chartTable.draw(charted, bus.chart.drawn(), view, page.tableShown);
+    bus.chart.draw(shownModel(), view);
+    bus.chartTable.draw(shownModel(), bus.chart.drawn(), view, page.tableShown);
     if (page.device !== null) bus.device.draw(deviceView(view));
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
     bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone,
@@ -280,8 +284,8 @@
 
   function cardsView(ids) {
     return {
-      model: page.model, query: bus.choices.carried(page.choices), ids, clockMs: clockMs(), nowMs: liveMs(), unit: page.choices.unit,
-      paused: page.pausedAtMs !== null, ...page.trust,
+      model: page.model, query: bus.choices.carried(page.choices), ids, clockMs: clockMs(), nowMs: liveMs(),
+      unit: page.choices.unit, paused: page.pausedAtMs !== null, ...page.trust,
       latest: (device) => page.frozen?.devices.get(device.id) ?? device,
     };
   }

@@ -106,6 +106,7 @@ def test_a_forgotten_device_leaves_its_number_to_another_one() -> None:
     names.forget(0)
     newest.forget(0)
     assert (len(names), newest.since(None).tolist(), names.known(["a", "b"]).tolist()) == (1, [1], [1])
+    assert names.mask(["a", "b"]).tolist() == [False, True]
     assert names.take(["c"]) == [0]
     assert (names.by_number, names.encoded) == (["c", "b"], [b'"c"', b'"b"'])
 
