@@ -155,7 +155,8 @@
     page.pausedAtMs = liveMs();
     page.pausedReceived = page.model.received;
     const devices = new Map([...page.model.devices].map(([id, device]) => {
-      const series = { enumerable: true, get: () => device.series }; // its history may come yet
+      // Its history may come yet, also in an answer that begins anew.
+      const series = { enumerable: true, get: () => (page.model.devices.get(id) ?? device).series };
       return [id, Object.defineProperty({ ...device }, "series", series)];
     }));
     page.frozen = { ...page.model, devices };
