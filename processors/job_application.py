@@ -5,12 +5,16 @@ What is changed in it stands in recovery.py and outputs.py; here it is put toget
 
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 from quixstreams import Application
 
 from processors import outputs, recovery
+
+# An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
+# coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
+_REGISTERED_WITHIN_S: Final = 5.0
 
 
 class JobApplication(Application):
@@ -33,16 +37,25 @@ class JobApplication(Application):
         """
         try:
             if not self._failed:  # else Quix drops it by itself
+                if self._config.exactly_once:
+                    self._producer.flush(_REGISTERED_WITHIN_S)
                 self._processing_context.checkpoint.close(revoking=True)
                 self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's
+        except Exception as error:
+            self._note_end(error)  # confluent-kafka loses it where another callback follows in the same poll
+            raise
         finally:
             super()._on_lost(consumer, topic_partitions)
 
     def stop(self, fail: bool = False) -> None:
         """Stop; Quix calls it first of all when its loop ends, while it handles the error if there is one."""
-        if fail and self.ended_by is None:
-            self.ended_by, self._ended_s = sys.exception(), time.monotonic()
+        if fail:
+            self._note_end(sys.exception())
         super().stop(fail)
+
+    def _note_end(self, error: BaseException | None) -> None:
+        if self.ended_by is None:
+            self.ended_by, self._ended_s = error, time.monotonic()
 
     def ended_since_s(self) -> float:
         """Return how long ago an error ended it, 0 when none did; called from any thread."""

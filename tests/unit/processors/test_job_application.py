@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest.mock import Mock, call
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from quixstreams.internal_producer import InternalProducer
 
 from processors.job_application import JobApplication
@@ -32,6 +33,25 @@ def test_a_member_that_was_given_up_drops_what_it_has_not_committed(
     application._on_lost(None, [])
     assert checkpoint.method_calls == [call.close(revoking=True)]
     assert application._processing_context.checkpoint is not checkpoint
+
+
+def test_what_was_sent_is_registered_before_its_transaction_is_aborted(
+    checkpoint: Mock, application: JobApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the abort overtakes it where the connection closed meanwhile, and Kafka refuses it for good."""
+    exactly_once = application._config.model_copy(update={"processing_guarantee": "exactly-once"})
+    monkeypatch.setattr(application, "_config", exactly_once)
+    monkeypatch.setattr(application._producer, "flush", lambda _timeout_s: checkpoint.flushed())
+    application._on_lost(None, [])
+    assert checkpoint.method_calls == [call.flushed(), call.close(revoking=True)]
+
+
+def test_an_error_while_it_is_given_up_is_the_one_that_ended_it(application: JobApplication, checkpoint: Mock) -> None:
+    """confluent-kafka may lose it: poll then raises a SystemError without a cause."""
+    checkpoint.close.side_effect = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
+    with pytest.raises(KafkaException, match="INVALID_TXN_STATE"):
+        application._on_lost(None, [])
+    assert application.ended_by is checkpoint.close.side_effect
 
 
 def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
