@@ -211,7 +211,7 @@ def _chart() -> Component:
                 ],
                 className="figure-foot",
             ),
-            html.Div(id=ids.CHART_TABLE, className="chart-table", hidden=True),
+            html.Div(id=ids.CHART_TABLE, className="chart-table", hidden=True, tabIndex=0),
         ],
         id=ids.FIGURE,
         className="panel figure",

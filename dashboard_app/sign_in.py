@@ -71,11 +71,6 @@ def install(
     server.before_request_funcs.setdefault(None, []).insert(0, ask)
 
 
-def may_operate() -> bool:
-    """Tell whether who asks may change something; without sign-in, everybody who gets here may."""
-    return bool(g.get("role", "operator") == "operator")
-
-
 def _check_of(
     server: Flask, settings: Settings, users: Mapping[str, User], clock_s: Callable[[], float]
 ) -> Callable[[], Response | None]:

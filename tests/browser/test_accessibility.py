@@ -1,41 +1,26 @@
-"""axe-core's judgement of the page in its states, in light and dark."""
+"""axe-core's judgement of states that no other test brings about."""
 
 import re
 import time
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
 from tests.browser.conftest import Bus, Visit, keep
-from tests.support.needs import need
+from tests.support.axe import serious_faults
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
-_AXE: Final = Path(__file__).parents[1] / "js" / "node_modules" / "axe-core" / "axe.min.js"
-_THEMES: Final = ("light", "dark")
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """Give axe-core's script."""
-    need(None if _AXE.exists() else "axe-core is missing; `npm ci --prefix tests/js` brings it")
-    return _AXE.read_text(encoding="utf-8")
-
-
-def serious_faults(page: Page, axe: str) -> list[str]:
-    """Return the serious and critical faults, each with the first element that has it."""
-    page.evaluate(axe)
-    report: dict[str, Any] = page.evaluate("axe.run()")
-    assert len(report["passes"]) > 10, "axe looked at nothing"
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['target']} {fault['nodes'][0]['failureSummary']}"
-        for fault in report["violations"]
-        if fault["impact"] in ("serious", "critical")
-    ]
+#: State of a live page: the query of its address.
+_LIVE: Final = {
+    "of three devices": "?devices=device-0001,device-0002,device-0003",
+    "paused": "?paused=1",
+    "kiosk": "?kiosk=1",
+    "other units": "?unit=F&zone=utc&sort=hottest",
+}
 
 
 def _send(bus: Bus) -> None:
@@ -57,18 +42,16 @@ def _iso(now_ms: int, age_s: int) -> str:
     return messages.iso_timestamp(now_ms - age_s * 1_000)
 
 
-@pytest.mark.parametrize("theme", _THEMES)
-def test_an_empty_page_has_no_serious_fault(visit: Visit, axe: str, theme: str) -> None:
+def test_a_page_of_no_device_has_no_serious_fault(visit: Visit) -> None:
     """Nothing chosen, nothing to see, still readable."""
-    page = visit(color_scheme=theme).open("?devices=")
+    page = visit().open("?devices=")
     expect(page.locator("#notice")).to_be_visible()
-    assert serious_faults(page, axe) == []
+    assert serious_faults(page) == []
 
 
-@pytest.mark.parametrize("theme", _THEMES)
-def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, bus: Bus, axe: str, theme: str) -> None:
+def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, bus: Bus) -> None:
     """OK, HIGH, STALE and OFFLINE cards, then the filter, the table and the help open."""
-    page = visit(color_scheme=theme).open()
+    page = visit().open()
 
     def send_and_look() -> bool:
         _send(bus)
@@ -80,26 +63,32 @@ def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, 
         return bool(words == {"cold": "OK", "hot": "HIGH", "silent": "STALE", "gone": "OFFLINE"})
 
     wait_until(send_and_look, 40, "a card in each state", bus.dashboard.log)
-    keep(page, f"states-{theme}")
-    assert serious_faults(page, axe) == []
+    keep(page, "states")
+    assert serious_faults(page) == []
     page.get_by_role("button", name="Show as table").click()
     page.keyboard.press("/")
-    assert serious_faults(page, axe) == []
+    assert serious_faults(page) == []
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    assert serious_faults(page, axe) == []
+    assert serious_faults(page) == []
 
 
-@pytest.mark.parametrize("theme", _THEMES)
-def test_a_phone_and_a_lost_connection_have_no_serious_fault(visit: Visit, bus: Bus, axe: str, theme: str) -> None:
-    """360 px; then dimmed values under a banner."""
-    visitor = visit(color_scheme=theme, viewport={"width": 360, "height": 780})
+def test_a_browser_without_network_has_no_serious_fault(visit: Visit, bus: Bus) -> None:
+    """Dimmed values under a banner."""
+    visitor = visit()
     page = visitor.open()
     _send(bus)
     expect(page.get_by_role("article", name="cold", exact=True)).to_be_visible()
-    assert serious_faults(page, axe) == []
     visitor.context.set_offline(True)
     expect(page.get_by_role("alert")).to_contain_text(re.compile("offline"), timeout=10_000)
-    keep(page, f"offline-phone-{theme}")
-    assert serious_faults(page, axe) == []
+    keep(page, "offline")
+    assert serious_faults(page) == []
     visitor.forgive("ERR_INTERNET_DISCONNECTED", "the server did not respond")
+
+
+@pytest.mark.parametrize("state", _LIVE)
+def test_a_live_page_has_no_serious_fault(visit: Visit, live_bus: Bus, state: str) -> None:
+    """With lines on its chart and cards that change meanwhile."""
+    page = visit(live_bus).open(_LIVE[state])
+    expect(page.get_by_role("article").first).to_be_visible()
+    assert serious_faults(page) == []

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
 from tests.browser.conftest import Bus, Visit, keep, tell, tell_until, wait_js
+from tests.support.axe import serious_faults
 from tests.support.topics import Record, produce
 
 _DEVICES: Final = 300
@@ -72,6 +73,7 @@ def test_the_chart_is_an_overview_and_says_so(visit: Visit, large_bus: Bus) -> N
     names = "document.querySelector('.js-plotly-plot')?.data?.map((one) => one.name)"
     wait_js(page, f"{names}?.includes('median')", "bands on the chart")
     keep(page, "large-fleet")
+    assert serious_faults(page) == []
     page.get_by_label("Devices").click()
     search = page.get_by_role("combobox", name="Search by name")
     page.get_by_role("button", name="Deselect all", exact=True).click()

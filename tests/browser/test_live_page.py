@@ -185,10 +185,13 @@ def test_a_zoom_survives_ticks_and_a_chip_leads_back(visit: Visit) -> None:
     expect(chip).to_be_visible()
     zoomed = _range_ms(page)
     assert zoomed[1] - zoomed[0] < 60_000
+    caption = page.locator("#caption")
+    expect(caption).to_have_text(re.compile(r"^Temperature, \d\d:\d\d:\d\d to \d\d:\d\d:\d\d$"))
     page.wait_for_timeout(2_500)
     assert _range_ms(page) == zoomed
     chip.click()
     expect(chip).to_be_hidden()
+    expect(caption).to_have_text("Temperature, last 100 s")
     wait_until(lambda: round(_range_ms(page)[1] - _range_ms(page)[0]) == 100_000, 5, "the live range")
 
 
@@ -248,18 +251,23 @@ def test_back_undoes_every_choice(visit: Visit) -> None:
 
 
 def test_two_visitors_do_not_see_each_others_choices(visit: Visit) -> None:
-    """Filter, unit, pause and theme are each visitor's own."""
+    """Filter, range, unit, zone, theme, order and pause are each visitor's own."""
     first, second = visit().open(), visit().open()
     expect(_cards(second)).to_have_count(DEVICES)
+    before = {value: second.locator(f"#{value}-value").inner_text() for value in ("unit", "zone", "theme", "sort")}
+    for control in ("Unit", "Time zone", "Theme", "Order", "5 min"):
+        _button(first, control).click()
     first.get_by_label("Devices").click()
     _button(first, "Deselect all").click()
     first.keyboard.press("Escape")
-    _button(first, "Unit").click()
     _button(first, "Pause").click()
     expect(_cards(first)).to_have_count(0)
     second.wait_for_timeout(1_500)
     expect(_cards(second)).to_have_count(DEVICES)
-    expect(second.locator("#unit-value")).to_have_text("°C")
+    for value, text in before.items():
+        expect(first.locator(f"#{value}-value")).not_to_have_text(text)
+        expect(second.locator(f"#{value}-value")).to_have_text(text)
+    expect(second.locator("#caption")).to_have_text("Temperature, last 100 s")
     expect(_button(second, "Pause")).to_be_visible()
 
 
@@ -336,7 +344,7 @@ def test_a_phone_shows_everything_without_a_sideways_scroll(visit: Visit) -> Non
 
 
 def test_the_whole_page_can_be_used_by_keyboard_alone(visit: Visit) -> None:
-    """Shortcuts, the filter, the help; keys do nothing else while someone types."""
+    """Shortcuts, the filter, the help, every control, a card and back; keys do nothing else while someone types."""
     page = visit().open()
     expect(_cards(page)).to_have_count(DEVICES)
     page.keyboard.press("/")
@@ -356,9 +364,37 @@ def test_the_whole_page_can_be_used_by_keyboard_alone(visit: Visit) -> None:
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("Space")
+    _press(page, "pause", "Space")
     expect(_button(page, "Resume")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(_button(page, "Pause")).to_be_visible()
+    _press(page, "range-300")
+    expect(page.locator("#caption")).to_have_text("Temperature, last 5 min")
+    _press(page, "table")
+    expect(page.locator("#chart-table")).to_be_visible()
+    _press(page, "sort", "Space")
+    expect(page).to_have_url(re.compile("sort=hottest"))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/device/device-00\d\d\?"))
+    expect(page.get_by_role("link", name="All devices")).to_be_visible()
+    _press(page, "back")
+    expect(_cards(page)).to_have_count(DEVICES)
+
+
+def _press(page: Page, control: str, key: str = "Enter") -> None:
+    """Go on with Tab to a control, from wherever the focus is, and press it."""
+    for _ in range(30):
+        if _focused(page) == control:
+            break
+        page.keyboard.press("Tab")
+    assert _focused(page) == control
+    page.keyboard.press(key)
+
+
+def _focused(page: Page) -> str:
+    """Return the id of what has the focus, or its class."""
+    return str(page.evaluate("document.activeElement.id || document.activeElement.className"))
 
 
 def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> None:

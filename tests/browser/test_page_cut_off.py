@@ -13,7 +13,13 @@ from typing import Final
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Bus, Visit, keep, open_bus, tell
+from sensorbus.broker import EmbeddedBroker
+from sensorbus.contract.settings import Settings
+from sensorbus.runtime import kafka
+from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
+from tests.support.axe import serious_faults
+from tests.support.dashboards import dashboard
+from tests.support.real_kafka import free_ports
 
 _BACK_WITHIN_MS: Final = 30_000
 _SAID_WITHIN_MS: Final = 15_000  # 3 s by the clock of tests/js; here a busy machine may starve the browser
@@ -49,6 +55,7 @@ def test_a_dashboard_that_dies_is_said_in_3_s_and_caught_up_with_later(visit: Vi
     expect(page.get_by_role("status", name="Pipeline")).to_contain_text("The dashboard does not answer")
     expect(page.locator(".alerts").first).to_have_text(_NOTHING)
     keep(page, "lost")
+    assert serious_faults(page) == []
     tell(up_bus, "survivor", 21)
     up_bus.dashboard.start()
     up_bus.wait_ready()
@@ -97,3 +104,27 @@ def test_a_kafka_that_is_gone_is_named_with_its_address(visit: Visit, tmp_path: 
         expect(page.get_by_role("status", name="Pipeline").locator("[data-link=broken]")).to_contain_text("Kafka")
         expect(page.locator(".alerts").first).to_have_text(_NOTHING)
         keep(page, "kafka-gone")
+        assert serious_faults(page) == []
+
+
+def test_a_kafka_that_comes_late_is_waited_for(visit: Visit, tmp_path: Path) -> None:
+    """The page is there without it, says what is missing, and goes on by itself."""
+    broker = EmbeddedBroker(port=free_ports()[0])
+    port = free_ports()[0]
+    address = f"127.0.0.1:{port}"
+    settings = Settings(kafka_bootstrap_servers=address, embedded_broker=True, state_dir=tmp_path / "state")
+    page_of = dashboard(settings, tmp_path)
+    with page_of.part:
+        page_of.wait_listening()
+        broker = EmbeddedBroker(port)
+        bus = Bus(page_of.settings, broker, page_of.part, tmp_path)
+        page = visit(bus).open()
+        said = re.compile(f"^Kafka at {re.escape(address)} cannot be reached since")
+        expect(page.get_by_role("alert")).to_contain_text(said, timeout=_BACK_WITHIN_MS)
+        keep(page, "kafka-late")
+        assert serious_faults(page) == []
+        with broker:
+            kafka.ensure_topics(settings, "test")
+            tell_until(bus, "late", 20, page.get_by_role("article", name="late", exact=True))
+            expect(page.get_by_role("alert")).to_have_count(0, timeout=_BACK_WITHIN_MS)
+            page.close()  # before its server: a request that breaks off is a complaint

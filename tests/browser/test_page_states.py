@@ -10,6 +10,7 @@ from typing import Final
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
+from tests.support.axe import serious_faults
 
 _NOTHING: Final = "\N{EN DASH}"
 _HOSTILE: Final = (
@@ -31,6 +32,7 @@ def test_an_empty_bus_says_what_it_waits_for_then_shows_the_first_device(visit: 
         address = re.escape(empty.settings.bootstrap_servers)
         _wait_text(page, "#notice", rf"^Waiting for the first reading on `sensor` at {address}, \d+ s$")
         keep(page, "empty")
+        assert serious_faults(page) == []
         tell(empty, "first", 21.5)
         expect(page.get_by_role("article", name="first", exact=True)).to_be_visible()
         expect(page.locator("#notice")).to_be_hidden()
@@ -89,6 +91,7 @@ def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bu
     tell(bus, "known", 20)  # on an empty bus the page waits for the first reading of all
     page = visit().open("?devices=stranger")
     _wait_text(page, "#notice", "^Not heard of: stranger. Shown as soon as a reading comes.$")
+    assert serious_faults(page) == []
     tell(bus, "stranger", 20)
     expect(page.get_by_role("article", name="stranger", exact=True)).to_be_visible()
 

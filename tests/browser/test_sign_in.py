@@ -15,6 +15,7 @@ from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
 from tests.support import nginx
+from tests.support.axe import serious_faults
 from tests.support.certificates import Authority
 from tests.support.dashboards import Dashboard, dashboard, send_readings
 from tests.support.needs import need
@@ -77,6 +78,7 @@ def test_a_person_signs_in_looks_and_signs_out(chromium: Browser, site: Site) ->
     tab.context.clear_cookies()  # the session has ended
     expect(tab.get_by_role("alert")).to_contain_text("Signed out since")
     expect(tab.get_by_role("status", name="Pipeline")).to_contain_text("You are signed out")
+    assert serious_faults(tab) == []
     tab.get_by_role("link", name="Sign in again").click()
     expect(tab.get_by_role("alert")).to_have_count(0)
     expect(tab).to_have_url(shown)

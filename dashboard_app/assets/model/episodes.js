@@ -31,13 +31,17 @@
     for (const [id, episode] of episodes.newest) if (episode.endMs < ms) episodes.newest.delete(id);
   }
 
-  /** Return the newest `most` episodes of the devices that `wanted(id)` names: going on first, then by end. */
+  /**
+   * Return {newest: the newest `most` episodes of the devices that `wanted(id)` names, going on first, then by end;
+   * total: how many they have}.
+   */
   function recent(episodes, nowMs, wanted, most) {
     const goesOn = (episode) => nowMs - episode.endMs <= episodes.gapMs;
     const chosen = episodes.all.filter((episode) => wanted(episode.id));
     const ongoing = chosen.filter(goesOn).sort((a, b) => b.startMs - a.startMs).slice(0, most);
     const over = most > ongoing.length ? chosen.filter((episode) => !goesOn(episode)).sort((a, b) => b.endMs - a.endMs) : [];
-    return [...ongoing, ...over].slice(0, most).map((episode) => ({ ...episode, goesOn: goesOn(episode) }));
+    const newest = [...ongoing, ...over].slice(0, most).map((episode) => ({ ...episode, goesOn: goesOn(episode) }));
+    return { newest, total: chosen.length };
   }
 
   bus.episodes = { create, add, trim, recent };

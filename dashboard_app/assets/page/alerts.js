@@ -31,12 +31,18 @@
     if (!body) make(box);
     const { model } = view;
     const wanted = (id) => view.chosen === null || view.chosen.has(id);
-    const recent = bus.episodes.recent(model.episodes, view.nowMs, wanted, MOST);
-    const keys = recent.map((episode) => `${episode.startMs} ${episode.id}`);
+    const { newest, total } = bus.episodes.recent(model.episodes, view.nowMs, wanted, MOST);
+    const keys = newest.map((episode) => `${episode.startMs} ${episode.id}`);
     place(keys);
-    recent.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
-    box.firstChild.hidden = recent.length === 0;
-    dom.text(box.lastChild, recent.length ? "" : view.isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.");
+    newest.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
+    box.firstChild.hidden = total === 0;
+    dom.text(box.lastChild, note(total, newest.length, view.isKnown));
+  }
+
+  function note(total, shown, isKnown) {
+    if (total > shown) return `The newest ${shown} of ${bus.format.count(total)}: choose devices to see theirs.`;
+    if (total) return "";
+    return isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.";
   }
 
   /** Give each episode its own row, moving as few as possible: a new one leaves the others as they stand. */

@@ -182,8 +182,9 @@
   }
 
   function drawAround(model, view) {
-    const range = bus.format.range(view.windowMs);
-    dom.text(dom.by("caption"), `Temperature, last ${range}`);
+    const clock = (ms) => bus.format.clock(ms, view.zone);
+    const range = zoom ? `${clock(zoom.fromMs)} to ${clock(zoom.toMs)}` : `last ${bus.format.range(view.windowMs)}`;
+    dom.text(dom.by("caption"), `Temperature, ${range}`);
     dom.text(dom.by("chart-note"), last.note);
     dom.show(dom.by("live"), zoom !== null);
     drawLegend(model);

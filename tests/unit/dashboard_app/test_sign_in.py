@@ -34,7 +34,7 @@ def client_of(settings: Settings, clock: Clock | None = None) -> FlaskClient:
 
     @server.get("/<path:_path>")
     def who(_path: str) -> dict[str, object]:
-        return {"user": g.get("user"), "operates": sign_in.may_operate()}
+        return {"user": g.get("user"), "role": g.get("role")}
 
     sign_in.install(server, settings, clock or Clock())
     return server.test_client()
@@ -71,7 +71,7 @@ def status(client: FlaskClient, name: str, password: str, path: str = "/page") -
 
 def test_off_asks_nobody() -> None:
     """As on a developer's machine; who gets there may do all."""
-    assert client_of(Settings()).get("/page").json == {"user": None, "operates": True}
+    assert client_of(Settings()).get("/page").json == {"user": None, "role": None}
 
 
 @pytest.mark.parametrize("path", ["/", "/page", "/metrics", "/_dash-layout", "/none", "/healthz/"])
@@ -90,8 +90,8 @@ def test_the_probe_of_life_needs_none(users: Path) -> None:
 def test_roles(users: Path) -> None:
     """A viewer sees, an operator may change."""
     client = with_passwords(users)
-    assert client.get("/page", auth=("ann", PASSWORD)).json == {"user": "ann", "operates": False}
-    assert client.get("/page", auth=("bob", PASSWORD)).json == {"user": "bob", "operates": True}
+    assert client.get("/page", auth=("ann", PASSWORD)).json == {"user": "ann", "role": "viewer"}
+    assert client.get("/page", auth=("bob", PASSWORD)).json == {"user": "bob", "role": "operator"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_named_proxy_is_believed() -> None:
     """Its header names the user; without a file all are viewers."""
     client = client_of(Settings(dashboard_sign_in="proxy"))
     answer = client.get("/page", headers={sign_in.USER_HEADER: "ann"})
-    assert answer.json == {"user": "ann", "operates": False}
+    assert answer.json == {"user": "ann", "role": "viewer"}
     for name in ("", "x" * 200):
         assert client.get("/page", headers={sign_in.USER_HEADER: name}).status_code == 401
 
@@ -190,7 +190,7 @@ def test_nobody_else_is(users: Path) -> None:
     claims = {sign_in.USER_HEADER: "bob", "X-Forwarded-For": "10.0.0.1"}
     assert client.get("/page", headers=claims).status_code == 401
     answer = client.get("/page", headers=claims, environ_base={"REMOTE_ADDR": "10.1.2.3"})
-    assert answer.json == {"user": "bob", "operates": True}
+    assert answer.json == {"user": "bob", "role": "operator"}
 
 
 def test_passwords_are_in_no_log(users: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +207,7 @@ def test_the_account_page_is_for_all_ways_of_signing_in(users: Path) -> None:
     assert "signed in as bob, with the role operator" in answer.text
     assert "<form" not in answer.text
     assert client.get("/x/account").status_code == 401
-    assert client_of(Settings(dashboard_sign_in="off")).get("/account").json == {"user": None, "operates": True}
+    assert client_of(Settings(dashboard_sign_in="off")).get("/account").json == {"user": None, "role": None}
 
 
 def test_a_probe_without_a_name_is_told_yes_or_no(users: Path) -> None:
