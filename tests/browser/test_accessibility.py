@@ -51,7 +51,7 @@ def test_a_page_of_no_device_has_no_serious_fault(visit: Visit) -> None:
 
 def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, bus: Bus) -> None:
     """OK, HIGH, STALE and OFFLINE cards, then the filter, the table and the help open."""
-    page = visit().open()
+    page = visit().open("?devices=cold,hot,silent,gone")
 
     def send_and_look() -> bool:
         _send(bus)
