@@ -1,17 +1,13 @@
 """axe-core's judgement of states that no other test brings about."""
 
 import re
-import time
 from typing import Final
 
 import pytest
 from playwright.sync_api import expect
 
-from sensorbus.contract import messages
-from sensorbus.contract.topics import SENSOR
-from tests.browser.conftest import Bus, Visit, keep
+from tests.browser.conftest import Bus, Visit, keep, tell
 from tests.support.axe import serious_faults
-from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
 #: State of a live page: the query of its address.
@@ -24,22 +20,9 @@ _LIVE: Final = {
 
 
 def _send(bus: Bus) -> None:
-    """Send one cold and one hot device with some history, and one that is silent."""
-    now_ms = time.time_ns() // 1_000_000
-    rows = [("cold", 20.0, age_s) for age_s in range(30)] + [("hot", 35.0, age_s) for age_s in range(30)]
-    rows += [("silent", 20.0, age_s) for age_s in range(5, 30)] + [("gone", 20.0, age_s) for age_s in range(20, 30)]
-    produce(
-        bus.settings,
-        SENSOR,
-        [
-            Record(messages.encode_key(name), messages.encode_reading(name, _iso(now_ms, age_s), celsius))
-            for name, celsius, age_s in rows
-        ],
-    )
-
-
-def _iso(now_ms: int, age_s: int) -> str:
-    return messages.iso_timestamp(now_ms - age_s * 1_000)
+    """Send one cold and one hot device with some history, one that is silent, and one that is gone."""
+    for name, celsius, silent_s in (("cold", 20.0, 0), ("hot", 35.0, 0), ("silent", 20.0, 5), ("gone", 20.0, 20)):
+        tell(bus, name, celsius, tuple(age_s * 1_000 for age_s in range(silent_s, 30)))
 
 
 def test_a_page_of_no_device_has_no_serious_fault(visit: Visit) -> None:

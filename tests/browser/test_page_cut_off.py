@@ -109,7 +109,6 @@ def test_a_kafka_that_is_gone_is_named_with_its_address(visit: Visit, tmp_path: 
 
 def test_a_kafka_that_comes_late_is_waited_for(visit: Visit, tmp_path: Path) -> None:
     """The page is there without it, says what is missing, and goes on by itself."""
-    broker = EmbeddedBroker(port=free_ports()[0])
     port = free_ports()[0]
     address = f"127.0.0.1:{port}"
     settings = Settings(kafka_bootstrap_servers=address, embedded_broker=True, state_dir=tmp_path / "state")
