@@ -42,7 +42,7 @@ JOBS: Final[Mapping[str, tuple[tuple[Topic, ...], Build]]] = {
 
 # By itself each partition's state collects 3 times 64 MB before it writes, and all of them share a cache of 1 GB: a
 # job that holds 1 MB of state was seen to grow by 18 MB a minute, towards more than its container's limit.
-_STATE: Final = RocksDBOptions(write_buffer_size=4 * 2**20, block_cache_size=64 * 2**20)
+_STATE: Final = RocksDBOptions(write_buffer_size=8 * 2**20, block_cache_size=64 * 2**20)
 # A commit is looked for after each poll, so an idle poll must be shorter than the commit interval.
 _POLL_TIMEOUT_S: Final = 0.1
 _STATISTICS_INTERVAL_MS: Final = 1_000

@@ -28,6 +28,7 @@ class JobApplication(Application):
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         outputs.serve_seldom(self._producer)
+        outputs.hand_on_changes(self._producer)
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.

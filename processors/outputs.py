@@ -1,4 +1,4 @@
-"""What a step hands on: records for any topic, written as they are.
+"""What a job hands on: records for any topic, and changes of its state.
 
 `write` is the end of every job's chain. It gives the records to the application's own producer: as with Quix's
 `to_topic`, they belong to the checkpoint or transaction of the reading that led to them, but without a row, two
@@ -88,3 +88,40 @@ def serve_seldom(producer: InternalProducer) -> None:
             poll(timeout)
 
     producer.poll = poll_seldom  # type: ignore[method-assign]  # Quix makes the producer
+
+
+def hand_on_changes(producer: InternalProducer) -> None:
+    """Have a producer hand changes of the state to the client in one call, and note their offsets in one.
+
+    For each of them Quix builds its options anew, polls, and says that a broker is there, which no job asks.
+    """
+    note = producer._on_delivery  # noqa: SLF001  # it has no other name
+    produce_anything = producer.produce
+
+    def note_offset(error: KafkaError | None, message: Message) -> None:
+        if error is None and producer._error is None:  # noqa: SLF001  # the same
+            producer.offsets[message.topic(), message.partition()] = message.offset()
+        else:
+            note(error, message)
+
+    def produce(  # noqa: PLR0913  # Quix's own
+        topic: str,
+        value: Any = None,
+        key: Any = None,
+        headers: Any = None,
+        partition: int | None = None,
+        *,
+        on_delivery: Any = None,
+        **more: Any,
+    ) -> None:
+        if partition is None or on_delivery or more:  # no change of the state
+            produce_anything(topic, value, key, headers, partition, on_delivery=on_delivery, **more)
+            return
+        producer._raise_for_error()  # type: ignore[no-untyped-call]  # noqa: SLF001  # as Quix's own
+        client: Producer = producer._producer._producer  # noqa: SLF001  # made at its first use
+        try:
+            client.produce(topic, value, key, partition, note_offset, headers=headers)
+        except BufferError:  # Quix polls until there is room, or says that there is none
+            produce_anything(topic, value, key, headers, partition)
+
+    producer.produce = produce  # type: ignore[assignment, method-assign]  # Quix makes the producer

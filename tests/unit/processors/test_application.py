@@ -83,6 +83,6 @@ def test_a_job_that_hangs_does_not_blame_a_broker_that_answers(
 
 
 def test_a_jobs_memory_is_bounded_well_below_its_containers() -> None:
-    """Three unwritten buffers of each of 8 partitions, and the cache all share, within 192 MB; the limit is 768 MB."""
+    """Three unwritten buffers of each of 8 partitions, and the cache all share, within 256 MB; the limit is 768 MB."""
     unwritten = 8 * _STATE.max_write_buffer_number * _STATE.write_buffer_size
-    assert unwritten + _STATE.block_cache_size <= 192 * 2**20
+    assert unwritten + _STATE.block_cache_size <= 256 * 2**20

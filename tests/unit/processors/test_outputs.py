@@ -7,15 +7,17 @@ import pytest
 from confluent_kafka import KafkaError
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
+from quixstreams.state.recovery import ChangelogProducer
 
 from processors import device_state
-from processors.outputs import Output, serve_seldom, write
+from processors.outputs import Output, hand_on_changes, serve_seldom, write
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT
 from sensorbus.runtime import kafka
 from tests.support.job_parts import Frame
-from tests.support.topics import values
+from tests.support.topics import read_all, values
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -85,3 +87,50 @@ def test_deliveries_are_asked_for_now_and_then() -> None:
     for _ in range(70):
         producer.poll(0)
     assert asked.call_args_list == [call(0), call(0)]
+
+
+def test_changes_of_the_state_are_written_as_quix_writes_them() -> None:
+    """Key, value, headers, partition and the offset that is noted, a removal too; where the queue is full as well."""
+    with EmbeddedBroker() as broker:
+        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True)
+        kafka.ensure_topics(settings, "test")
+        written = []
+        for change in (lambda _: None, hand_on_changes):
+            producer = InternalProducer(broker.address, extra_config={"queue.buffering.max.messages": 1})
+            change(producer)
+            changes = ChangelogProducer(ALERT.name, 2, producer)
+            for number in range(10):
+                changes.produce(key=b"k%d" % number, value=b"v" if number else None, headers={"cf": "default"})
+            assert producer.flush(10) == 0
+            written.append(producer.offsets)
+        rows = [(one.partition(), one.key(), one.value(), one.headers()) for one in read_all(settings, ALERT)]
+    assert len(rows) == 20
+    assert rows[:10] == rows[10:]
+    assert written == [{(ALERT.name, 2): 9}, {(ALERT.name, 2): 19}]
+
+
+def test_a_change_of_the_state_that_was_not_delivered_is_quix_to_raise() -> None:
+    """With the next change or flush, and no offset is noted any more: the checkpoint does not end well."""
+    producer = InternalProducer("127.0.0.1:1", extra_config={"message.timeout.ms": 20, "log_level": 0})
+    hand_on_changes(producer)
+    changes = ChangelogProducer("changelog", 0, producer)
+    changes.produce(key=b"k", value=b"lost")
+    wait_until(lambda: producer.poll() or producer._error, 5, "a delivery that failed")
+    with pytest.raises(KafkaProducerDeliveryError) as raised:
+        changes.produce(key=b"k", value=b"v")
+    assert raised.value.args[0].code() == KafkaError._MSG_TIMED_OUT
+    assert producer.offsets == {}
+
+
+def test_what_is_no_change_of_the_state_is_left_to_quix() -> None:
+    """A record without a partition, or of which somebody wants to be told, with all its options."""
+    producer = InternalProducer("127.0.0.1:1", extra_config={"log_level": 0})
+    asked = Mock()
+    producer.produce = asked  # type: ignore[method-assign]  # to see its calls
+    hand_on_changes(producer)
+    producer.produce("alert", b"v", b"k", timestamp=5)
+    producer.produce("changelog", b"v", b"k", partition=1, on_delivery=print)
+    assert asked.call_args_list == [
+        call("alert", b"v", b"k", None, None, on_delivery=None, timestamp=5),
+        call("changelog", b"v", b"k", None, 1, on_delivery=print),
+    ]
