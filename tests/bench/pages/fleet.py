@@ -8,17 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from simulator.fleet import Fleet
+
 WINDOW_S: Final = 100
 LINES: Final = 10  # what a chart shows one by one
+SPEED: Final = float(os.environ.get("BENCH_SPEED", "1"))  # how much faster than real time `now_s` runs
+_BEGUN_S: Final = time.time()
 POLLS: Final = 25  # so often a second our page's consumer hands over what came; other pages are given the same
 
 #: A second of the fleet: (device, event time in ms, °C).
 Readings = Sequence[tuple[str, int, float]]
 
 
+def now_s() -> float:
+    """Return the fleet's time."""
+    return _BEGUN_S + (time.time() - _BEGUN_S) * SPEED
+
+
 def names(devices: int) -> list[str]:
-    """Return the devices' ids."""
-    return [f"device-{number:04d}" for number in range(devices)]
+    """Return the devices' ids, as the simulator calls its own."""
+    return Fleet(devices, period_ms=1_000, seed=0, start_ms=0).names
 
 
 def seconds(devices: int, start_ms: int, seed: int = 7) -> Iterator[Readings]:
@@ -34,11 +43,11 @@ def seconds(devices: int, start_ms: int, seed: int = 7) -> Iterator[Readings]:
 
 def run(devices: int, take: Callable[[Readings], None]) -> None:
     """Give the readings of the last 100 s at once, then the others as they come, from a thread."""
-    now_s = int(time.time())
-    source = seconds(devices, (now_s - WINDOW_S) * 1_000)
+    begun_s = int(now_s())
+    source = seconds(devices, (begun_s - WINDOW_S) * 1_000)
     for _ in range(WINDOW_S):
         take(next(source))
-    threading.Thread(target=_follow, args=(source, take, now_s), daemon=True).start()
+    threading.Thread(target=_follow, args=(source, take, begun_s), daemon=True).start()
 
 
 def count_tick() -> None:
@@ -47,10 +56,10 @@ def count_tick() -> None:
         file.write(b".")
 
 
-def _follow(source: Iterator[Readings], take: Callable[[Readings], None], now_s: int) -> None:
+def _follow(source: Iterator[Readings], take: Callable[[Readings], None], at_s: int) -> None:
     while True:
-        now_s += 1
+        at_s += 1
         readings = sorted(next(source), key=lambda reading: reading[1])
         for number in range(POLLS):
-            time.sleep(max(0.0, now_s + (number + 1) / POLLS - time.time()))
+            time.sleep(max(0.0, at_s + (number + 1) / POLLS - now_s()) / SPEED)
             take(readings[number * len(readings) // POLLS : (number + 1) * len(readings) // POLLS])

@@ -87,6 +87,10 @@ def _row(topic: str, row: tuple[str, int, float]) -> Sequence[str | float]:
     return (device_id, start_ms, start_ms + _COUNTED * 1_000, int(count))
 
 
+def _now_ms() -> int:
+    return int(fleet.now_s() * 1_000)
+
+
 def build(settings: Settings | None = None) -> Callable[..., object]:
     """Return the server, fed with BENCH_DEVICES devices from when its worker starts."""
     settings = settings or Settings()
@@ -99,7 +103,7 @@ def build(settings: Settings | None = None) -> Callable[..., object]:
                 self.is_started = True
                 fleet.run(int(os.environ["BENCH_DEVICES"]), self.take)
 
-    app = create_app(settings, Started(settings))
+    app = create_app(settings, Started(settings, _now_ms), _now_ms)
     sign_in.install(app.server, settings)
     server: Callable[..., object] = app.server
     return server
