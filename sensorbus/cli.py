@@ -25,7 +25,7 @@ from sensorbus import dead_letters, records
 from sensorbus import doctor as examination
 from sensorbus import up as system
 from sensorbus import verify as verification
-from sensorbus.contract.errors import SensorbusError, SettingsError
+from sensorbus.contract.errors import SensorbusError, SettingsError, TopicError
 from sensorbus.contract.settings import MOST_SIMULATED_DEVICES, Settings
 from sensorbus.contract.topics import DEAD_LETTER, TOPICS, Topic
 from sensorbus.runtime import kafka, process
@@ -104,15 +104,20 @@ def topics_list() -> None:
     settings = process.start("topics")
     settings, missing = _look(settings, "topics", TOPICS)
     table = Table("topic", "partitions", "offsets", "written by", "value", box=None)
+    errors = [records.not_seen_error(settings, missing)] if missing else []
     with contextlib.closing(_consumer_to_end(settings, "topics")) as consumer:
         for topic in TOPICS:
             if topic not in missing:
-                state = records.topic_state(settings, consumer, topic)
-                table.add_row(state.name, str(state.partitions), str(state.offsets), topic.written_by, topic.value)
+                try:
+                    state = records.topic_state(settings, consumer, topic)
+                except TopicError as error:  # such as a missing right; the others are shown
+                    errors.append(error)
+                else:
+                    table.add_row(state.name, str(state.partitions), str(state.offsets), topic.written_by, topic.value)
     if table.row_count:
         _show(table)
-    if missing:
-        raise records.not_seen_error(settings, missing)
+    if errors:
+        raise TopicError("; ".join(map(str, errors)))
 
 
 @app.command()

@@ -240,8 +240,9 @@ def ensure_topics(settings: Settings, part: str, topics: tuple[Topic, ...] = TOP
         except KafkaException as error:
             code = error.args[0]
             if code.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another part was faster
-                reason = access.missing_right(code, name) or code.str()
-                raise TopicError(f"topic {name} cannot be created: {reason}") from None
+                # Kafka does not show a topic to whom it may not be shown: it may be there.
+                denied = access.missing_right(code, name, "DESCRIBE (and CREATE, if it is not there)")
+                raise TopicError(denied or f"topic {name} cannot be created: {code.str()}") from None
     _wait_for_leaders(settings, client, set(futures))
     return created
 

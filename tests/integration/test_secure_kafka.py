@@ -285,8 +285,12 @@ def test_a_topic_that_one_may_not_see_or_read_is_not_called_missing(guarded: Gua
         (line,) = done.stderr.splitlines()
         assert f"{hidden}avg-temp (" in line
         assert "docs/security.md" in line
-    for arguments in (["tail", "alert", "--no-follow"], ["tail", "alert", "--last", "0"], ["topics", "list"]):
+    for arguments in (["tail", "alert", "--no-follow"], ["tail", "alert", "--last", "0"]):
         assert f"{unread}alert (" in command(operator, *arguments).stderr
+    listed = command(operator, "topics", "list")
+    assert f"{hidden}avg-temp (" in listed.stderr
+    assert f"{unread}alert (" in listed.stderr
+    assert bus.topic_name(SENSOR) in listed.stdout
     examined = command(operator, "doctor")
     lines = {topic: line for line in examined.stdout.splitlines() for topic in re.findall(r"topic (\S+) ", line)}
     assert examined.returncode == 1
@@ -322,7 +326,7 @@ def test_a_user_that_may_not_make_topics_is_told_which_right_is_missing(guarded:
     """One line with the topic."""
     done = command(guarded.as_user(guarded.bus("lacks-create-"), "alert"), "topics", "create")
     assert done.returncode == 1
-    assert "lacks a right on topic lacks-create-sensor" in done.stderr
+    assert "the right DESCRIBE (and CREATE, if it is not there) on topic lacks-create-sensor" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
