@@ -7,6 +7,7 @@ One node in KRaft combined mode on a free port of 127.0.0.1. `python -m tests.su
 import fcntl
 import logging
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +29,8 @@ _POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 _JARS: Final = _REPOSITORY / ".cache" / "kafka"
 _CLUSTER_ID: Final = "c2Vuc29yYnVzLXRlc3RzMQ"  # any 16 bytes in base64
 _UP_WITHIN_S: Final = 60.0
+_PORTS: Final = range(20_000, 32_000)  # Linux gives connections those from 32,768 on
+_TRIED: Final = 50
 _STOP_WITHIN_S: Final = 30.0
 _FETCH_WITHIN_S: Final = 600.0
 _SILENT: Final = logging.getLogger("tests.real_kafka")
@@ -176,11 +179,18 @@ def fetch(pom: Path, jars: Path) -> Path:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two ports of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+    """Return two ports of 127.0.0.1 that nobody listens on, and that Linux gives to no connection meanwhile."""
+    free = filter(_is_free, random.SystemRandom().sample(_PORTS, _TRIED))
+    return next(free), next(free)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _properties(home: Path, port: int, controller_port: int) -> dict[str, str]:
