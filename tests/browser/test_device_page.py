@@ -42,6 +42,7 @@ def test_a_card_leads_to_its_devices_page_and_back(visit: Visit, bus: Bus) -> No
     expect(page.locator("#device-rows tbody tr")).to_have_count(5)
     assert [_tile(page, name) for name in ("min", "max", "mean", "high")] == ["20.0 °C", "40.0 °C", "24.00 °C", "1"]
     assert _tile(page, "p95") == "36.0 °C"
+    expect(page.locator(".device-tiles .tile-min .tile-detail")).to_have_text(re.compile(r"since \d\d:\d\d:\d\d"))
     expect(page.locator("#device-rows tbody tr").first).to_contain_text("40.00 °C")
     expect(page.locator("#caption")).to_have_text("Temperature, last 15 min")
     expect(page.get_by_role("article")).to_have_count(0)

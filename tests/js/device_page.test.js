@@ -33,3 +33,13 @@ test("the numbers are of the readings in range", () => {
   const none = devicePage.statistics(series, now + 1, now + 2, () => true);
   assert.deepEqual(none, { number: 0, min: null, max: null, mean: null, p95: null, high: 0 });
 });
+
+test("a range that is not known from its begin says from when it is", () => {
+  const now = 1_000_000;
+  const { series } = heard(bus, now, { a: [20, 21, 22] }).devices.get("a"); // a reading a second
+  const begin = series.tMs[series.first];
+  assert.equal(devicePage.knownFromMs(series, begin - 3_000, 3_000), null);
+  assert.equal(devicePage.knownFromMs(series, begin - 3_001, 3_000), begin);
+  assert.equal(devicePage.knownFromMs(series, begin + 1, 3_000), null);
+  assert.equal(devicePage.knownFromMs(bus.series.create(), begin, 3_000), null);
+});

@@ -47,6 +47,12 @@
     return { number, min: values[0], max: values[number - 1], mean: sum / number, p95: values[below] + step * (place - below), high };
   }
 
+  /** Return from when on readings are known, where that is well after `fromMs`; null where the whole range is known. */
+  function knownFromMs(series, fromMs, gapMs) {
+    const { first, end, tMs } = series;
+    return first < end && tMs[first] - fromMs > gapMs ? tMs[first] : null;
+  }
+
   /** Return the newest readings in [fromMs, toMs], the last one first: [[ms, celsius]], `most` at most. */
   function newest(series, fromMs, toMs, most) {
     const first = bus.series.lowerBound(series, fromMs);
@@ -57,5 +63,5 @@
     return rows;
   }
 
-  bus.devicePage = { href, idIn, withQuery, statistics, newest };
+  bus.devicePage = { href, idIn, withQuery, statistics, knownFromMs, newest };
 })();

@@ -75,7 +75,7 @@
     const series = device?.series ?? bus.series.create();
     const isHigh = (celsius) => bus.model.isHigh(model, celsius);
     drawNow(device, view);
-    drawRange(bus.devicePage.statistics(series, view.fromMs, view.toMs, isHigh), view);
+    drawRange(bus.devicePage.statistics(series, view.fromMs, view.toMs, isHigh), rangeText(series, view), view);
     drawRows(bus.devicePage.newest(series, view.fromMs, view.toMs, MOST_ROWS), view, isHigh);
   }
 
@@ -99,9 +99,15 @@
     tiles.alerts.outer.classList.toggle("some", alerts > 0);
   }
 
-  function drawRange(statistics, view) {
+  /** Return the range in words; a device that joined, or of whom the worker holds less, is known since later. */
+  function rangeText(series, view) {
+    const gapMs = bus.model.STALE_PERIODS * view.model.config.reading_period_ms;
+    const sinceMs = bus.devicePage.knownFromMs(series, view.fromMs, gapMs);
+    return sinceMs === null ? `last ${bus.format.range(view.windowMs)}` : `since ${bus.format.clock(sinceMs, view.zone)}`;
+  }
+
+  function drawRange(statistics, range, view) {
     const { tiles } = parts;
-    const range = `last ${bus.format.range(view.windowMs)}`;
     for (const name of ["min", "max", "mean", "p95"]) {
       dom.text(tiles[name].value, bus.format.temperature(statistics[name], view.unit, name === "mean" ? 2 : 1));
       dom.text(tiles[name].detail, range);
@@ -111,7 +117,7 @@
     tiles.high.outer.classList.toggle("some", statistics.high > 0);
     const more = statistics.number > MOST_ROWS ? `newest ${MOST_ROWS} of ${bus.format.count(statistics.number)}, ` : "";
     dom.text(parts.note, more + range);
-    dom.text(dom.by("device-rows").lastChild, statistics.number ? "" : `No reading in the ${range}.`);
+    dom.text(dom.by("device-rows").lastChild, statistics.number ? "" : `No reading in the last ${bus.format.range(view.windowMs)}.`);
   }
 
   function drawRows(rows, view, isHigh) {
