@@ -18,9 +18,11 @@ test("up to 10 devices are lines of their own, in the colours of their cards", (
   const model = fleetOf(10);
   const chart = bus.chartData.build(model, view(model));
   assert.equal(chart.traces.filter((trace) => trace.mode === "lines").length, 10);
-  assert.deepEqual(chart.traces.slice(0, 2).map((trace) => [trace.name, trace.line.color]), [
-    ["d0", "colour of series-0"], ["d1", "colour of series-1"],
-  ]);
+  assert.deepEqual(chart.traces.slice(0, 10).map((trace) => [trace.name, trace.line.color, trace.line.dash]),
+    model.order.map((id) => {
+      const { token, dash } = bus.colours.look(model.devices.get(id));
+      return [id, `colour of ${token}`, dash];
+    }));
   assert.equal(new Set(chart.traces.slice(0, 10).map((trace) => trace.line.color + trace.line.dash)).size, 10);
 });
 

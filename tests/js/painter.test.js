@@ -47,7 +47,7 @@ test("a missing value breaks the line", () => {
 });
 
 test("each dash is in line widths, of at least 3 px", () => {
-  const dashes = bus.chartData.DASHES.map((dash) => {
+  const dashes = bus.colours.DASHES.map((dash) => {
     const notes = painted([{ mode: "lines", x: [1_000, 2_000], y: [0, 10], line: { ...line, dash } }]);
     return notes.find(([name]) => name === "setLineDash")[1];
   });

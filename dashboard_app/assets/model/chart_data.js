@@ -9,13 +9,6 @@
   const POINTS_PER_LINE = 400;
   const MOST_MARKERS = 500;
   const THRESHOLD_REACH_K = 10;
-  const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
-  const COLOURS = 7;
-
-  /** Return {colour: index of the series token, dash} of a device; stable while the page lives. */
-  function style(device) {
-    return { token: `series-${device.colour % COLOURS}`, dash: DASHES[Math.floor(device.colour / COLOURS) % DASHES.length] };
-  }
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
   function escape(text) {
@@ -106,7 +99,7 @@
     const x = [];
     const y = [];
     addPoints(chart, model, id, context, x, y);
-    const { token, dash } = style(model.devices.get(id));
+    const { token, dash } = bus.colours.look(model.devices.get(id));
     chart.traces.push({
       type: "scatter", mode: "lines", x, y, name: escape(id), connectgaps: false,
       line: { color: context.colours[token], dash, width: 1.75 }, hovertemplate: hover(context.unit),
@@ -117,7 +110,7 @@
   function addGroups(chart, model, context) {
     const groups = new Map();
     for (const id of chart.drawn) {
-      const { token } = style(model.devices.get(id));
+      const { token } = bus.colours.look(model.devices.get(id));
       if (!groups.has(token)) groups.set(token, { x: [], y: [], text: [] });
       const { x, y, text } = groups.get(token);
       addPoints(chart, model, id, context, x, y);
@@ -245,5 +238,5 @@
     return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
   }
 
-  bus.chartData = { build, wanted, style, escape, mode, bounds, DASHES };
+  bus.chartData = { build, wanted, escape, mode, bounds };
 })();

@@ -9,17 +9,20 @@
   const TRIM_EVERY_MS = 5_000;
   const COUNTS_KEPT_MS = 60_000;
   const FLEET_WITHOUT_DETAIL = 100;
+  const SETTLE_MS = 5_000; // as long nobody has learnt who has which colour
 
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
-    const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] } };
+    const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
+      devices: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
 
   function clear(model) {
+    const worn = new Map([...model.devices].map(([id, { slot }]) => [id, slot])); // they come again in their colours
     Object.assign(model, {
-      nowMs: null, devices: new Map(), order: [], counts: new Map(), averages: new Map(), joined: 0,
+      nowMs: null, devices: new Map(), order: [], counts: new Map(), averages: new Map(), worn,
       episodes: bus.episodes.create(STALE_PERIODS * model.config.reading_period_ms),
       fleet: null, overview: null, pipeline: null, points: 0, trimmedAtMs: 0,
     });
@@ -31,14 +34,15 @@
     if (answer.reset) clear(model);
     model.nowMs = answer.now;
     if (answer.roster) model.roster = { key: answer.roster[0], ids: answer.roster[1] };
+    model.pipeline = answer.pipeline;
     const newest = rows(model, answer.devices);
+    join(model, newest, keepFromMs !== Infinity);
     const fresh = takeNewest(model, newest, new Map(answer.devices.previous));
     const drawn = takeReadings(model, answer.readings, newest);
     for (const [id, ms, celsius] of answer.alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
     model.overview = bus.bands.join(model.overview, answer.overview, Math.min(model.nowMs - SERIES_MS, keepFromMs));
-    model.pipeline = answer.pipeline;
     model.skipped += answer.skipped;
     if (model.nowMs - model.trimmedAtMs >= TRIM_EVERY_MS) trim(model, Math.min(model.nowMs - SERIES_MS, keepFromMs));
     const received = answer.reset ? 0 : Math.max(fresh, drawn + answer.skipped);
@@ -54,17 +58,47 @@
     return agesMs.map((ageMs, row) => [told[row], model.nowMs - ageMs, celsius[row]]);
   }
 
+  /** Make a device of each that was not heard before. */
+  function join(model, newest, isPaused) {
+    const joined = [];
+    for (const [id] of newest) {
+      if (model.devices.has(id)) continue;
+      model.devices.set(id, {
+        id, tMs: -Infinity, celsius: null, previousCelsius: null, series: bus.series.create(), asked: false, slot: null,
+      });
+      joined.push(id);
+    }
+    if (joined.length === 0) return;
+    model.order = model.order.concat(joined).sort(byName);
+    dress(model, isPaused);
+  }
+
+  /** Give those that joined their colours. In the first seconds all choose anew, as they will after a reload. */
+  function dress(model, isPaused) {
+    const { devices, worn, nowMs } = model;
+    const isSettled = isPaused || nowMs >= model.settledMs;
+    const isFirst = model.settledMs === Infinity;
+    if (isFirst || (!isSettled && model.pipeline.behind > 0)) model.settledMs = nowMs + SETTLE_MS;
+    const slots = new Map();
+    for (const [id, device] of isSettled ? devices : []) {
+      const slot = device.slot ?? worn.get(id);
+      if (slot !== undefined) slots.set(id, slot);
+    }
+    worn.clear();
+    bus.colours.give(model.order.filter((id) => !slots.has(id)), slots);
+    let isOther = false;
+    for (const [id, device] of devices) {
+      isOther ||= device.slot !== null && device.slot !== slots.get(id);
+      device.slot = slots.get(id);
+    }
+    if (isOther) model.generation += 1;
+  }
+
   /** Take the newest readings; a previous value that is not told (by row) is the one that was newest here. */
   function takeNewest(model, newest, previous) {
-    let joined = [];
     let fresh = 0;
     newest.forEach(([id, ms, celsius], row) => {
-      let device = model.devices.get(id);
-      if (!device) {
-        device = { id, tMs: -Infinity, celsius: null, previousCelsius: null, series: bus.series.create(), asked: false };
-        model.devices.set(id, device);
-        joined.push(id);
-      }
+      const device = model.devices.get(id);
       if (ms < device.tMs) return;
       if (ms > device.tMs) {
         fresh += 1;
@@ -73,10 +107,6 @@
       if (previous.has(row)) device.previousCelsius = previous.get(row);
       Object.assign(device, { tMs: ms, celsius, heardMs: Math.min(ms, model.nowMs) });
     });
-    if (joined.length === 0) return fresh;
-    joined = joined.sort(byName);
-    for (const id of joined) model.devices.get(id).colour = model.joined++;
-    model.order = model.order.concat(joined).sort(byName);
     return fresh;
   }
 

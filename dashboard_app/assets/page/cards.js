@@ -34,7 +34,7 @@
       viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, preserveAspectRatio: "none", class: "spark", "aria-hidden": "true",
     });
     parts.line = dom.svg("path", { class: "spark-line" });
-    parts.line.style.stroke = `var(--${bus.chartData.style(device).token})`;
+    parts.line.style.stroke = `var(--${bus.colours.look(device).token})`;
     parts.highs = dom.svg("path", { class: "spark-highs" });
     parts.spark.append(parts.line, parts.highs);
     const list = dom.make("dl", "windows");

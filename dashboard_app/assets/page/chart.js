@@ -193,7 +193,7 @@
   let legendKey = "";
   function drawLegend(model) {
     const shown = last.mode === "grouped" ? [] : last.drawn;
-    const key = JSON.stringify([last.mode, shown]);
+    const key = JSON.stringify([last.mode, shown, model.generation]);
     if (key === legendKey) return;
     legendKey = key;
     dom.show(dom.by("legend"), shown.length > 0);
@@ -206,7 +206,7 @@
 
   /** Return a short piece of a device's line, in its colour and dash. */
   function swatch(device) {
-    const { token, dash } = bus.chartData.style(device);
+    const { token, dash } = bus.colours.look(device);
     const box = dom.svg("svg", { viewBox: "0 0 24 8", class: `swatch dash-${dash}`, "aria-hidden": "true" });
     const line = dom.svg("path", { d: "M1 4H23" });
     line.style.stroke = `var(--${token})`;
