@@ -1,0 +1,58 @@
+"""The page while its dashboard still reads the history."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from playwright.sync_api import expect
+
+from sensorbus.contract import messages
+from sensorbus.contract.topics import SENSOR
+from tests.browser.conftest import Visit, keep, open_bus
+from tests.support.axe import serious_faults
+from tests.support.ticks import get
+from tests.support.topics import Record, produce
+from tests.support.waiting import wait_until
+
+_DEVICES: Final = 300
+#: More than a dashboard reads while a page loads.
+_READINGS: Final = 500_000
+_HISTORY_MS: Final = 800_000
+_READ_WITHIN_MS: Final = 60_000
+
+
+def _history() -> Iterator[Record]:
+    now_ms = time.time_ns() // 1_000_000
+    names = [f"unit-{number:03d}" for number in range(_DEVICES)]
+    keys = [messages.encode_key(name) for name in names]
+    for number in range(_READINGS):
+        name = names[number % _DEVICES]
+        time_ms = now_ms - _HISTORY_MS + number * _HISTORY_MS // _READINGS
+        yield Record(
+            keys[number % _DEVICES],
+            messages.encode_reading(name, messages.iso_timestamp(time_ms), 20 + number % 40 / 10),
+        )
+
+
+def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: Visit, tmp_path: Path) -> None:
+    """In the strip too; what is read already is shown, and when all is read nothing more is said."""
+    with open_bus(tmp_path) as bus:
+        page = visit(bus).open()
+        expect(page.locator("#notice")).to_have_text(re.compile("^Waiting for the first reading"))
+        page.goto("about:blank")  # what it shows is cached by now
+        bus.dashboard.stop()
+        produce(bus.settings, SENSOR, _history())
+        bus.dashboard.start()
+        wait_until(lambda: get(f"{bus.url}healthz")[0] == 200, 20, "a dashboard that listens", bus.dashboard.log)
+        page.goto(bus.url)
+        expect(page.locator("#notice")).to_have_text(re.compile(r"Loading history, [\d,]+ records to go\.$"))
+        keep(page, "history")
+        strip = page.get_by_role("status", name="Pipeline")
+        expect(strip).to_contain_text(re.compile(r"Dashboard\s*[\d,]+ behind"))
+        assert serious_faults(page) == []
+        expect(page.locator("#notice")).to_be_hidden(timeout=_READ_WITHIN_MS)
+        expect(strip).to_contain_text(re.compile(r"Dashboard\s*answers"))
+        expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
+        page.close()  # before its server: a request that breaks off is a complaint
