@@ -74,7 +74,7 @@ test("alerts are marked by shape", () => {
 
 test("the range moves with time even when nothing came, and a zoom stays", () => {
   const model = heard(bus, NOW, { a: [20] });
-  const range = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.range;
+  const range = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.range.map((end) => Date.parse(`${end}Z`));
   assert.deepEqual(range({}), [NOW - 100_000, NOW]);
   assert.deepEqual(range({ nowMs: NOW + 5_000 }), [NOW - 95_000, NOW + 5_000]);
   const zoom = { fromMs: NOW - 50_000, toMs: NOW - 40_000, y: [1, 2] };
@@ -122,6 +122,12 @@ test("times are moved into the chosen zone", () => {
   const model = heard(bus, NOW, { a: [20] });
   const [trace] = bus.chartData.build(model, view(model, { zone: "local" })).traces;
   assert.equal(trace.x[0], NOW - new Date(NOW).getTimezoneOffset() * 60_000);
+});
+
+test("the axis is told its times as texts: numbers Plotly would move into the browser's zone once more", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  assert.deepEqual(bus.chartData.build(model, view(model)).layout.xaxis.range,
+    [NOW - 100_000, NOW].map((ms) => new Date(ms).toISOString().replace("Z", "")));
 });
 
 test("bands are parted where seconds are missing, and the note says from when on there are some", () => {

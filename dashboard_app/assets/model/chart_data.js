@@ -15,6 +15,11 @@
     return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   }
 
+  /** Return a time as Plotly takes it to the letter: a number it would move into the browser's own zone. */
+  function timeText(ms) {
+    return new Date(ms).toISOString().slice(0, -1);
+  }
+
   /** Return how many devices are drawn how: "lines", "grouped" or "overview". */
   function mode(number) {
     if (number <= MOST_LINES) return "lines";
@@ -197,8 +202,9 @@
       font: { ...font, family: "system-ui, sans-serif" },
       hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
       xaxis: {
-        type: "date", range: [context.fromMs + context.offsetMs, context.toMs + context.offsetMs], tickformat: "%H:%M:%S",
-        nticks: 6, gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font, fixedrange: false,
+        type: "date", range: [context.fromMs, context.toMs].map((ms) => timeText(ms + context.offsetMs)),
+        tickformat: "%H:%M:%S", nticks: 6, gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font,
+        fixedrange: false,
         ticklabelstandoff: 5, // clear of the lowest temperature, on a phone
       },
       yaxis: {
@@ -238,5 +244,5 @@
     return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
   }
 
-  bus.chartData = { build, wanted, escape, mode, bounds };
+  bus.chartData = { build, wanted, escape, timeText, mode, bounds };
 })();

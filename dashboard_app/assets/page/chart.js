@@ -56,10 +56,10 @@
   /** Keep what the visitor zoomed to; the next ticks draw inside it. */
   function takeZoom(graph, event) {
     if (!Object.keys(event).some((key) => /^[xy]axis\.(range|autorange)/.test(key))) return;
-    const toMs = (value) => (typeof value === "number" ? value : Date.parse(`${String(value).replace(" ", "T")}Z`)) - offsetMs;
-    const [from, to] = graph.layout.xaxis.range;
+    const { xaxis } = graph._fullLayout;
+    const [fromMs, toMs] = xaxis.range.map((end) => xaxis.r2l(end) - offsetMs);
     const yMoved = Object.keys(event).some((key) => key.startsWith("yaxis."));
-    zoom = { fromMs: toMs(from), toMs: toMs(to), y: yMoved ? [...graph.layout.yaxis.range] : (zoom?.y ?? null) };
+    zoom = { fromMs, toMs, y: yMoved ? [...graph.layout.yaxis.range] : (zoom?.y ?? null) };
     onZoom();
   }
 
@@ -97,7 +97,7 @@
   function plotAll(graph) {
     drawing = true;
     const silent = last.traces.map(unseen);
-    globalThis.Plotly.react(graph, isPointed ? silent : [], last.layout, bus.chart.CONFIG)
+    globalThis.Plotly.react(graph, isPointed ? silent.map(dated) : [], last.layout, bus.chart.CONFIG)
       .then(() => bind(graph))
       .finally(() => { drawing = false; });
     graph.data = silent;
@@ -121,6 +121,11 @@
   /** Return a trace that Plotly answers for but does not draw. */
   function unseen(trace) {
     return { ...trace, mode: "none", fill: "none" };
+  }
+
+  /** Return a trace with its times as Plotly reads them. */
+  function dated(trace) {
+    return { ...trace, x: trace.x.map((ms) => (ms === null ? null : bus.chartData.timeText(ms))) };
   }
 
   /** Draw the lines with the next frame, once. */
