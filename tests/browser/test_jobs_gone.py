@@ -1,4 +1,4 @@
-"""The page while a job is dead: the strip names it, and its numbers are not guessed."""
+"""The page while a job is dead: its name is said, its numbers are not guessed."""
 
 import re
 from typing import Final
