@@ -94,7 +94,7 @@ def test_one_press_changes_every_time_on_the_page(visit: Visit, bus: Bus) -> Non
         assert all(_is_now(time, _AHEAD) for times in (*local.values(), axis) for time in times), (local, axis)
         assert all(local.values()), local
         assert axis != []
-        page.route("**/_dash-update-component", lambda _: None)  # no tick from now on
+        page.route(re.compile("/_dash-update-component"), lambda _: None)  # no tick from now on
         page.locator("#zone").focus()
         page.keyboard.press("Enter")
         expect(page.locator("#zone-value")).to_have_text("UTC")

@@ -85,6 +85,48 @@ test("a slow tick has the patience it needs", () => {
   assert.equal(one.lost, false);
 });
 
+/** Answers that take `tookMs` each, asked for a second after one another; return how often the connection was lost. */
+function slowly(one, fromMs, answers, tookMs) {
+  let nowMs = fromMs;
+  let losses = 0;
+  for (let number = 0; number < answers; number += 1) {
+    pass(one, nowMs, nowMs + 1_000 + tookMs);
+    nowMs += 1_000 + tookMs;
+    losses += Number(one.lost);
+    connection.good(one, nowMs, 1);
+  }
+  return losses;
+}
+
+test("a dashboard that answers slowly is called lost once, not with every answer", () => {
+  const one = connection.create(1_000, 0);
+  assert.equal(slowly(one, 0, 20, 2_500), 1);
+});
+
+test("a dashboard that was slow and is quick again is found dead as soon as ever", () => {
+  const one = connection.create(1_000, 0);
+  slowly(one, 0, 5, 2_500);
+  slowly(one, 17_500, 5, 50);
+  pass(one, 22_750, 25_500);
+  assert.equal(one.lost, true);
+});
+
+test("an outage is not taken for a slow answer", () => {
+  const one = connection.create(1_000, 0);
+  for (let ms = 0; ms <= 60_000; ms += 250) if (connection.pass(one, ms, true)) connection.asked(one, ms);
+  connection.asked(one, 60_500);
+  connection.good(one, 60_600, 1);
+  pass(one, 60_600, 63_350);
+  assert.equal(one.lost, true);
+});
+
+test("however slow it was, a dashboard is called lost after 10 s", () => {
+  const one = connection.create(1_000, 0);
+  slowly(one, 0, 3, 30_000);
+  pass(one, 93_000, 103_250);
+  assert.equal(one.lost, true);
+});
+
 test("time in which the browser itself stood still is hardly held against the dashboard", () => {
   const one = connection.create(1_000, 0);
   connection.good(one, 1_000, 1);

@@ -8,15 +8,24 @@
   const BACK_SHOWN_MS = 5_000;
   /** No call of `pass` counts for more silence: between two the browser may have slept, or was busy itself. */
   const MOST_PER_PASS_MS = 1_000;
+  /** A dashboard that was slow is given time by what it took: so many times that, not beyond the most; less with each answer. */
+  const SLOW = { times: 1.5, mostMs: 10_000, fades: 0.8 };
 
   /** Return a fresh state; times are ms of a clock that never goes back. */
   function create(tickMs, nowMs) {
     return { tickMs, goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, hidden: false, sinceMs: null,
-      isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0 };
+      isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0, askedMs: nowMs, tookMs: 0 };
+  }
+
+  /** An answer is asked for now, not by the interval. */
+  function asked(connection, nowMs) {
+    connection.askedMs = nowMs;
   }
 
   /** A good answer came with so many new readings. */
   function good(connection, nowMs, readings) {
+    const tookMs = connection.hidden ? 0 : Math.min(connection.silentMs, nowMs - connection.askedMs); // at most
+    connection.tookMs = Math.max(tookMs, connection.tookMs * SLOW.fades);
     if (connection.lost) {
       connection.back = { readings };
       connection.backMs = nowMs;
@@ -39,10 +48,11 @@
     connection.hidden = hidden;
   }
 
-  /** Return how long an answer may take before the connection is lost: within 3 s with a tick of 1 s. */
+  /** Return how long an answer may take before the connection is lost: within 3 s with a tick of 1 s, unless it was slow before. */
   function patienceMs(connection) {
     if (connection.hidden) return HIDDEN_TICK_MS * 3;
-    return Math.max(2_500, connection.tickMs + 1_500);
+    const slowMs = Math.min(SLOW.mostMs, connection.tookMs * SLOW.times);
+    return Math.max(2_500, connection.tickMs + 1_500, slowMs);
   }
 
   /** Let time pass; return true when it is time to ask anew although the last request is not answered. */
@@ -68,5 +78,5 @@
     return connection.hidden ? Math.max(HIDDEN_TICK_MS, connection.tickMs) : connection.tickMs;
   }
 
-  bus.connection = { RETRY_MS, create, good, told, visibility, pass, intervalMs };
+  bus.connection = { RETRY_MS, create, asked, good, told, visibility, pass, intervalMs };
 })();

@@ -208,6 +208,7 @@
   }
 
   function ask() {
+    bus.connection.asked(page.connection, performance.now());
     globalThis.dash_clientside.set_props("tick", { n_intervals: Math.floor(performance.now()), disabled: false });
   }
 
