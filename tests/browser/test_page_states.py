@@ -6,11 +6,13 @@ Empty, silent, hostile, cut off.
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
 from tests.support.axe import serious_faults
+from tests.support.waiting import wait_until
 
 _NOTHING: Final = "\N{EN DASH}"
 _HOSTILE: Final = (
@@ -19,6 +21,23 @@ _HOSTILE: Final = (
     "<a href='http://evil.example'>free</a> &amp; &lt;",
     "👩🏽\u200d💻 office",
 )
+#: Of which nobody else tells: their chart has a line each.
+_HOSTILE_LINES: Final = (
+    "<img src=x onerror=alert(2)>",
+    '=HYPERLINK("x")',
+    '<a href="https://x.example">x</a>',
+    "<b>bold</b>&amp;<br>",
+)
+_LINE_MS: Final = tuple(range(40_000, 10_000, -1_000))
+#: The pixels, within the plot, of a reading in the middle of a device's line, or of its newest alert.
+_PLACE_ON_CHART: Final = """([name, kind]) => {
+  const graph = document.querySelector(".js-plotly-plot");
+  const { xaxis, yaxis } = graph._fullLayout;
+  const escaped = name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const trace = graph.data.find((one) => one.name === (kind === "alert" ? kind : escaped));
+  const at = kind === "alert" ? trace.text.lastIndexOf(escaped) : Math.floor(trace.x.length / 2);
+  return [xaxis._offset + xaxis.l2p(trace.x[at]), yaxis._offset + yaxis.l2p(trace.y[at])];
+}"""
 
 
 def _wait_text(page: Page, selector: str, pattern: str, timeout_ms: int = 15_000) -> None:
@@ -84,6 +103,51 @@ def test_hostile_names_are_only_text(visit: Visit, bus: Bus) -> None:
     assert all(link.startswith(bus.url) for link in links)
     assert opened == []
     keep(page, "hostile")
+
+
+def test_hostile_names_are_only_text_in_legend_hover_alerts_and_table(visit: Visit, bus: Bus) -> None:
+    """Letter by letter what the device calls itself, wherever a chart of lines and the alerts name it."""
+    with bus.run("processors", "alert"):
+        visitor = visit()
+        page = visitor.open(f"?devices={','.join(quote(name, safe='') for name in _HOSTILE_LINES)}")
+        opened: list[str] = []
+        page.on("dialog", lambda dialog: opened.append(dialog.message))
+        for number, name in enumerate(_HOSTILE_LINES):
+            tell(bus, name, 20 + number, _LINE_MS)
+            tell(bus, name, 40 + number)
+        alerts = page.locator("#episodes tbody tr td:first-child")
+        expect(alerts).to_have_count(len(_HOSTILE_LINES), timeout=40_000)
+        assert sorted(alerts.all_inner_texts()) == sorted(_HOSTILE_LINES)
+        legend = page.locator(".legend-item span")
+        assert sorted(legend.all_inner_texts()) == sorted(_HOSTILE_LINES)
+        page.get_by_role("button", name="Show as table", exact=True).click()
+        rows = page.locator("#chart-table tbody tr td:first-child")
+        assert sorted(rows.all_inner_texts()) == sorted(_HOSTILE_LINES)
+        page.keyboard.press("Space")  # on the button, as Enter is: the table is hidden again
+        page.get_by_role("button", name="Pause", exact=True).click()
+        for name in _HOSTILE_LINES:
+            assert _named_by_pointer(page, name, "line") == name
+            assert _named_by_pointer(page, name, "alert") == f"{name}, alert"
+        keep(page, "hostile-hover")
+        assert page.locator("img, .plot a, .plot svg a").count() == 0
+        assert opened == []
+
+
+def _named_by_pointer(page: Page, name: str, kind: str) -> str:
+    """Return what the chart says at the pointer over a device's line, or over its alert: its first row."""
+    box = page.locator(".js-plotly-plot").bounding_box()
+    assert box is not None
+    words = page.locator(".plot .hovertext .nums, .plot .hovertext .name")
+
+    def point_and_look() -> bool:
+        x, y = page.evaluate(_PLACE_ON_CHART, [name, kind])
+        page.mouse.move(5, 5)
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.wait_for_timeout(200)
+        return words.count() > 0
+
+    wait_until(point_and_look, 15, f"words at the {kind} of {name}")
+    return str(page.locator(".plot .hovertext .nums tspan.line").first.text_content())
 
 
 def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bus) -> None:

@@ -193,13 +193,13 @@
   function layout(chart, model, context) {
     const { colours, unit } = context;
     const thresholdCelsius = model.config.threshold_kelvin - 273.15;
-    const font = { color: colours["text-quiet"], size: 12 };
+    const font = { color: colours["text-quiet"], size: 12, family: "system-ui, sans-serif" };
     const { shapes, annotations } = threshold(bus.format.toUnit(thresholdCelsius, unit), unit, colours);
     const layout = {
       autosize: true, showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "sensorbus",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 56, r: 14, t: 8, b: 30 },
-      font: { ...font, family: "system-ui, sans-serif" },
+      font,
       hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
       xaxis: {
         type: "date", range: [context.fromMs, context.toMs].map((ms) => timeText(ms + context.offsetMs)),
