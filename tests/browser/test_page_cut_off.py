@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
@@ -33,6 +33,14 @@ def up_bus(bus: Bus) -> Iterator[Bus]:
     if not bus.dashboard.is_running():
         bus.dashboard.start()
     bus.wait_ready()
+
+
+def _fleet_row(page: Page) -> set[str]:
+    """Return the numbers of the fleet row."""
+    return {
+        text.strip()
+        for text in page.locator("#fleet strong, #fleet .tile-value, #fleet .tile-detail").all_inner_texts()
+    } - {""}
 
 
 def _signal_group(bus: Bus, number: signal.Signals) -> None:
@@ -120,10 +128,12 @@ def test_a_kafka_that_comes_late_is_waited_for(visit: Visit, tmp_path: Path) -> 
         page = visit(bus).open()
         said = re.compile(f"^Kafka at {re.escape(address)} cannot be reached since")
         expect(page.get_by_role("alert")).to_contain_text(said, timeout=_BACK_WITHIN_MS)
+        assert _fleet_row(page) == {_NOTHING}
         keep(page, "kafka-late")
         assert serious_faults(page) == []
         with broker:
             kafka.ensure_topics(settings, "test")
             tell_until(bus, "late", 20, page.get_by_role("article", name="late", exact=True))
             expect(page.get_by_role("alert")).to_have_count(0, timeout=_BACK_WITHIN_MS)
+            expect(page.locator(".count[data-state=HIGH] strong")).to_have_text("0")
             page.close()  # before its server: a request that breaks off is a complaint

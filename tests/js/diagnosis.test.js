@@ -41,6 +41,11 @@ test("a job that does not follow its source is named", () => {
   assert.equal(fault({ alert: null, "alert-count": null }, Array(60).fill(35)), "job alert does not follow sensor");
 });
 
+test("nobody is accused while history is read", () => {
+  const links = bus.diagnosis.links(modelWith({ "avg-temp": null }, { behind: 500 }), up, 0);
+  assert.ok(links.every((link) => link.state !== "broken"));
+});
+
 test("a fleet that just started, or has no alerts, breaks nothing", () => {
   const links = (topics, values) => bus.diagnosis.links(modelWith(topics, {}, values), up, 0);
   assert.ok(links({ "avg-temp": null, alert: null, "alert-count": null }, [20, 20]).every((link) => link.state !== "broken"));
@@ -53,6 +58,16 @@ test("counts are trusted only while all before them holds", () => {
   assert.equal(trusted(modelWith({ "alert-count": null, alert: null }), up), true);
   assert.equal(trusted(modelWith({ "alert-count": 30_000 }), up), false);
   assert.equal(trusted(modelWith({}), { lost: true, offline: false }), false);
+  assert.equal(trusted(modelWith({}, { behind: 500 }), up), false);
+});
+
+test("states are counted of devices that were heard, but not while history is read nor where nothing was", () => {
+  const known = (model, isConnected) => bus.diagnosis.areStatesKnown(model, isConnected);
+  assert.equal(known(modelWith({}), true), true);
+  assert.equal(known(modelWith({}), false), true);
+  assert.equal(known(modelWith({}, { behind: 500 }), false), false);
+  const empty = bus.model.create(modelWith({}).config);
+  assert.deepEqual([known(empty, false), known(empty, true)], [false, true]);
 });
 
 test("dead letters and a worker that catches up are said", () => {

@@ -47,7 +47,7 @@
       return { state: "quiet", text: `${bus.format.count(number)}${ageText(age, sinceAnswerMs, ", ")}` };
     }
     const age = pipeline.topics[topic] ?? null;
-    const broken = age === null ? silent(model, topic) : late(model, topic);
+    const broken = fault(model, topic, age);
     const text = age === null ? "nothing yet" : bus.format.fineDuration(age + sinceAnswerMs);
     if (broken) return { state: "broken", text, fault: broken };
     const quietMs = bus.model.STALE_PERIODS * model.config.reading_period_ms;
@@ -56,6 +56,12 @@
 
   function ageText(age, sinceAnswerMs, before) {
     return age === null || age === undefined ? "" : `${before}${bus.format.duration(age + sinceAnswerMs)} ago`;
+  }
+
+  /** Return what is broken at a topic, or null; while history is read a topic may be further than its source. */
+  function fault(model, topic, age) {
+    if (model.pipeline.behind > 0) return null;
+    return age === null ? silent(model, topic) : late(model, topic);
   }
 
   /** Return the fault of a topic that has not followed its source for too long, or null. */
@@ -106,13 +112,18 @@
     return false;
   }
 
-  /** Tell whether numbers of now can be trusted: connected, Kafka there, the job that makes them following. */
+  /** Tell whether numbers of now can be trusted: connected, history read, Kafka there, the job that makes them following. */
   function trusted(all, topic) {
     return ["Browser", "Dashboard", "Kafka", topic].every((name) => {
-      const link = all.find((one) => one.name === name);
-      return link.state === "ok" || link.state === "quiet";
+      const { state } = all.find((one) => one.name === name);
+      return state === "ok" || (state === "quiet" && name !== "Dashboard");
     });
   }
 
-  bus.diagnosis = { links, trusted, PATIENCE_MS };
+  /** Tell whether states can be counted: of devices that were heard, unless newer readings of them are still to be read. */
+  function areStatesKnown(model, isConnected) {
+    return isConnected || (model.order.length > 0 && !(model.pipeline.behind > 0));
+  }
+
+  bus.diagnosis = { links, trusted, areStatesKnown, PATIENCE_MS };
 })();

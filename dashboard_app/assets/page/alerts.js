@@ -36,12 +36,13 @@
     place(keys);
     newest.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
     box.firstChild.hidden = total === 0;
-    dom.text(box.lastChild, note(total, newest.length, view.isKnown));
+    dom.text(box.lastChild, note(model, total, newest.length, view.isKnown));
   }
 
-  function note(total, shown, isKnown) {
+  function note(model, total, shown, isKnown) {
     if (total > shown) return `The newest ${shown} of ${bus.format.count(total)}: choose devices to see theirs.`;
     if (total) return "";
+    if (model.pipeline?.behind > 0) return "Not known yet: history is being read.";
     return isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.";
   }
 

@@ -263,6 +263,7 @@
       connected: bus.diagnosis.trusted(links, "Kafka"),
       trustAverages: bus.diagnosis.trusted(links, "avg-temp"),
     };
+    page.trust.statesKnown = bus.diagnosis.areStatesKnown(page.model, page.trust.connected);
     const view = chartView();
     bus.notice.draw(page.model, page.choices, view.ids, page.connection);
     bus.cards.draw(cardsView(cardOrder(view.ids)));
