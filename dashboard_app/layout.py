@@ -29,6 +29,9 @@ _SHORTCUTS: Final = (
     ("u", "unit: °C, °F, K"),
     ("?", "this help"),
     ("Esc", "close what is open; back to live"),
+    ("\N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}", "on the chart: earlier, later"),
+    ("+ \N{MINUS SIGN}", "on the chart: closer, wider"),
+    ("0", "on the chart: back to live"),
 )
 #: Before Dash has loaded there is this page: the theme is set before the first paint, so nothing flashes.
 _INDEX: Final = """<!DOCTYPE html>
@@ -215,6 +218,7 @@ def _chart() -> Component:
         ],
         id=ids.FIGURE,
         className="panel figure",
+        tabIndex=0,
         **_aria(labelledby=ids.CAPTION, describedby=ids.CHART_SUMMARY),
     )
 

@@ -3,6 +3,7 @@
 Under a finger, on paper, in colours that the system chooses.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +71,53 @@ def test_a_pointer_that_left_costs_nothing_more(visit: Visit) -> None:
     wait_js(page, f"{_GRAPH}.calcdata.length > 0", "readings for Plotly")
     page.mouse.move(5, 5)
     wait_js(page, f"{_GRAPH}.calcdata.length === 0", "Plotly without readings")
+
+
+def _span_s(page: Page) -> int:
+    """Return how much time the axis shows."""
+    from_ms, to_ms = page.evaluate(f"{_GRAPH}.layout.xaxis.range.map((end) => Date.parse(end.replace(' ', 'T') + 'Z'))")
+    return round((float(to_ms) - float(from_ms)) / 1000)
+
+
+def test_keys_move_and_zoom_the_chart_that_has_the_focus(visit: Visit) -> None:
+    """Earlier, closer, wider, live; what the caption tells is read out; no key does so elsewhere."""
+    page = visit().open("?devices=steady")
+    _wait_drawn(page)
+    caption, chip = page.locator("#caption"), page.get_by_role("button", name="Back to live", exact=True)
+    page.get_by_role("button", name="Help", exact=True).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(chip).to_be_hidden()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("figure")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(chip).to_be_visible()
+    expect(caption).to_have_text(re.compile(" to "))
+    expect(page.locator("#announcer")).to_have_text(caption.inner_text())
+    wait_until(lambda: _span_s(page) == 100, 5, "the same span")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("+")
+    wait_until(lambda: _span_s(page) == 50, 5, "half of the span")
+    page.wait_for_timeout(1_500)
+    keep(page, "chart-by-keyboard")
+    assert _span_s(page) == 50
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    wait_until(lambda: _span_s(page) == 200, 5, "twice the span")
+    page.keyboard.press("0")
+    expect(caption).to_have_text("Temperature, last 100 s")
+    page.keyboard.press("u")
+    expect(page.locator("#unit-value")).to_have_text("°F")
+    page.keyboard.press("-")
+    expect(chip).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(chip).to_be_hidden()
+    page.get_by_role("button", name="Help", exact=True).focus()
+    page.mouse.click(*_middle(page))
+    page.keyboard.press("ArrowLeft")
+    expect(chip).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_contain_text("on the chart: earlier, later")
+    keep(page, "help")
 
 
 def test_on_paper_the_page_is_light_and_the_chart_sharp_and_as_wide_as_paper(visit: Visit, tmp_path: Path) -> None:

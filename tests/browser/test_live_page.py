@@ -402,7 +402,7 @@ def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> No
     page = visit().open()
     expect(_cards(page)).to_have_count(DEVICES)
     seen = []
-    for _ in range(18):
+    for _ in range(19):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             "[document.activeElement.id || document.activeElement.className,"
@@ -412,8 +412,8 @@ def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> No
         assert outline != "none", name
         if name == "sort":
             break
-    wanted = ["skip", "filter-button", "pause", "unit", "zone", "theme", "export", "help", "range-30", "range-100"]
-    wanted += ["range-300", "range-900", "table", "episodes", "sort"]
+    wanted = ["skip", "filter-button", "pause", "unit", "zone", "theme", "export", "help", "figure", "range-30"]
+    wanted += ["range-100", "range-300", "range-900", "table", "episodes", "sort"]
     assert seen == wanted
 
 

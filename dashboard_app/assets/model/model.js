@@ -251,6 +251,6 @@
 
   bus.model = {
     create, ingest, state, isHigh, alertsNow, average, summary, selected, request, byName,
-    STALE_PERIODS, FLEET_WITHOUT_DETAIL,
+    STALE_PERIODS, SERIES_MS, FLEET_WITHOUT_DETAIL,
   };
 })();

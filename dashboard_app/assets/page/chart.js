@@ -11,6 +11,7 @@
   let bound = null; // the plot whose events are listened to
   let drawing = false;
   let last = null; // what is drawn, for export and table
+  let seen = null; // the view that it is drawn for
   let offsetMs = 0;
   let onZoom = () => {};
   let isPointed = false; // is the pointer on the chart?
@@ -34,6 +35,8 @@
     graph.on("plotly_relayouting", () => paintSoon(graph)); // an axis is dragged
     graph.on("plotly_afterplot", () => paintSoon(graph)); // the plot has another size
     graph.addEventListener("pointerenter", () => point(graph));
+    // Plotly keeps a click to itself, and with it the focus.
+    graph.addEventListener("pointerdown", () => dom.by("figure").focus({ preventScroll: true }));
     graph.addEventListener("pointerleave", (event) => {
       if (event.pointerType !== "touch") isPointed = false; // a finger leaves at once; what it asked for stays
     });
@@ -63,6 +66,18 @@
     onZoom();
   }
 
+  /** Do what a key asks of the chart that has the focus; its caption, which tells the span, is read out. */
+  function steer(event) {
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey || !last) return;
+    const { fromMs, toMs } = last;
+    const span = bus.span.asked(event.key, { ...seen, fromMs, toMs, heldMs: bus.model.SERIES_MS });
+    if (span === undefined) return;
+    event.preventDefault();
+    zoom = span && { ...span, y: zoom?.y ?? null };
+    onZoom();
+    dom.text(dom.by("announcer"), dom.by("caption").textContent);
+  }
+
   /** Leave the zoom. */
   function live() {
     if (!zoom) return false;
@@ -79,6 +94,7 @@
   /** Draw; false when Plotly is not loaded yet or the visitor is dragging. `view`: see chart_data.js. */
   function draw(model, view) {
     last = bus.chartData.build(model, { ...view, zoom, shown: last?.mode === "overview" ? last.drawn : [] });
+    seen = view;
     offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
     drawAround(model, view);
     const graph = plot();
@@ -230,6 +246,9 @@
     draw, live, unitChanged, swatch, resize,
     drawn: () => last,
     zoomed: () => zoom,
-    listen: (handler) => { onZoom = handler; },
+    listen: (handler) => {
+      onZoom = handler;
+      dom.by("figure").addEventListener("keydown", steer);
+    },
   };
 })();
