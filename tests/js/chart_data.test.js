@@ -74,7 +74,8 @@ test("alerts are marked by shape", () => {
 
 test("the range moves with time even when nothing came, and a zoom stays", () => {
   const model = heard(bus, NOW, { a: [20] });
-  const range = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.range.map((end) => Date.parse(`${end}Z`));
+  const range = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.range
+    .map((end) => Date.parse(`${end}Z`));
   assert.deepEqual(range({}), [NOW - 100_000, NOW]);
   assert.deepEqual(range({ nowMs: NOW + 5_000 }), [NOW - 95_000, NOW + 5_000]);
   const zoom = { fromMs: NOW - 50_000, toMs: NOW - 40_000, y: [1, 2] };
@@ -128,6 +129,24 @@ test("the axis is told its times as texts: numbers Plotly would move into the br
   const model = heard(bus, NOW, { a: [20] });
   assert.deepEqual(bus.chartData.build(model, view(model)).layout.xaxis.range,
     [NOW - 100_000, NOW].map((ms) => new Date(ms).toISOString().replace("Z", "")));
+});
+
+test("Plotly is given times that it shows as they are, in any zone and when clocks change", () => {
+  const own = process.env.TZ;
+  const shown = (time) => (typeof time === "number" ? time - new Date(time).getTimezoneOffset() * 60_000
+    : Date.parse(`${time}Z`));
+  const change = Date.UTC(2026, 9, 25, 1); // Berlin's clocks go back
+  for (const zone of ["UTC", "Asia/Kolkata", "America/New_York", "Europe/Berlin"]) {
+    process.env.TZ = zone;
+    for (let from = change - 8 * 3_600_000; from < change + 8 * 3_600_000; from += 900_000) {
+      const x = [from, from + 50_000, null, from + 100_000];
+      const given = bus.chartData.plotTimes(x, from, from + 100_000);
+      assert.deepEqual(given.map((time) => (time === null ? null : shown(time))), x, zone);
+    }
+  }
+  process.env.TZ = own ?? "";
+  if (own === undefined) delete process.env.TZ;
+  assert.deepEqual(typeof bus.chartData.plotTimes([NOW], NOW - 100_000, NOW)[0], "number");
 });
 
 test("bands are parted where seconds are missing, and the note says from when on there are some", () => {

@@ -20,6 +20,19 @@
     return new Date(ms).toISOString().slice(0, -1);
   }
 
+  /**
+   * Return times (nulls stay) as Plotly shows them to the letter; [fromMs, toMs] is the axis.
+   *
+   * They are numbers less what it will add, which it takes in half the time of texts; texts around a change of the clocks.
+   */
+  function plotTimes(x, fromMs, toMs) {
+    const addedMs = (ms) => bus.format.zoneOffsetMs(ms, "local");
+    const shiftMs = addedMs(toMs);
+    const reachMs = toMs - fromMs; // a zoomed view has its surroundings
+    const isSteady = [fromMs - reachMs, toMs + reachMs].every((ms) => addedMs(ms - shiftMs) === shiftMs);
+    return x.map((ms) => (ms === null ? null : isSteady ? ms - shiftMs : timeText(ms)));
+  }
+
   /** Return how many devices are drawn how: "lines", "grouped" or "overview". */
   function mode(number) {
     if (number <= MOST_LINES) return "lines";
@@ -244,5 +257,5 @@
     return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
   }
 
-  bus.chartData = { build, wanted, escape, timeText, mode, bounds };
+  bus.chartData = { build, wanted, escape, plotTimes, mode, bounds };
 })();

@@ -8,7 +8,7 @@
   const BACK_SHOWN_MS = 5_000;
   /** No call of `pass` counts for more silence: between two the browser may have slept, or was busy itself. */
   const MOST_PER_PASS_MS = 1_000;
-  /** A dashboard that was slow is given time by what it took: so many times that, not beyond the most; less with each answer. */
+  /** A dashboard that was slow is given so many times what it took, not beyond the most, and less with each answer. */
   const SLOW = { times: 1.5, mostMs: 10_000, fades: 0.8 };
 
   /** Return a fresh state; times are ms of a clock that never goes back. */
@@ -48,7 +48,7 @@
     connection.hidden = hidden;
   }
 
-  /** Return how long an answer may take before the connection is lost: within 3 s with a tick of 1 s, unless it was slow before. */
+  /** Return how long an answer may take before the connection is lost: 3 s at a tick of 1 s, unless it was slow before. */
   function patienceMs(connection) {
     if (connection.hidden) return HIDDEN_TICK_MS * 3;
     const slowMs = Math.min(SLOW.mostMs, connection.tookMs * SLOW.times);

@@ -139,9 +139,9 @@
     return { ...trace, mode: "none", fill: "none" };
   }
 
-  /** Return a trace with its times as Plotly reads them. */
+  /** Return a trace with its times as Plotly takes them. */
   function dated(trace) {
-    return { ...trace, x: trace.x.map((ms) => (ms === null ? null : bus.chartData.timeText(ms))) };
+    return { ...trace, x: bus.chartData.plotTimes(trace.x, last.fromMs + offsetMs, last.toMs + offsetMs) };
   }
 
   /** Draw the lines with the next frame, once. */
