@@ -20,6 +20,7 @@ _ODD: Final = (
     "\N{FIRE}",
     "<img src=x onerror=alert(1)>",
     '=HYPERLINK("x")',
+    '<a href="https://x.example">x</a>',
     "a b?c#d&e",
 )
 
@@ -91,6 +92,8 @@ def test_a_name_of_any_characters_has_its_page(visit: Visit, bus: Bus, device_id
     expect(page.locator(".device-name")).to_have_text(device_id)
     expect(page.locator("#device-rows tbody tr")).to_have_count(2)
     assert page.locator("img").count() == 0
+    assert page.locator(".device-head a").all_inner_texts() == ["All devices"]
+    assert page.title() == f"{device_id} - Sensorbus"
 
 
 def test_an_unknown_device_is_said_and_shown_when_it_speaks(visit: Visit, bus: Bus) -> None:
