@@ -59,6 +59,7 @@ def test_a_dashboard_that_dies_is_said_in_3_s_and_caught_up_with_later(visit: Vi
     expect(page.get_by_role("alert")).to_contain_text(
         re.compile("^Connection to the dashboard lost since"), timeout=_SAID_WITHIN_MS
     )
+    expect(page.get_by_role("alert")).to_contain_text("What you see is as of then.")
     expect(page.locator("html")).to_have_attribute("data-lost", "")
     expect(page.get_by_role("status", name="Pipeline")).to_contain_text("The dashboard does not answer")
     expect(page.locator(".alerts").first).to_have_text(_NOTHING)
@@ -129,6 +130,7 @@ def test_a_kafka_that_comes_late_is_waited_for(visit: Visit, tmp_path: Path) -> 
         said = re.compile(f"^Kafka at {re.escape(address)} cannot be reached since")
         expect(page.get_by_role("alert")).to_contain_text(said, timeout=_BACK_WITHIN_MS)
         assert _fleet_row(page) == {_NOTHING}
+        expect(page.get_by_role("alert")).not_to_contain_text("What you see")
         keep(page, "kafka-late")
         assert serious_faults(page) == []
         with broker:

@@ -41,7 +41,8 @@
     const retry = box.querySelector(".retry");
     if (!retry) return;
     const again = connection.lost && !connection.offline ? ` Asking again in ${Math.max(0, Math.ceil(retryInMs / 1000))} s.` : "";
-    dom.text(retry, now.kind === "lost" ? `What you see is as of then.${again}` : "");
+    const asOf = model?.order.length ? "What you see is as of then." : "";
+    dom.text(retry, now.kind === "lost" ? asOf + again : "");
   }
 
   bus.banner = { draw, message };
