@@ -13,7 +13,7 @@ import orjson
 from dash import Dash
 from dash.fingerprint import check_fingerprint
 from flask import Flask, Response, request
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Authorization, Headers
 from werkzeug.exceptions import HTTPException
 
 from dashboard_app import api_problems, callbacks
@@ -123,6 +123,14 @@ def explained(status: int, reason: str, path: str, prefix: str) -> Response:
         return refusal(status, reason)
     where = f"; the API is described at {prefix}{BASE}/openapi.json" if status == HTTPStatus.NOT_FOUND else ""
     return api_problems.response(ProblemError(status, f"{reason}{where}"))
+
+
+def authorization() -> Authorization | None:
+    """Return the credentials that came with the request; None: there are none, or they cannot be read."""
+    try:
+        return request.authorization
+    except ValueError:  # of `Basic` with a character that is not ASCII, which werkzeug does not expect
+        return None
 
 
 def refusal(status: int, reason: str) -> Response:

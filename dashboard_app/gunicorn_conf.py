@@ -67,7 +67,7 @@ bind = (
     else (f"{_settings.dashboard_host}:{_settings.dashboard_port}")
 )
 workers = _settings.dashboard_workers
-worker_class = "gthread"
+worker_class = "dashboard_app.gunicorn_worker.Worker"
 threads = _settings.dashboard_threads
 keepalive = 20  # longer than a hidden page's tick: it keeps its connection
 graceful_timeout = 3

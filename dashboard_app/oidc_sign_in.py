@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import Flask, Response, redirect, request, session
 
 from dashboard_app import plain_pages
-from dashboard_app.guard import refusal
+from dashboard_app.guard import authorization, refusal
 from dashboard_app.oidc import AWAY, REFUSED, Provider
 from dashboard_app.oidc_claims import user_of
 from dashboard_app.users import User
@@ -60,7 +60,7 @@ class SignIn:
 
     def user(self) -> User | None:
         """Return who asks: who has signed in, or a program with an access token."""
-        given = request.authorization
+        given = authorization()
         if given is not None and given.type == "bearer":
             return self._program(given.token or "")
         name, role = session.get("name"), session.get("role")

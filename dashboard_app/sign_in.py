@@ -20,7 +20,7 @@ from flask import Flask, Response, g, request
 from werkzeug.security import check_password_hash
 
 from dashboard_app import ops, plain_pages
-from dashboard_app.guard import refusal
+from dashboard_app.guard import authorization, refusal
 from dashboard_app.users import Role, User, is_name, read_users
 from sensorbus.contract.settings import Settings
 
@@ -111,7 +111,7 @@ def _by_password(users: Mapping[str, User], clock_s: Callable[[], float]) -> Cal
     gate = Gate(users, clock_s)
 
     def check() -> Response | None:
-        given = request.authorization
+        given = authorization()
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
         wait_s = gate.wait_s(request.remote_addr or "", given.username)

@@ -102,7 +102,9 @@ def test_what_is_wrong_is_401(users: Path, name: str, password: str) -> None:
     assert status(with_passwords(users), name, password) == 401
 
 
-@pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Bearer x", "Basic YQ==", "Basic " + "A" * 9_000, ""])
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !!!", "Bearer x", "Basic YQ==", "Basic " + "A" * 9_000, "Basic \xff", ""]
+)
 def test_a_header_that_is_none_is_401(users: Path, header: str) -> None:
     """And no 500."""
     assert with_passwords(users).get("/page", headers={"Authorization": header}).status_code == 401

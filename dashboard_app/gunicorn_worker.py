@@ -1,0 +1,70 @@
+"""gunicorn's worker of threads, which waits for no client that keeps its end open.
+
+gunicorn 27 ends a connection in the loop that also takes in new ones, and gives the client up to 2 s to hang up: 20
+clients with a wrong request each, which then did nothing, kept everybody waiting for 40 s, longer than gunicorn lets a
+worker be silent. Here the loop goes on, and looks at such a connection when something comes on it or its time is over.
+"""
+
+import contextlib
+import socket
+import time
+from collections import deque
+from functools import partial
+from selectors import EVENT_READ
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.workers.gthread import ThreadWorker
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_LINGER_S: Final = 2.0
+_READ_BYTES: Final = 65_536
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
+    """All of this runs in gunicorn's loop, in one thread."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """End nothing yet."""
+        super().__init__(*args, **kwargs)
+        self._ending: deque[Any] = deque()  # gunicorn's connections, the oldest first
+
+    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
+        """Say that nothing more comes, where the connection ends; all else is gunicorn's."""
+        if not fs.cancelled() and (fs.exception() is not None or fs.result()):
+            super().finish_request(conn, fs)
+            return
+        self._ending.append(conn)
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, EVENT_READ, partial(self._read_on, conn))
+        except (OSError, ValueError):  # the client was faster
+            self._let_go(conn)
+        else:
+            conn.timeout = time.monotonic() + _LINGER_S
+
+    def murder_pending(self) -> None:
+        """Let go also who has not hung up in time; gunicorn calls it once a second at least."""
+        super().murder_pending()
+        while self._ending and self._ending[0].timeout <= time.monotonic():
+            self._let_go(self._ending[0])
+
+    def _read_on(self, conn: Any, connection: socket.socket) -> None:
+        """Take what was not read: closing before that would cut off the answer."""
+        try:
+            if connection.recv(_READ_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # the client has broken it off
+        self._let_go(conn)
+
+    def _let_go(self, conn: Any) -> None:
+        self._ending.remove(conn)
+        with contextlib.suppress(KeyError, ValueError):  # it was never registered, for it was closed
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
