@@ -4,13 +4,14 @@ One daemon thread; the checks are called from it, so they must be quick and safe
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import orjson
-from prometheus_client import make_wsgi_app
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from sensorbus.contract.errors import PortInUseError
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 #: Returns the reasons why the part is not ready, each under its name; none: ready.
 Check = Callable[[], dict[str, str]]
 
-_JSON: Final = (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"))
+_JSON: Final = "application/json"
+#: Who stays silent for so long in the middle of a request is let go: each connection has a thread and a descriptor.
+_SILENT_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +39,7 @@ def serve(settings: Settings, readiness: Check, families: tuple[str, ...] = metr
             settings.ops_host,
             settings.ops_port,
             application(readiness, families),
-            server_class=ThreadingWSGIServer,
+            server_class=_Server,
             handler_class=_QuietHandler,
         )
     except OSError as error:
@@ -50,15 +53,20 @@ def application(
     readiness: Check, families: tuple[str, ...]
 ) -> Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]:
     """Return the WSGI application behind the three paths."""
-    exposition = make_wsgi_app(metrics.registry_of(families))
+    registry = metrics.registry_of(families)
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "/")
-        if path == "/metrics":
-            return cast("Iterable[bytes]", exposition(environ, start_response))
-        status, body = _answer(path, readiness)
-        start_response(status, list(_JSON))  # a new list each time: the server adds Content-Length to it
-        return [orjson.dumps(body)]
+        status, kind, body = "200 OK", CONTENT_TYPE_LATEST, b""
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            status, kind, body = "405 Method Not Allowed", _JSON, orjson.dumps({"error": "only GET"})
+        elif environ["PATH_INFO"] == "/metrics":
+            body = generate_latest(registry)  # one format, whatever is asked for: as the page does
+        else:
+            status, told = _answer(environ["PATH_INFO"], readiness)
+            kind, body = _JSON, orjson.dumps(told)
+        headers = {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff"}
+        start_response(status, list(headers.items()))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     return answer
 
@@ -74,8 +82,22 @@ def _answer(path: str, readiness: Check) -> tuple[str, dict[str, object]]:
     return "404 Not Found", {"error": "known paths: /healthz /readyz /metrics"}
 
 
+class _Server(ThreadingWSGIServer):
+    """One thread for each connection."""
+
+    request_queue_size = 128  # with 5, the base class's, whoever comes with some others waits for a second
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away or fell silent: the base class prints a traceback for each."""
+        del request, client_address
+        if not isinstance(sys.exception(), OSError):
+            _log.exception("cannot answer a request")
+
+
 class _QuietHandler(WSGIRequestHandler):
     """A probe every few seconds is no event."""
+
+    timeout = _SILENT_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
         _log.debug(format, *args)

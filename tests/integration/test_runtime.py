@@ -240,6 +240,19 @@ def test_health_is_served_on_the_ops_port(port: int) -> None:
     assert _get(f"{address}/else")[0] == 404
 
 
+def test_a_client_that_falls_silent_is_let_go(
+    port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the middle of a request; nothing is said of it."""
+    monkeypatch.setattr(health._QuietHandler, "timeout", 0.1)
+    health.serve(Settings(ops_port=port), dict)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as silent:
+        silent.sendall(b"GET /healthz HT")
+        assert silent.recv(1) == b""
+    assert _get(f"http://127.0.0.1:{port}/healthz")[0] == 200
+    assert capsys.readouterr().err == ""
+
+
 def _get(address: str) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310  # our own port

@@ -11,10 +11,12 @@ from sensorbus.runtime import health
 from sensorbus.runtime.metrics import JOB_FAMILIES
 
 
-def ask(path: str, reasons: dict[str, str] | None = None) -> tuple[str, dict[str, str], bytes]:
+def ask(
+    path: str, reasons: dict[str, str] | None = None, method: str = "GET", **more: str
+) -> tuple[str, dict[str, str], bytes]:
     """Return status, headers and body of an answer."""
     started: list[Any] = []
-    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": ""}
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "QUERY_STRING": "", **more}
     body = health.application(lambda: reasons or {}, JOB_FAMILIES)(environ, lambda *start: started.extend(start))  # type: ignore[arg-type]  # no writer
     status, headers = started
     return status, dict(headers), b"".join(body)
@@ -46,9 +48,10 @@ def test_readiness_is_asked_anew_each_time() -> None:
     reasons = {"kafka": "away"}
     application = health.application(lambda: dict(reasons), JOB_FAMILIES)
     statuses: list[str] = []
-    application({"PATH_INFO": "/readyz"}, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
+    environ = {"PATH_INFO": "/readyz", "REQUEST_METHOD": "GET"}
+    application(environ, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
     reasons.clear()
-    application({"PATH_INFO": "/readyz"}, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
+    application(environ, lambda status, _headers: statuses.append(status))  # type: ignore[arg-type]  # no writer
     assert [status[:3] for status in statuses] == ["503", "200"]
 
 
@@ -62,6 +65,20 @@ def test_metrics_are_prometheus_text() -> None:
             is_own = family.name.startswith("sensorbus_job_")
             assert (f"# TYPE {family.name}".encode() in body) is is_own
     assert b"process_resident_memory_bytes" in body
+
+
+@pytest.mark.parametrize("accept", ["application/openmetrics-text; version=x", "text/plain; version=1.0.0; escaping=x"])
+def test_metrics_are_the_same_whatever_is_asked_for(accept: str) -> None:
+    """prometheus_client's own application raises for a version that is no number."""
+    assert ask("/metrics", HTTP_ACCEPT=accept, QUERY_STRING="name[]=x")[:2] == ask("/metrics")[:2]
+
+
+def test_only_get_is_answered() -> None:
+    """HEAD is GET without the body."""
+    assert ask("/healthz", method="BREW")[0] == "405 Method Not Allowed"
+    assert ask("/metrics", method="POST")[0] == "405 Method Not Allowed"
+    status, headers, body = ask("/healthz", method="HEAD")
+    assert (status, headers["Content-Length"], body) == ("200 OK", "18", b"")
 
 
 @pytest.mark.parametrize("path", ["/", "/readyz/", "/metrics/x", "/../etc/passwd", ""])
