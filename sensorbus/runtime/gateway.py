@@ -8,6 +8,7 @@ serves one request at a time, in order, as Kafka does.
 
 import contextlib
 import logging
+import select
 import socket
 import socketserver
 import struct
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Collection
 from io import BufferedIOBase
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from kio.serial.errors import SerialError
 
@@ -55,12 +56,22 @@ class Gateway:
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
+    request_queue_size = 128  # with 5, the base class's, whoever comes with some others waits for a second
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], target: tuple[str, int]) -> None:
         self.target = target
         self.connections: dict[socket.socket, threading.Thread] = {}
+        self._assignors: dict[str, str] = {}  # by group
         super().__init__(address, _Connection)
+
+    def may_join(self, join: Any) -> bool:  # any version of kio's JoinGroupRequest
+        """Tell whether a member shares out partitions as the first of its group did.
+
+        The mock cluster ends the process where two members do not, or where one names no way at all.
+        """
+        names = [protocol.name for protocol in join.protocols]
+        return bool(names) and self._assignors.setdefault(join.group_id, names[0]) == names[0]
 
     def stop(self) -> None:
         self.shutdown()
@@ -79,7 +90,7 @@ class _Connection(socketserver.StreamRequestHandler):
         self.server.connections[self.connection] = threading.current_thread()
         try:
             with socket.create_connection(self.server.target) as far:
-                self._serve(_Broker(far))
+                self._serve(_Broker(far, self.connection))
         except (OSError, EOFError):
             pass  # one side went away
         except (SerialError, ValueError, struct.error) as error:
@@ -95,6 +106,9 @@ class _Connection(socketserver.StreamRequestHandler):
                 _send_frame(self.connection, answer)
 
     def _answer(self, request: wire.Request, broker: "_Broker") -> bytes | None:
+        body = wire.body(wire.readable(request))
+        if request.api_key == wire.JOIN_GROUP and not self.server.may_join(body):
+            return wire.refused_join(request)
         if request.api_key == wire.CREATE_TOPICS:
             return _create_topics(request, broker)
         if request.api_key == wire.DESCRIBE_CONFIGS:
@@ -108,17 +122,29 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 class _Broker:
-    """The broker's end of one connection."""
+    """The broker's end of one connection of a client."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, client: socket.socket) -> None:
         self._connection, self._file = connection, connection.makefile("rb")
+        self._client = client
 
     def send(self, frame: bytes) -> None:
         _send_frame(self._connection, frame)
 
     def ask(self, frame: bytes) -> bytes:
         self.send(frame)
+        self._wait()
         return _read_frame(self._file)
+
+    def _wait(self) -> None:
+        """Return when the broker answers; a JoinGroup may wait for days, but not for a client that went away."""
+        awaited = select.poll()
+        for connection in (self._connection, self._client):
+            awaited.register(connection, select.POLLIN)
+        while self._connection.fileno() not in {number for number, _ in awaited.poll()}:
+            if not self._client.recv(1, socket.MSG_PEEK):
+                raise EOFError
+            awaited.unregister(self._client)  # it has sent its next request
 
     def topics(self, request: wire.Request, names: Collection[str], *, create: bool = False) -> set[str]:
         """Return which of the topics exist, or make them."""

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.real_kafka import free_ports
 from tests.support.waiting import wait_until
 
 _TIMEOUT_S: Final = 10.0
+ENDLESS_LIST: Final = b"\0\0\0\x0e\0\x13\0\4\0\0\0\1\xff\xff\x7f\xff\xff\xff"
 _SILENT: Final = logging.getLogger("test.gateway.clients")
 
 
@@ -138,6 +140,29 @@ def test_messages_pass_whole(broker: EmbeddedBroker, acks: str) -> None:
     assert received == sent
 
 
+def test_members_that_share_out_otherwise_than_their_group_are_refused(
+    broker: EmbeddedBroker, admin: AdminClient
+) -> None:
+    """The mock cluster would end the process; Kafka says the same."""
+    creation(admin, NewTopic("readings", 1, 1))
+    seen: list[KafkaError] = []
+    options = {"bootstrap.servers": broker.public_address, "group.id": "test"}
+    ways = [options | {"partition.assignment.strategy": name} for name in ("range", "roundrobin")]
+    first, second = (Consumer(way, logger=_SILENT) for way in ways)
+    with closing(first), closing(second):
+        first.subscribe(["readings"])
+        wait_until(lambda: first.poll(0.1) is None and first.assignment(), 20, "the first member")
+        second.subscribe(["readings"])
+
+        def is_told() -> bool:
+            message = second.poll(0.1)
+            seen.extend([message.error()] if message and message.error() else [])
+            return any(error.code() == KafkaError.INCONSISTENT_GROUP_PROTOCOL for error in seen)
+
+        wait_until(is_told, 20, "the refusal")
+        assert first.assignment()
+
+
 def test_it_forgets_all_when_it_stops(port: int) -> None:
     """Afterwards nobody answers at the port."""
     with EmbeddedBroker(port=port):
@@ -158,10 +183,11 @@ def test_a_taken_port_is_said(port: int, caplog: pytest.LogCaptureFixture) -> No
 
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize(
-    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\1x", b"\xff\xff\xff\xff", b"\0\0\0\x0a\0\x13\0\4\0\0\0\1\0\x05"]
+    "sent",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\1x", b"\xff\xff\xff\xff", b"\0\0\0\x0a\0\x13\0\4\0\0\0\1\0\x05", ENDLESS_LIST],
 )
 def test_what_is_not_kafka_is_closed_with_one_line(port: int, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A browser, a frame of one byte, a negative length, a CreateTopics request that is cut short."""
+    """A browser, a frame of one byte, a negative length, CreateTopics that is cut short, or of 2^31 topics."""
     with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
         connection.sendall(sent)
         assert connection.recv(1) == b""

@@ -154,3 +154,33 @@ def test_a_frame_that_ends_early_is_an_error() -> None:
     """A request has at least 8 bytes."""
     with pytest.raises(struct.error):
         wire.read_request(b"\0\x12\0\0\0\0\0")
+
+
+@pytest.mark.parametrize("version", range(10))
+def test_a_join_is_refused_in_its_version(version: int) -> None:
+    """With Kafka's error for members of a group that do not agree."""
+    joining = wire.read_request(struct.pack(">hhi", wire.JOIN_GROUP, version, _CORRELATION_ID))
+    refused = read(wire.JOIN_GROUP, version, wire.refused_join(joining))
+    assert (refused.error_code, refused.members) == (ErrorCode.inconsistent_group_protocol, ())
+
+
+def produce(records: bytes) -> wire.Request:
+    """Return a Produce request with these records."""
+    partition = struct.pack(">iii", 1, 0, len(records)) + records
+    asked = struct.pack(">hhi", -1, 1, 500) + struct.pack(">ih", 1, 1) + b"t" + partition
+    return wire.read_request(struct.pack(">hhih", wire.PRODUCE, 3, _CORRELATION_ID, -1) + asked)
+
+
+@pytest.mark.parametrize(
+    "asked", [produce(b""), wire.Request(4, 0, 1, b"\0" * 99), wire.Request(wire.METADATA, -1, 1, b"\0" * 99)]
+)
+def test_what_the_mock_cluster_does_not_survive_is_not_handed_on(asked: wire.Request) -> None:
+    """Records of no bytes, a request or a version that there is not."""
+    with pytest.raises(ValueError, match=r"of 0 bytes|Failed mapping"):
+        wire.body(asked)
+
+
+def test_a_whole_request_is_read() -> None:
+    """As kio's class."""
+    asked = wire.body(produce(b"x"))
+    assert asked.topic_data[0].partition_data[0].records == b"x"
