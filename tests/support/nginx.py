@@ -19,6 +19,7 @@ from tests.support.real_kafka import free_ports
 from tests.support.waiting import wait_until
 
 _MAIN: Final = """\
+{user}
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -33,6 +34,8 @@ http {{
     include {folder}/site.conf;
 }}
 """
+#: Started by root, its workers would be somebody who may not write in the folder of a test.
+_USER: Final = "user root;" if os.geteuid() == 0 else ""
 _WITHIN_S: Final = 10.0
 
 
@@ -44,7 +47,7 @@ class Nginx:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.port, self.plain_port = free_ports()
-        (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
+        (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=_USER))
         (folder / "site.conf").write_text(self._site(issued, upstream_ports))
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
 
@@ -83,6 +86,12 @@ class Nginx:
     ) -> None:
         """Stop it."""
         self._stop()
+
+    @property
+    def pid(self) -> int:
+        """Return its master process; the worker is a child of that."""
+        assert self._process is not None
+        return self._process.pid
 
     def reload(self) -> None:
         """Let it read its file anew, as `systemctl reload nginx` does."""
