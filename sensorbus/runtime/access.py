@@ -9,15 +9,18 @@ client was told last is remembered for each address until Kafka answers. Called 
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
-from sensorbus.contract.settings import PREFIX, Settings
+from sensorbus.contract.settings import PREFIX, Settings, variable_name
 
 _CONNECT_TIMEOUT_S: Final = 2.0
 _SHOWN_CHARACTERS: Final = 200
+#: OpenSSL's numbers for a certificate that is good, of another host or address.
+_FOR_ANOTHER_NAME: Final = (62, 64)
 #: Answers of Kafka to a client that lacks a right.
 _DENIED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -86,8 +89,7 @@ def _line(settings: Settings, said: str) -> str | None:
         credentials = f"{variable_of('sasl.username')}, {variable_of('sasl.password')}"
         line = f"{kafka} refuses this user and password ({credentials})"
     elif "certificate verify failed" in said:
-        reason = _why_not_trusted(settings) or "it cannot be verified"
-        line = f"the certificate of {kafka} is not accepted: {reason} ({variable_of('ssl.ca.location')})"
+        line = f"the certificate of {kafka} {_why_not_trusted(settings, said)}"
     elif alert := re.search(r"alert (\w+ certificate|certificate \w+|unknown ca)", said):
         line = f"{kafka} {_why_we_are_not_trusted(settings, alert[1])}"
     elif "PLAINTEXT broker listener" in said:
@@ -114,22 +116,45 @@ def _why_we_are_not_trusted(settings: Settings, alert: str) -> str:
     return f"refuses our certificate ({variable}): expired, or of an authority unknown there ({alert})"
 
 
-def _why_not_trusted(settings: Settings) -> str | None:
-    """Ask the first broker for its certificate again, for librdkafka does not say what is wrong with it."""
-    host, _, port = settings.bootstrap_servers.split(",")[0].strip().rpartition(":")
+def _why_not_trusted(settings: Settings, said: str) -> str:
+    """Ask the broker for its certificate again, for librdkafka does not say what is wrong with it."""
+    # `ssl://kafka-2:9093/2: SSL handshake failed: ...`: it may be another broker than the one that is asked first.
+    named = re.match(r"\w+://(\S+:\d+)/", said)
+    host, _, port = (named[1] if named else settings.bootstrap_servers.split(",")[0].strip()).rpartition(":")
+    host, reason = host.strip("[]"), "it cannot be verified"
+    try:
+        context = _context(settings)
+        try:
+            _shown_certificate(context, host, int(port))
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code in _FOR_ANOTHER_NAME:
+                context.check_hostname = False
+                return _is_for_another(host, _shown_certificate(context, host, int(port)))
+            reason = error.verify_message.rstrip(".")
+    except (OSError, ValueError):
+        pass  # it is away meanwhile, or the setting names no file that can be read
+    return f"is not accepted: {reason} ({variable_of('ssl.ca.location')})"
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
     given = settings.kafka_options.get("ssl.ca.location")
     place = Path(given.get_secret_value()) if given else None
-    try:
-        context = ssl.create_default_context(
-            cafile=str(place) if place and place.is_file() else None,
-            capath=str(place) if place and place.is_dir() else None,
-        )
-        with (
-            socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S) as plain,
-            context.wrap_socket(plain, server_hostname=host.strip("[]")),
-        ):
-            return None
-    except ssl.SSLCertVerificationError as error:
-        return error.verify_message.rstrip(".")
-    except (OSError, ValueError):
-        return None
+    return ssl.create_default_context(
+        cafile=str(place) if place and place.is_file() else None,
+        capath=str(place) if place and place.is_dir() else None,
+    )
+
+
+def _shown_certificate(context: ssl.SSLContext, host: str, port: int) -> Mapping[str, Any]:
+    with (
+        socket.create_connection((host, port), _CONNECT_TIMEOUT_S) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        return secured.getpeercert() or {}
+
+
+def _is_for_another(host: str, certificate: Mapping[str, Any]) -> str:
+    names = ", ".join(name for _, name in certificate.get("subjectAltName", ())) or "no name"
+    variable = variable_name("kafka_bootstrap_servers")
+    way_out = "give Kafka's address by a name that its certificate has, here and in its advertised.listeners"
+    return f"is for {names[:_SHOWN_CHARACTERS]}, and not for {host} ({variable}): {way_out}"

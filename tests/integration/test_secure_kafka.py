@@ -28,7 +28,7 @@ from tests.support.needs import need
 from tests.support.oidc_provider import SECRET, Provider
 from tests.support.parts import REPOSITORY, Part, environment_of, part
 from tests.support.rights import Right, rights
-from tests.support.secure_kafka import SecureKafka
+from tests.support.secure_kafka import OTHER_HOST, SecureKafka
 from tests.support.shell import Shell, blocks
 from tests.support.topics import Record, produce, values
 from tests.support.waiting import wait_until
@@ -153,6 +153,7 @@ WRONG: Final = {
     "mechanism": "takes only the SASL mechanisms SCRAM-SHA-512,PLAIN,OAUTHBEARER (SENSORBUS_KAFKA_SASL_MECHANISM)",
     "authority": "is not accepted: unable to get local issuer certificate (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
     "expired server": "is not accepted: certificate has expired (SENSORBUS_KAFKA_SSL_CA_LOCATION)",
+    "another name": f"is for {OTHER_HOST}, and not for 127.0.0.1 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS): give",
     "no certificate": "wants a client certificate, and none is given (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION)",
     "expired certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
     "foreign certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
@@ -184,6 +185,7 @@ def wrong(guarded: Guarded, stranger: str) -> Mapping[str, Settings]:
         "mechanism": broker.with_password(bus, "alert", PASSWORD, sasl_mechanism="SCRAM-SHA-256"),
         "authority": broker.with_password(bus, "alert", PASSWORD, **other),
         "expired server": broker.with_certificate(bus, None, broker.expired_address),
+        "another name": broker.with_certificate(bus, None, broker.other_address),
         "no certificate": broker.with_certificate(bus, None),
         "expired certificate": broker.with_certificate(bus, broker.authority.issue("late", expired=True)),
         "foreign certificate": broker.with_certificate(bus, foreign.issue("stranger")),
@@ -210,13 +212,14 @@ def test_who_is_not_let_in_is_told_why_in_one_line(
     assert (done.stderr, PASSWORD in done.stdout) == ("", False)
 
 
-def test_parts_that_are_not_let_in_say_it_once(wrong: Mapping[str, Settings], tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ["password", "another name", "foreign certificate"])
+def test_parts_that_are_not_let_in_say_it_once(wrong: Mapping[str, Settings], tmp_path: Path, case: str) -> None:
     """Simulator, a job and the page wait; the line that names the setting is there, and not one per try."""
-    said = WRONG["password"]
-    page = dashboard(wrong["password"], tmp_path)
+    said = WRONG[case]
+    page = dashboard(wrong[case], tmp_path)
     others = {"simulator": ("simulator",), "alert": ("processors", "alert")}
     with ExitStack() as stack:
-        parts = [part(wrong["password"], tmp_path / f"{name}.log", *words) for name, words in others.items()]
+        parts = [part(wrong[case], tmp_path / f"{name}.log", *words) for name, words in others.items()]
         for each in (*parts, page.part):
             stack.enter_context(each)
         for each in parts:

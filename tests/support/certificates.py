@@ -44,13 +44,16 @@ class Authority:
         self.certificate = folder / f"{name}.crt"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, expired: bool = False, password: str = "") -> Issued:
-        """Return a certificate for the common name, until tomorrow or yesterday, its key open or under a password."""
+    def issue(self, name: str, *, expired: bool = False, password: str = "", host: str = "") -> Issued:
+        """Return a certificate for the common name, until tomorrow or yesterday, its key open or under a password.
+
+        With `host` it is for that name, and not for this machine.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         days = (-2, -1) if expired else (-1, 1)
         certificate = (
             _builder(_name(name), self._name, key.public_key(), *days)
-            .add_extension(x509.SubjectAlternativeName(_HOSTS), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)] if host else _HOSTS), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(

@@ -1,8 +1,8 @@
 """A real Apache Kafka that lets nobody in unknown.
 
 It wants a password, a token or a certificate, and does nothing without a right.
-Three listeners beside the open one, whose clients are super-users: SASL_SSL with passwords (SCRAM, PLAIN) and tokens
-(OAUTHBEARER), TLS with client certificates, and TLS with a server certificate that has expired.
+Four listeners beside the open one, whose clients are super-users: SASL_SSL with passwords (SCRAM, PLAIN) and tokens
+(OAUTHBEARER), TLS with client certificates, and TLS with a server certificate that has expired, or is for another name.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,8 @@ from tests.support.oidc_provider import AUDIENCE, SECRET, Provider
 from tests.support.real_kafka import RealKafka, free_ports
 from tests.support.rights import Right
 
+#: What the certificate of `other_address` is for.
+OTHER_HOST: Final = "kafka.example.com"
 _SECURITY: Final = "org.apache.kafka.common.security"
 _SASL: Final = "listener.name.sasl_ssl"
 _TIMEOUT_S: Final = 15.0
@@ -42,26 +44,22 @@ class SecureKafka(RealKafka):
         self._provider = provider
         home.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(home)
-        (sasl, tls), (expired, _) = free_ports(), free_ports()
+        (sasl, tls), (expired, other) = free_ports(), free_ports()
         self.sasl_address, self.tls_address = f"127.0.0.1:{sasl}", f"127.0.0.1:{tls}"
-        self.expired_address = f"127.0.0.1:{expired}"
-        server, old = self.authority.issue("server"), self.authority.issue("old-server", expired=True)
-        extra = f"SASL_SSL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},EXPIRED://127.0.0.1:{expired}"
+        self.expired_address, self.other_address = f"127.0.0.1:{expired}", f"127.0.0.1:{other}"
+        ports = {"SASL_SSL": sasl, "TLS": tls, "EXPIRED": expired, "OTHER": other}
+        extra = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
         for name in ("listeners", "advertised.listeners"):
             self._properties[name] += f",{extra}"
         self._properties |= {
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,TLS:SSL,"
-            "EXPIRED:SSL",
+            "EXPIRED:SSL,OTHER:SSL",
             "inter.broker.listener.name": "PLAINTEXT",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             **self._mechanisms(plain),
             "listener.name.tls.ssl.client.auth": "required",
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(server.both),
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": str(self.authority.certificate),
-            "listener.name.expired.ssl.keystore.location": str(old.both),
+            **_certificates(self.authority),
         }
 
     def _mechanisms(self, plain: Mapping[str, str]) -> dict[str, str]:
@@ -153,3 +151,17 @@ class SecureKafka(RealKafka):
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.address})
+
+
+def _certificates(authority: Authority) -> dict[str, str]:
+    """Return what the listeners show: a good certificate, one that has expired and one of another host."""
+    server, old = authority.issue("server"), authority.issue("old-server", expired=True)
+    other = authority.issue("other-server", host=OTHER_HOST)
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(server.both),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.certificate),
+        "listener.name.expired.ssl.keystore.location": str(old.both),
+        "listener.name.other.ssl.keystore.location": str(other.both),
+    }

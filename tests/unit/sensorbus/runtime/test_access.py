@@ -3,7 +3,9 @@
 A real one refuses in tests/integration/test_secure_kafka.py.
 """
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
@@ -106,3 +108,37 @@ def test_what_a_provider_says_is_cut() -> None:
     assert line is not None
     assert len(line) < 400
     access.answered(with_tokens())
+
+
+UNVERIFIED = (
+    "ssl://kafka-2.internal:9093/2: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed"
+)
+
+
+class ForOthers:
+    """A broker whose certificate is good, and names others only."""
+
+    def __init__(self) -> None:
+        """Be asked by nobody yet."""
+        self.asked: list[tuple[str, int]] = []
+
+    def __call__(self, context: ssl.SSLContext, host: str, port: int) -> Mapping[str, Any]:
+        """Show it to who does not look at the name."""
+        self.asked.append((host, port))
+        if context.check_hostname:
+            error = ssl.SSLCertVerificationError("Hostname mismatch")
+            error.verify_code, error.verify_message = 62, "Hostname mismatch"
+            raise error
+        return {"subjectAltName": (("DNS", "kafka.example.com"), ("IP Address", "10.0.0.7"))}
+
+
+def test_a_certificate_for_another_name_tells_for_which(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the broker that was asked, which need not be the one in the setting."""
+    broker = ForOthers()
+    monkeypatch.setattr(access, "_shown_certificate", broker)
+    line = access.refusal(settings, UNVERIFIED)
+    assert line is not None
+    assert (
+        "is for kafka.example.com, 10.0.0.7, and not for kafka-2.internal (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in line
+    )
+    assert set(broker.asked) == {("kafka-2.internal", 9093)}
