@@ -27,7 +27,7 @@ from tests.support.ticks import get
 from tests.support.waiting import wait_until
 
 BROWSERS = 200
-PERIOD_S = 2.0
+PERIOD_S = 1.0
 HANGS_FOUND_WITHIN_S = 60
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]

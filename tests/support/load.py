@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import random
+import ssl
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -16,6 +17,7 @@ from dashboard_app import ids
 from tests.support.ticks import tick_body
 
 _ANSWER_WITHIN_S: Final = 10.0
+_CLOSED_WITHIN_S: Final = 2.0
 _END_WITHIN_S: Final = 20.0
 
 
@@ -29,12 +31,31 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Way:
+    """How browsers come to the page; with `trust`, over TLS through a proxy, each from an address of its own."""
+
+    port: int
+    prefix: str = "/"
+    trust: ssl.SSLContext | None = None
+
+    async def connect(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return the connection of browser `number`, 254 at most with `trust`."""
+        if self.trust is None:
+            return await asyncio.open_connection("127.0.0.1", self.port)
+        own = (f"127.0.0.{1 + number}", 0)
+        return await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=self.trust, server_hostname="localhost", local_addr=own
+        )
+
+
 class Load:
     """So many browsers in a thread of their own, spread over the period; a context manager."""
 
-    def __init__(self, port: int, browsers: int, period_s: float, *, may_be_refused: bool = False) -> None:
-        """`may_be_refused`: a server that takes no connection any more is no failure."""
-        self._port, self._browsers, self._period_s = port, browsers, period_s
+    def __init__(self, way: Way | int, browsers: int, period_s: float, *, may_be_refused: bool = False) -> None:
+        """By a way or to a port; `may_be_refused`: a server that takes no connection any more is no failure."""
+        self._way = Way(way) if isinstance(way, int) else way
+        self._browsers, self._period_s = browsers, period_s
         self._may_be_refused = may_be_refused
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -56,11 +77,11 @@ class Load:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(self._browsers):
-                group.create_task(self._browse(random.Random(number).random() * self._period_s))  # noqa: S311  # a phase
+                group.create_task(self._browse(number))
 
-    async def _browse(self, phase_s: float) -> None:
-        browser = _Browser(self._port)
-        await asyncio.sleep(phase_s)
+    async def _browse(self, number: int) -> None:
+        browser = _Browser(self._way, number)
+        await asyncio.sleep(random.Random(number).random() * self._period_s)  # noqa: S311  # a phase
         while not self._stop.is_set():
             try:
                 self.outcome.sent_again += await browser.tick()
@@ -72,14 +93,14 @@ class Load:
             except (OSError, EOFError, TimeoutError, ValueError) as error:
                 self.outcome.failures.append(repr(error))
             await asyncio.sleep(self._period_s)
-        browser.close()
+        await browser.close()
 
 
 class _Browser:
     """One connection and one cursor."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, way: Way, number: int) -> None:
+        self._way, self._number = way, number
         self._cursor: Any = None
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -88,28 +109,30 @@ class _Browser:
         try:
             await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
         except (ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError) as error:
-            self.close()
+            await self.close()
             if isinstance(error, asyncio.IncompleteReadError) and error.partial:
                 raise
             await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
             return 1
         return 0
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection[1].close()
-        self._connection = None
+        if self._connection is None:
+            return
+        (_, writer), self._connection = self._connection, None
+        writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(writer.wait_closed(), _CLOSED_WITHIN_S)
 
     async def _ask(self) -> None:
         if self._connection is None:
-            self._connection = await asyncio.open_connection("127.0.0.1", self._port)
+            self._connection = await self._way.connect(self._number)
         reader, writer = self._connection
         body = json.dumps(tick_body({"cursor": self._cursor, "detail": [], "history": []})).encode()
         writer.write(
-            b"POST /_dash-update-component HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            b"POST %s_dash-update-component HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (self._way.prefix.encode(), len(body), body)
         )
         await writer.drain()
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -118,5 +141,5 @@ class _Browser:
         if " 200 " not in head.partition("\r\n")[0]:
             raise ValueError(f"{head} {text[:200]!r}")
         if "connection: close" in head:
-            self.close()
+            await self.close()
         self._cursor = json.loads(json.loads(text)["response"][ids.DELTA]["data"])["cursor"]

@@ -52,9 +52,9 @@ class Nginx:
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
 
     def _site(self, issued: Issued, upstream_ports: tuple[int, ...]) -> str:
-        upstreams = " ".join(f"server 127.0.0.1:{port};" for port in upstream_ports)
+        upstreams = " ".join(rf"server 127.0.0.1:{port} \1;" for port in upstream_ports)
         replaced = {
-            r"server 127\.0\.0\.1:8050;": upstreams,
+            r"server 127\.0\.0\.1:8050 (.*);": upstreams,
             r"listen 80;": f"listen 127.0.0.1:{self.plain_port};",
             r"listen 443 ": f"listen 127.0.0.1:{self.port} ",
             r"server_name sensors\.example\.com;": "server_name localhost;",
