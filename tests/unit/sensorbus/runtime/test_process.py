@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from threading import Event
@@ -174,3 +175,33 @@ def test_the_log_of_this_test_file_is_pytests() -> None:
     """Guards the fixtures above: a part that configured logging would have taken pytest's handler away."""
     process.start("alert")
     assert logging.getLogger().handlers
+
+
+#: Takes memory in eight threads at once and prints how many heaps there are.
+_HEAPS = """
+import ctypes, sys, threading
+from sensorbus.runtime import process
+process.bound_heaps()
+c, together = ctypes.CDLL(None), threading.Barrier(8)
+c.malloc.argtypes = [ctypes.c_size_t]
+def take():
+    together.wait()
+    c.malloc(1_000)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+c.fdopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(c.fdopen(1, b"w"))
+c.malloc_info(0, stream)
+c.fflush(stream)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="another C library than glibc")
+@pytest.mark.parametrize(("said", "heaps"), [({}, 2), ({"MALLOC_ARENA_MAX": "5"}, 5)])
+def test_a_process_keeps_two_heaps(said: dict[str, str], heaps: int) -> None:
+    """However many threads take memory; who sets glibc's own variable has what that says."""
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"} | said
+    done = subprocess.run([sys.executable, "-c", _HEAPS], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.count("<heap nr=") == heaps
