@@ -9,6 +9,7 @@ import json
 import random
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,6 +28,7 @@ class Outcome:
 
     answers: int = 0
     sent_again: int = 0
+    slowest_s: float = 0.0
     refused: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -38,6 +40,7 @@ class Way:
     port: int
     prefix: str = "/"
     trust: ssl.SSLContext | None = None
+    answer_within_s: float = _ANSWER_WITHIN_S
 
     async def connect(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Return the connection of browser `number`, 254 at most with `trust`."""
@@ -83,9 +86,11 @@ class Load:
         browser = _Browser(self._way, number)
         await asyncio.sleep(random.Random(number).random() * self._period_s)  # noqa: S311  # a phase
         while not self._stop.is_set():
+            asked_s = time.monotonic()
             try:
                 self.outcome.sent_again += await browser.tick()
                 self.outcome.answers += 1
+                self.outcome.slowest_s = max(self.outcome.slowest_s, time.monotonic() - asked_s)
             except ConnectionRefusedError as error:
                 self.outcome.refused += 1
                 if not self._may_be_refused:
@@ -107,12 +112,12 @@ class _Browser:
     async def tick(self) -> int:
         """Return 1 if the request had to be sent again, on a new connection."""
         try:
-            await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
+            await asyncio.wait_for(self._ask(), self._way.answer_within_s)
         except (ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError) as error:
             await self.close()
             if isinstance(error, asyncio.IncompleteReadError) and error.partial:
                 raise
-            await asyncio.wait_for(self._ask(), _ANSWER_WITHIN_S)
+            await asyncio.wait_for(self._ask(), self._way.answer_within_s)
             return 1
         return 0
 
