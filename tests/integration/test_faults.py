@@ -23,7 +23,7 @@ from tests.support.faults.bus import (
 )
 from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
-from tests.support.faults.plan import JOBS, SECOND, SIMULATOR, Kind, hardest, mix
+from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, freeze, hardest, mix
 from tests.support.faults.verdict import judge
 from tests.support.real_kafka import RealKafka
 
@@ -42,6 +42,9 @@ def test_a_plan_follows_from_its_seed() -> None:
     assert mix(7, 600).faults != mix(8, 600).faults
     assert {fault.kind for fault in mix(7, 600).faults} == set(Kind)
     assert [fault.kind for fault in hardest(7).faults].count(Kind.KILL) == 10
+    assert {(fault.target, fault.for_s) for fault in freeze(7).faults} == {
+        (target, 30.0) for target in (*JOBS, SIMULATOR, BROKER)
+    }
 
 
 @pytest.mark.slow

@@ -57,12 +57,14 @@ def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: s
 def _plan(name: str, seed: int, minutes: float) -> Plan:
     if name == "mix":
         return plans.mix(seed, minutes * 60)
-    return plans.hardest(seed) if name == "hardest" else plans.outage(minutes * 60)
+    if name == "outage":
+        return plans.outage(minutes * 60)
+    return plans.hardest(seed) if name == "hardest" else plans.freeze(seed)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
-    parser.add_argument("--plan", choices=("mix", "hardest", "outage"), default="mix")
+    parser.add_argument("--plan", choices=("mix", "hardest", "outage", "freeze"), default="mix")
     parser.add_argument("--seed", type=int, help="the plan's and the readings'; one is drawn when it is not given")
     parser.add_argument(
         "--minutes", type=float, default=1.0, help="length of a mix; of the broker's absence in an outage"

@@ -133,3 +133,11 @@ def hardest(seed: int) -> Plan:
 def outage(away_s: float) -> Plan:
     """Return one long absence of the broker."""
     return Plan(0, away_s + 45.0, (Fault(10.0, Kind.AWAY, BROKER, away_s),))
+
+
+def freeze(seed: int, frozen_s: float = 30.0, lives_on_s: float = 20.0) -> Plan:
+    """Return a long freeze of each job, the simulator and the broker, one after the other in an order of the seed's."""
+    targets = random.Random(seed).sample((*JOBS, SIMULATOR, BROKER), 5)  # noqa: S311  # a plan, not a secret
+    begins_s = [_FIRST_AT_S + number * (frozen_s + lives_on_s) for number in range(len(targets))]
+    faults = tuple(Fault(at_s, Kind.PAUSE, target, frozen_s) for at_s, target in zip(begins_s, targets, strict=True))
+    return Plan(seed, begins_s[-1] + frozen_s + lives_on_s + _CALM_AT_THE_END_S, faults)
