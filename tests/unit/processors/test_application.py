@@ -3,7 +3,7 @@
 import pytest
 
 from processors import __main__ as command
-from processors.application import _STATE, JOBS, _silence, consumer_options, producer_options
+from processors.application import _SMALL_STATE, _STATE, JOBS, _silence, consumer_options, producer_options
 from processors.meter import Meter
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
@@ -84,5 +84,6 @@ def test_a_job_that_hangs_does_not_blame_a_broker_that_answers(
 
 def test_a_jobs_memory_is_bounded_well_below_its_containers() -> None:
     """Three unwritten buffers of each of 8 partitions, and the cache all share, within 256 MB; the limit is 768 MB."""
-    unwritten = 8 * _STATE.max_write_buffer_number * _STATE.write_buffer_size
-    assert unwritten + _STATE.block_cache_size <= 256 * 2**20
+    for state in (_STATE, _SMALL_STATE):
+        unwritten = 8 * state.max_write_buffer_number * state.write_buffer_size
+        assert unwritten + state.block_cache_size <= 256 * 2**20
