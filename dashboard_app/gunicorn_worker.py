@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LINGER_S: Final = 2.0
 _READ_BYTES: Final = 65_536
+_MOST_READ_BYTES: Final = 1_048_576
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
@@ -36,6 +37,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
             super().finish_request(conn, fs)
             return
         self._ending.append(conn)
+        conn.unread_bytes = 0
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
@@ -52,15 +54,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
             self._let_go(self._ending[0])
 
     def _read_on(self, conn: Any, connection: socket.socket) -> None:
-        """Take what was not read: closing before that would cut off the answer."""
+        """Take what was not read, a megabyte at most: closing before that would cut off the answer."""
         try:
-            if connection.recv(_READ_BYTES):
-                return
+            received = len(connection.recv(_READ_BYTES))
         except BlockingIOError:
             return
         except OSError:
-            pass  # the client has broken it off
-        self._let_go(conn)
+            received = 0  # the client has broken it off
+        conn.unread_bytes += received
+        if not received or conn.unread_bytes > _MOST_READ_BYTES:
+            self._let_go(conn)
 
     def _let_go(self, conn: Any) -> None:
         self._ending.remove(conn)

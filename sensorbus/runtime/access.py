@@ -127,10 +127,10 @@ def _why_not_trusted(settings: Settings, said: str) -> str:
         try:
             _shown_certificate(context, host, int(port))
         except ssl.SSLCertVerificationError as error:
+            reason = error.verify_message.rstrip(".")
             if error.verify_code in _FOR_ANOTHER_NAME:
                 context.check_hostname = False
                 return _is_for_another(host, _shown_certificate(context, host, int(port)))
-            reason = error.verify_message.rstrip(".")
     except (OSError, ValueError):
         pass  # it is away meanwhile, or the setting names no file that can be read
     return f"is not accepted: {reason} ({variable_of('ssl.ca.location')})"
@@ -154,7 +154,8 @@ def _shown_certificate(context: ssl.SSLContext, host: str, port: int) -> Mapping
 
 
 def _is_for_another(host: str, certificate: Mapping[str, Any]) -> str:
-    names = ", ".join(name for _, name in certificate.get("subjectAltName", ())) or "no name"
+    common = (name for part in certificate.get("subject", ()) for kind, name in part if kind == "commonName")
+    names = ", ".join([name for _, name in certificate.get("subjectAltName", ())] or common) or "no name"
     variable = variable_name("kafka_bootstrap_servers")
     way_out = "give Kafka's address by a name that its certificate has, here and in its advertised.listeners"
     return f"is for {names[:_SHOWN_CHARACTERS]}, and not for {host} ({variable}): {way_out}"

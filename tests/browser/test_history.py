@@ -48,13 +48,13 @@ def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: 
         wait_until(lambda: get(f"{bus.url}healthz")[0] == 200, 20, "a dashboard that listens", bus.dashboard.log)
         page.goto(bus.url)
         expect(page.locator("#notice")).to_have_text(re.compile(r"Loading history, [\d,]+ records to go\.$"))
-        keep(page, "history")
         numbers = page.locator("#fleet strong, #fleet .tile-value").all_inner_texts()
         assert set(numbers) == {"\N{EN DASH}"}
         assert page.locator("#episodes .empty").inner_text() == "Not known yet: history is being read."
         strip = page.get_by_role("status", name="Pipeline")
         expect(strip).to_contain_text(re.compile(r"Dashboard\s*[\d,]+ behind"))
         expect(strip.locator("[data-link=broken]")).to_have_count(0)
+        keep(page, "history")
         assert serious_faults(page) == []
         expect(page.locator("#notice")).to_be_hidden(timeout=_READ_WITHIN_MS)
         expect(strip).to_contain_text(re.compile(r"Dashboard\s*answers"))

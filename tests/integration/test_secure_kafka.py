@@ -278,7 +278,7 @@ def topic_rights(guarded: Guarded, bus: Settings, user: str, **given: list[str])
 def test_a_topic_that_one_may_not_see_or_read_is_not_called_missing(guarded: Guarded) -> None:
     """The commands name the topic, the right and where the rights are listed."""
     bus = guarded.bus("lacks-sight-")
-    topic_rights(guarded, bus, "operator", sensor=["READ", "DESCRIBE_CONFIGS"], avg_temp=[])
+    topic_rights(guarded, bus, "operator", sensor=["READ", "DESCRIBE_CONFIGS"], dead_letter=["READ"], avg_temp=[])
     hidden, unread = (f"the right {right} on topic {bus.topic_prefix}" for right in ("DESCRIBE", "READ"))
     produce(bus, ALERT, [Record(b"hot", b"1")])
     operator = guarded.as_user(bus, "operator")
@@ -294,6 +294,7 @@ def test_a_topic_that_one_may_not_see_or_read_is_not_called_missing(guarded: Gua
     assert f"{hidden}avg-temp (" in listed.stderr
     assert f"{unread}alert (" in listed.stderr
     assert bus.topic_name(SENSOR) in listed.stdout
+    assert bus.topic_name(DEAD_LETTER) in listed.stdout
     examined = command(operator, "doctor")
     lines = {topic: line for line in examined.stdout.splitlines() for topic in re.findall(r"topic (\S+) ", line)}
     assert examined.returncode == 1

@@ -118,15 +118,25 @@ test("later nobody changes: who joins has a look that is free, even where its na
   assert.equal(living.generation, generation);
 });
 
-test("nobody changes on a paused page, nor when everything is told anew", () => {
+test("nobody changes when everything is told anew, in parts too", () => {
+  const living = model("b", "c", "d");
+  const rival = names(500, 7).find((id) => id < "b" && (colours.wish(id) - worn(living).c) % colours.COLOURS === 0);
+  join(living, LATER, [rival]); // which a new choice would give c's colour
+  const before = worn(living);
+  join(living, LATER + 1_000, ["b", "d"], { reset: true });
+  join(living, LATER + 2_000, ["c", rival]);
+  assert.deepEqual(worn(living), before);
+  join(living, LATER + 3_000, ["d"], { reset: true });
+  join(living, LATER + 60_000, names(colours.COLOURS - 1, 3)); // those that stay away keep nothing for ever
+  assert.ok(Object.values(worn(living)).every((slot) => slot < colours.COLOURS));
+});
+
+test("nobody changes on a paused page", () => {
   const ids = names(9, 13);
   const paused = model(...ids.slice(0, 4));
   const before = worn(paused);
   join(paused, NOW + 1_000, ids.slice(4), {}, NOW);
   assert.deepEqual(Object.fromEntries(ids.slice(0, 4).map((id) => [id, worn(paused)[id]])), before);
-  const all = worn(paused);
-  join(paused, LATER + 1_000, ids, { reset: true });
-  assert.deepEqual(worn(paused), all);
 });
 
 test("a look is free again when its device is forgotten", () => {

@@ -142,3 +142,19 @@ test("a dashboard that is silent is found by a slow browser too", () => {
   for (let ms = 0; ms <= 4_500; ms += 1_500) connection.pass(one, ms, true);
   assert.equal(one.lost, true);
 });
+
+test("a quick dashboard is not taken for a slow one because its tick is slow", () => {
+  for (const tickMs of [1_000, 4_000, 8_000]) {
+    const one = connection.create(tickMs, 0);
+    for (let number = 1; number <= 3; number += 1) {
+      const answeredMs = number * (tickMs + 20);
+      pass(one, answeredMs - tickMs - 20, answeredMs);
+      connection.good(one, answeredMs, 1);
+    }
+    const lastMs = 3 * (tickMs + 20);
+    pass(one, lastMs, lastMs + tickMs + 1_500);
+    assert.equal(one.lost, false);
+    pass(one, lastMs + tickMs + 1_500, lastMs + tickMs + 2_000);
+    assert.equal(one.lost, true);
+  }
+});

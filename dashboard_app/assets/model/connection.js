@@ -24,7 +24,8 @@
 
   /** A good answer came with so many new readings. */
   function good(connection, nowMs, readings) {
-    const tookMs = connection.hidden ? 0 : Math.min(connection.silentMs, nowMs - connection.askedMs); // at most
+    const sinceTickMs = Math.max(0, connection.silentMs - connection.tickMs); // by the interval it was asked for then
+    const tookMs = connection.hidden ? 0 : Math.min(sinceTickMs, nowMs - connection.askedMs);
     connection.tookMs = Math.max(tookMs, connection.tookMs * SLOW.fades);
     if (connection.lost) {
       connection.back = { readings };
@@ -51,7 +52,7 @@
   /** Return how long an answer may take before the connection is lost: 3 s at a tick of 1 s, unless it was slow before. */
   function patienceMs(connection) {
     if (connection.hidden) return HIDDEN_TICK_MS * 3;
-    const slowMs = Math.min(SLOW.mostMs, connection.tookMs * SLOW.times);
+    const slowMs = Math.min(SLOW.mostMs, connection.tickMs + connection.tookMs * SLOW.times);
     return Math.max(2_500, connection.tickMs + 1_500, slowMs);
   }
 

@@ -14,15 +14,15 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      devices: new Map(), settledMs: Infinity };
+      devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
 
   function clear(model) {
-    const worn = new Map([...model.devices].map(([id, { slot }]) => [id, slot])); // they come again in their colours
+    for (const [id, { slot }] of model.devices) model.worn.set(id, slot); // they come again in their colours
     Object.assign(model, {
-      nowMs: null, devices: new Map(), order: [], counts: new Map(), averages: new Map(), worn,
+      nowMs: null, devices: new Map(), order: [], counts: new Map(), averages: new Map(), wornUntilMs: Infinity,
       episodes: bus.episodes.create(STALE_PERIODS * model.config.reading_period_ms),
       fleet: null, overview: null, pipeline: null, points: 0, trimmedAtMs: 0,
     });
@@ -79,17 +79,16 @@
     const isSettled = isPaused || nowMs >= model.settledMs;
     const isFirst = model.settledMs === Infinity;
     if (isFirst || (!isSettled && model.pipeline.behind > 0)) model.settledMs = nowMs + SETTLE_MS;
-    const slots = new Map();
-    for (const [id, device] of isSettled ? devices : []) {
-      const slot = device.slot ?? worn.get(id);
-      if (slot !== undefined) slots.set(id, slot);
-    }
-    worn.clear();
+    if (model.wornUntilMs === Infinity || model.pipeline.behind > 0) model.wornUntilMs = nowMs + SETTLE_MS;
+    if (!isSettled || nowMs >= model.wornUntilMs) worn.clear();
+    const slots = new Map(worn);
+    for (const [id, { slot }] of isSettled ? devices : []) if (slot !== null) slots.set(id, slot);
     bus.colours.give(model.order.filter((id) => !slots.has(id)), slots);
     let isOther = false;
     for (const [id, device] of devices) {
       isOther ||= device.slot !== null && device.slot !== slots.get(id);
       device.slot = slots.get(id);
+      worn.delete(id);
     }
     if (isOther) model.generation += 1;
   }

@@ -76,6 +76,17 @@ def test_who_does_not_hang_up_is_let_go(scene: Scene, monkeypatch: pytest.Monkey
     assert (scene.worker.nr_conns, scene.connection.sock.fileno()) == (0, -1)
 
 
+def test_who_goes_on_sending_is_let_go(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast: the loop has others."""
+    monkeypatch.setattr(gunicorn_worker, "_MOST_READ_BYTES", 1_000)
+    scene.end()
+    for _ in range(2):
+        assert scene.worker.nr_conns == 1
+        scene.client.sendall(b"x" * 600)
+        scene.turn()
+    assert (scene.worker.nr_conns, scene.connection.sock.fileno()) == (0, -1)
+
+
 @pytest.mark.parametrize("by", ["client", "worker"])
 def test_a_connection_that_is_closed_already_is_counted_once(scene: Scene, by: str) -> None:
     """By whom does not matter."""

@@ -110,7 +110,7 @@ def test_changes_of_the_state_are_written_as_quix_writes_them() -> None:
 
 
 def test_a_change_of_the_state_that_was_not_delivered_is_quix_to_raise() -> None:
-    """With the next change or flush, and no offset is noted any more: the checkpoint does not end well."""
+    """With the next change or flush: the checkpoint does not end well."""
     producer = InternalProducer("127.0.0.1:1", extra_config={"message.timeout.ms": 20, "log_level": 0})
     hand_on_changes(producer)
     changes = ChangelogProducer("changelog", 0, producer)
@@ -120,6 +120,23 @@ def test_a_change_of_the_state_that_was_not_delivered_is_quix_to_raise() -> None
         changes.produce(key=b"k", value=b"v")
     assert raised.value.args[0].code() == KafkaError._MSG_TIMED_OUT
     assert producer.offsets == {}
+
+
+def test_no_offset_is_noted_after_a_delivery_that_failed() -> None:
+    """As by Quix: what came after a gap is not what the state holds."""
+    producer = InternalProducer("127.0.0.1:1", extra_config={"log_level": 0})
+    client = Mock()
+    producer._producer._inner_producer = client
+    hand_on_changes(producer)
+    ChangelogProducer("changelog", 0, producer).produce(key=b"k", value=b"v")
+    told = client.produce.call_args.args[4]
+    delivered = Mock(**{"topic.return_value": "changelog", "partition.return_value": 0, "offset.return_value": 5})
+    told(None, delivered)
+    assert producer.offsets == {("changelog", 0): 5}
+    told(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), delivered)
+    delivered.offset.return_value = 6
+    told(None, delivered)
+    assert producer.offsets == {("changelog", 0): 5}
 
 
 def test_what_is_no_change_of_the_state_is_left_to_quix() -> None:

@@ -118,9 +118,10 @@ UNVERIFIED = (
 class ForOthers:
     """A broker whose certificate is good, and names others only."""
 
-    def __init__(self) -> None:
-        """Be asked by nobody yet."""
+    def __init__(self, certificate: Mapping[str, Any] | None) -> None:
+        """Be asked by nobody yet; without a certificate it hangs up on who has none of his own."""
         self.asked: list[tuple[str, int]] = []
+        self._certificate = certificate
 
     def __call__(self, context: ssl.SSLContext, host: str, port: int) -> Mapping[str, Any]:
         """Show it to who does not look at the name."""
@@ -129,16 +130,34 @@ class ForOthers:
             error = ssl.SSLCertVerificationError("Hostname mismatch")
             error.verify_code, error.verify_message = 62, "Hostname mismatch"
             raise error
-        return {"subjectAltName": (("DNS", "kafka.example.com"), ("IP Address", "10.0.0.7"))}
+        if self._certificate is None:
+            raise ssl.SSLError("tlsv13 alert certificate required")
+        return self._certificate
 
 
-def test_a_certificate_for_another_name_tells_for_which(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        ({"subjectAltName": (("DNS", "kafka.example.com"), ("IP Address", "10.0.0.7"))}, "kafka.example.com, 10.0.0.7"),
+        ({"subject": ((("organizationName", "x"),), (("commonName", "kafka.example.com"),))}, "kafka.example.com"),
+        ({}, "no name"),
+    ],
+)
+def test_a_certificate_for_another_name_tells_for_which(
+    certificate: dict[str, Any], said: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the broker that was asked, which need not be the one in the setting."""
-    broker = ForOthers()
+    broker = ForOthers(certificate)
     monkeypatch.setattr(access, "_shown_certificate", broker)
     line = access.refusal(settings, UNVERIFIED)
     assert line is not None
-    assert (
-        "is for kafka.example.com, 10.0.0.7, and not for kafka-2.internal (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in line
-    )
+    assert f"is for {said}, and not for kafka-2.internal (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in line
     assert set(broker.asked) == {("kafka-2.internal", 9093)}
+
+
+def test_a_certificate_for_another_name_that_is_not_shown_is_for_another_name(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that wants a certificate of ours may hang up before it has shown its own."""
+    monkeypatch.setattr(access, "_shown_certificate", ForOthers(None))
+    assert "is not accepted: Hostname mismatch (" in (access.refusal(settings, UNVERIFIED) or "")
