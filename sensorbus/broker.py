@@ -6,6 +6,7 @@ machine. Nothing survives the process. docs/embedded-broker.md lists what it lac
 
 import contextlib
 import logging
+from collections.abc import Collection
 from types import TracebackType
 from typing import Final, Self
 
@@ -29,12 +30,12 @@ class EmbeddedBroker:
     """One broker in this process, as a context manager; the addresses are valid inside.
 
     `address` is the broker's own. With `port`, a gateway for other programs answers there (on 127.0.0.1) if nothing
-    else does, and `public_address` is the gateway's; without, it is the same as `address`.
+    else does, and `public_address` is the gateway's; without, it is the same as `address`. `jobs` are our jobs' groups.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, jobs: Collection[str] = ()) -> None:
         """Start nothing yet."""
-        self._port = port
+        self._port, self._jobs = port, jobs
         self._stack = contextlib.ExitStack()
         self._cluster: Producer | None = None  # the cluster lives as long as this client
         self.address = self.public_address = ""
@@ -65,7 +66,7 @@ class EmbeddedBroker:
         from sensorbus.runtime.gateway import Gateway  # noqa: PLC0415  # takes 0.1 s, which the other commands need not pay
 
         try:
-            self._stack.enter_context(Gateway("127.0.0.1", port, target))
+            self._stack.enter_context(Gateway("127.0.0.1", port, target, self._jobs))
         except OSError:
             _log.warning(
                 "port %d is taken, so the embedded broker answers at %s only: other commands and programs must be told "

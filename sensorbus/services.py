@@ -35,6 +35,11 @@ class Service:
     module: str
     arguments: tuple[str, ...] = ()
 
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs that it runs, by what their consumer groups are called after."""
+        return self.arguments if self.module == "processors" else ()
+
     def command(self, python: str = "python") -> list[str]:
         """Return the command line, with the given interpreter."""
         return [python, "-m", self.module, *self.arguments]

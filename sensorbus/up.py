@@ -88,7 +88,8 @@ def _embedded(settings: Settings, devices: int) -> Iterator[Settings]:
             shutil.rmtree(left, ignore_errors=True)
     state_dir = home / f"embedded-{os.getpid()}"
     try:
-        with EmbeddedBroker(port=WELL_KNOWN_PORT) as broker:
+        jobs = [settings.consumer_group(job) for service in SERVICES for job in service.jobs]
+        with EmbeddedBroker(WELL_KNOWN_PORT, jobs) as broker:
             _log.info("embedded Kafka at %s%s", broker.public_address, history_held(devices, settings))
             if unused := without_effect(settings):
                 _log.warning("without effect on the embedded broker: %s (docs/embedded-broker.md)", ", ".join(unused))

@@ -14,40 +14,42 @@ _KEYS: Final = (*range(75), -1, 1_000, -(2**15), 2**15 - 1)
 _VERSIONS: Final = (*range(16), -1, -(2**15), 2**15 - 1)
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """Return a text with its length."""
     return struct.pack(">h", len(value)) + value.encode()
 
 
-def _one(item: bytes) -> bytes:
+def one(item: bytes) -> bytes:
+    """Return a list of one."""
     return struct.pack(">i", 1) + item
 
 
 #: Bodies that are right, by the key and the version of their request.
 GOOD: Final[Mapping[tuple[int, int], bytes]] = {
-    (0, 3): struct.pack(">hhi", -1, 1, 500) + _one(_text("readings") + _one(struct.pack(">ii", 0, 4) + b"\0\0\0\0")),
-    (1, 4): struct.pack(">iiiib", -1, 0, 0, 9_999, 0) + _one(_text("readings") + _one(struct.pack(">iqi", 0, 0, 9))),
-    (2, 1): struct.pack(">i", -1) + _one(_text("readings") + _one(struct.pack(">iq", 0, -1))),
-    (3, 4): _one(_text("readings")) + b"\0",
-    (8, 2): _text("group") + struct.pack(">i", -1) + _text("") + struct.pack(">q", -1) + _one(_text("readings") + _one(
+    (0, 3): struct.pack(">hhi", -1, 1, 500) + one(text("readings") + one(struct.pack(">ii", 0, 4) + b"\0\0\0\0")),
+    (1, 4): struct.pack(">iiiib", -1, 0, 0, 9_999, 0) + one(text("readings") + one(struct.pack(">iqi", 0, 0, 9))),
+    (2, 1): struct.pack(">i", -1) + one(text("readings") + one(struct.pack(">iq", 0, -1))),
+    (3, 4): one(text("readings")) + b"\0",
+    (8, 2): text("group") + struct.pack(">i", -1) + text("") + struct.pack(">q", -1) + one(text("readings") + one(
         struct.pack(">iqh", 0, 1, -1))),
-    (9, 1): _text("group") + _one(_text("readings") + _one(struct.pack(">i", 0))),
-    (10, 2): _text("group") + b"\0",
-    (11, 2): _text("group") + struct.pack(">ii", 6_000, 6_000) + _text("") + _text("consumer") + _one(
-        _text("range") + struct.pack(">i", 2) + b"\0\0"),
-    (12, 1): _text("group") + struct.pack(">i", 1) + _text("member"),
-    (13, 1): _text("group") + _text("member"),
-    (14, 1): _text("group") + struct.pack(">i", 1) + _text("member") + _one(_text("member") + struct.pack(">i", 0)),
+    (9, 1): text("group") + one(text("readings") + one(struct.pack(">i", 0))),
+    (10, 2): text("group") + b"\0",
+    (11, 2): text("group") + struct.pack(">ii", 6_000, 6_000) + text("") + text("consumer") + one(
+        text("range") + struct.pack(">i", 2) + b"\0\0"),
+    (12, 1): text("group") + struct.pack(">i", 1) + text("member"),
+    (13, 1): text("group") + text("member"),
+    (14, 1): text("group") + struct.pack(">i", 1) + text("member") + one(text("member") + struct.pack(">i", 0)),
     (18, 0): b"",
     (18, 3): b"\0\x05test\x021\0",
-    (19, 4): _one(_text("readings") + struct.pack(">ih", 1, 1) + struct.pack(">ii", 0, 0)) + struct.pack(">ib", 500, 1),
+    (19, 4): one(text("readings") + struct.pack(">ih", 1, 1) + struct.pack(">ii", 0, 0)) + struct.pack(">ib", 500, 1),
     (22, 1): struct.pack(">h", -1) + struct.pack(">i", 1_000),
-    (32, 1): _one(b"\x02" + _text("readings") + struct.pack(">i", -1)) + b"\0",
+    (32, 1): one(b"\x02" + text("readings") + struct.pack(">i", -1)) + b"\0",
 }  # fmt: skip
 
 
 def frame(key: int, version: int, body: bytes, number: int = 1) -> bytes:
     """Return a request as it is sent."""
-    request = struct.pack(">hhi", key, version, number) + _text("hostile") + body
+    request = struct.pack(">hhi", key, version, number) + text("hostile") + body
     return struct.pack(">i", len(request)) + request
 
 

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode
 from kio.schema.types import BrokerId
@@ -67,32 +65,6 @@ def brokers(api_key: int, version: int) -> tuple[Any, ...]:
     fields = {field.name: field for field in dataclasses.fields(load_response_schema(api_key, version))}
     one: Any = typing.get_args(fields["brokers"].type)[0]
     return tuple(one(node_id=BrokerId(node), host="127.0.0.1", port=i32(40_000 + node)) for node in (5, 6))
-
-
-@given(version=st.integers(3, 11), acks=st.sampled_from([0, 1, -1]), transaction=st.none() | st.text(max_size=300))
-def test_only_acks_0_has_no_answer(version: int, acks: int, transaction: str | None) -> None:
-    """Read from the start of a produce request, in each version, whatever its transaction is called."""
-    asked = request(
-        wire.PRODUCE,
-        version,
-        acks=i16(acks),
-        timeout=i32Timedelta.parse(timedelta(seconds=1)),
-        topic_data=(),
-        transactional_id=transaction,
-    )
-    assert wire.is_answered(asked) is (acks != 0)
-
-
-@pytest.mark.parametrize("acks", [0, 1, -1])
-def test_old_produce_requests_begin_with_the_acks(acks: int) -> None:
-    """Version 2 and older know no transactions."""
-    asked = struct.pack(">hhih3shi", wire.PRODUCE, 2, _CORRELATION_ID, 3, b"old", acks, 1_000)
-    assert wire.is_answered(wire.read_request(asked)) is (acks != 0)
-
-
-def test_every_other_request_has_an_answer() -> None:
-    """Told by the first two bytes alone."""
-    assert wire.is_answered(wire.Request(wire.METADATA, 4, _CORRELATION_ID, b""))
 
 
 @pytest.mark.parametrize("version", range(14))
@@ -156,12 +128,51 @@ def test_a_frame_that_ends_early_is_an_error() -> None:
         wire.read_request(b"\0\x12\0\0\0\0\0")
 
 
+@pytest.mark.parametrize(
+    ("key", "version"),
+    [(wire.JOIN_GROUP, version) for version in range(10)]
+    + [(key, version) for key in (wire.LEAVE_GROUP, wire.SYNC_GROUP) for version in range(6)],
+)
+def test_what_a_member_asks_is_refused_in_its_version(key: int, version: int) -> None:
+    """With Kafka's own error."""
+    asked = wire.read_request(struct.pack(">hhi", key, version, _CORRELATION_ID))
+    refused = read(key, version, wire.refused(asked, ErrorCode.unknown_member_id))
+    assert refused.error_code is ErrorCode.unknown_member_id
+
+
 @pytest.mark.parametrize("version", range(10))
-def test_a_join_is_refused_in_its_version(version: int) -> None:
-    """With Kafka's error for members of a group that do not agree."""
-    joining = wire.read_request(struct.pack(">hhi", wire.JOIN_GROUP, version, _CORRELATION_ID))
-    refused = read(wire.JOIN_GROUP, version, wire.refused_join(joining))
-    assert (refused.error_code, refused.members) == (ErrorCode.inconsistent_group_protocol, ())
+def test_a_member_gets_a_name_and_all_else_stays(version: int) -> None:
+    """In each version, with one tag or more in the newer headers."""
+    asked = joining(version)
+    body = wire.body(asked)
+    named = wire.with_body(asked, dataclasses.replace(body, member_id="a name"))
+    assert wire.read_request(named.frame)[:3] == asked[:3]
+    assert wire.body(named) == dataclasses.replace(body, member_id="a name")
+
+
+def joining(version: int) -> wire.Request:
+    """Return a JoinGroup request of a member without a name."""
+    schema: Any = load_request_schema(wire.JOIN_GROUP, version)
+    fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(schema)}
+    protocol: Any = typing.get_args(fields["protocols"].type)[0]
+    minute = i32Timedelta.parse(timedelta(minutes=1))
+    given = {"group_id": "group", "session_timeout": minute, "rebalance_timeout": minute, "member_id": ""}
+    given |= {"protocol_type": "consumer", "protocols": (protocol(name="range", metadata=b"x"),)}
+    given |= {"group_instance_id": None, "reason": None}
+    return request(wire.JOIN_GROUP, version, **{name: value for name, value in given.items() if name in fields})
+
+
+def test_a_member_leaves() -> None:
+    """As a request that is read again."""
+    left = wire.body(wire.read_request(wire.leave_request("group", "member")))
+    assert (left.group_id, left.member_id) == ("group", "member")
+
+
+@pytest.mark.parametrize(("key", "version"), [(wire.CREATE_TOPICS, 5), (wire.DESCRIBE_CONFIGS, 4)])
+def test_what_the_gateway_answers_itself_has_its_versions(key: int, version: int) -> None:
+    """Another version would be read as what it is not."""
+    with pytest.raises(ValueError, match=f"request {key} in version {version}, not in "):
+        wire.body(wire.Request(key, version, _CORRELATION_ID, b"\0" * 99))
 
 
 def produce(records: bytes) -> wire.Request:
