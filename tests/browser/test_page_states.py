@@ -119,9 +119,11 @@ def test_hostile_names_are_only_text_in_legend_hover_alerts_and_table(visit: Vis
         expect(alerts).to_have_count(len(_HOSTILE_LINES), timeout=40_000)
         assert sorted(alerts.all_inner_texts()) == sorted(_HOSTILE_LINES)
         legend = page.locator(".legend-item span")
+        expect(legend).to_have_count(len(_HOSTILE_LINES))
         assert sorted(legend.all_inner_texts()) == sorted(_HOSTILE_LINES)
         page.get_by_role("button", name="Show as table", exact=True).click()
         rows = page.locator("#chart-table tbody tr td:first-child")
+        expect(rows).to_have_count(len(_HOSTILE_LINES))
         assert sorted(rows.all_inner_texts()) == sorted(_HOSTILE_LINES)
         page.keyboard.press("Space")  # on the button, as Enter is: the table is hidden again
         page.get_by_role("button", name="Pause", exact=True).click()
