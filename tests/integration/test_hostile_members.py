@@ -71,13 +71,19 @@ def make_topic(port: int) -> None:
     made.result(10)
 
 
+def waiting_to_join(member: Member) -> str:
+    """Have a member ask to join once more, and return its name while it waits."""
+    name, _ = joined(member, "group")
+    member.send(join("group", name))
+    time.sleep(SEEN_WITHIN_S)
+    return name
+
+
 @pytest.mark.usefixtures("broker")
 def test_a_second_join_while_the_first_waits(port: int) -> None:
     """The second is told to join under another name; the first gets its answer."""
     with Member(port) as first, Member(port) as second:
-        name, _ = joined(first, "group")
-        first.send(join("group", name))
-        time.sleep(SEEN_WITHIN_S)
+        name = waiting_to_join(first)
         second.send(join("group", name))
         assert second.answer()[0] == UNKNOWN_MEMBER
         assert first.answer()[0] == 0
@@ -87,9 +93,7 @@ def test_a_second_join_while_the_first_waits(port: int) -> None:
 def test_a_second_join_after_the_first_hung_up(port: int) -> None:
     """It is answered as if there had been no other."""
     with Member(port) as first, Member(port) as second:
-        name, _ = joined(first, "group")
-        first.send(join("group", name))
-        time.sleep(SEEN_WITHIN_S)
+        name = waiting_to_join(first)
         first.__exit__(None, None, None)
         time.sleep(SEEN_WITHIN_S)
         second.send(join("group", name))
@@ -115,9 +119,7 @@ def test_a_second_sync_while_the_first_waits(port: int, hangs_up: bool) -> None:
 def test_a_member_that_left_while_it_waited(port: int) -> None:
     """Its name may be used again, as soon as nobody waits under it."""
     with Member(port) as first, Member(port) as second:
-        name, _ = joined(first, "group")
-        first.send(join("group", name))
-        time.sleep(SEEN_WITHIN_S)
+        name = waiting_to_join(first)
         second.send(leave("group", name))
         assert second.answer()[0] == 0
         second.send(join("group", name))
