@@ -18,10 +18,8 @@ from pathlib import Path
 import pytest
 from werkzeug.security import generate_password_hash
 
-from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
-from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.load import Load
 from tests.support.ticks import get
 from tests.support.waiting import wait_until
@@ -36,12 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Give a bus with 200 readings of 20 devices."""
-    with EmbeddedBroker() as broker:
-        settings = Settings(
-            kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=tmp_path_factory.mktemp("state")
-        )
-        kafka.ensure_topics(settings, "test")
-        send_readings(settings, 0, 200, devices=20)
+    with fed_bus(tmp_path_factory.mktemp("state"), 200, devices=20) as settings:
         yield settings
 
 

@@ -18,12 +18,10 @@ import pytest
 import requests
 from werkzeug.security import generate_password_hash
 
-from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
 from tests.support import nginx
 from tests.support.certificates import Authority
-from tests.support.dashboards import dashboard, send_readings
+from tests.support.dashboards import dashboard, fed_bus, send_readings
 from tests.support.hostile import Claim, Hostile, password_claim, token_claim
 from tests.support.needs import need
 from tests.support.nginx import Nginx
@@ -61,12 +59,7 @@ _log = logging.getLogger(__name__)
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Give a bus with 100 readings."""
-    with EmbeddedBroker() as broker:
-        settings = Settings(
-            kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=tmp_path_factory.mktemp("state")
-        )
-        kafka.ensure_topics(settings, "test")
-        send_readings(settings, 0, 100)
+    with fed_bus(tmp_path_factory.mktemp("state"), 100) as settings:
         yield settings
 
 

@@ -4,13 +4,17 @@ gunicorn as a child process, on a port of its own.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
+from sensorbus.runtime import kafka
 from tests.support.parts import Part, child_pids, part
 from tests.support.real_kafka import free_ports
 from tests.support.ticks import Ticker, get
@@ -83,3 +87,13 @@ def send_readings(settings: Settings, first: int, count: int, devices: int = 5) 
     values = ((device, encode_reading(device, iso_timestamp(time_ms), celsius)) for device, time_ms, celsius in sent)
     produce(settings, SENSOR, (Record(device.encode(), value) for device, value in values))
     return sent
+
+
+@contextmanager
+def fed_bus(folder: Path, readings: int, devices: int = 5) -> Iterator[Settings]:
+    """Run an embedded broker with topics and readings, and give the settings of its bus."""
+    with EmbeddedBroker() as broker:
+        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=folder)
+        kafka.ensure_topics(settings, "test")
+        send_readings(settings, 0, readings, devices)
+        yield settings
