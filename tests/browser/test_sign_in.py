@@ -11,13 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from sensorbus.broker import EmbeddedBroker
-from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
 from tests.support import nginx
 from tests.support.axe import serious_faults
 from tests.support.certificates import Authority
-from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.needs import need
 from tests.support.nginx import Nginx
 from tests.support.oidc_provider import CLIENT, SECRET, Provider
@@ -40,10 +37,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """Give a page with 50 readings for which the provider names ann, an operator."""
     need(nginx.why_not())
     claims = {"preferred_username": "ann", "roles": ["sensorbus-operator"]}
-    with EmbeddedBroker() as broker, Provider(claims) as provider:
-        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=tmp_path)
-        kafka.ensure_topics(settings, "test")
-        send_readings(settings, 0, 50)
+    with fed_bus(tmp_path, 50) as settings, Provider(claims) as provider:
         page = dashboard(
             settings,
             tmp_path,

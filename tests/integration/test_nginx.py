@@ -17,12 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from sensorbus.broker import EmbeddedBroker
-from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
 from tests.support import nginx
 from tests.support.certificates import Authority
-from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.needs import need
 from tests.support.nginx import Nginx
 from tests.support.real_kafka import free_ports
@@ -79,10 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     authority = Authority(folder)
     with ExitStack() as stack:
-        broker = stack.enter_context(EmbeddedBroker())
-        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=folder)
-        kafka.ensure_topics(settings, "test")
-        send_readings(settings, 0, 200)
+        settings = stack.enter_context(fed_bus(folder, 200))
         page = dashboard(settings, folder, dashboard_url_prefix=PREFIX, dashboard_workers=2)
         stack.enter_context(page.part)
         page.wait_ready()

@@ -16,12 +16,9 @@ from typing import Final
 
 import pytest
 
-from sensorbus.broker import EmbeddedBroker
-from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
 from tests.support import nginx
 from tests.support.certificates import Authority
-from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.load import Load, Way
 from tests.support.needs import need
 from tests.support.nginx import Nginx
@@ -52,10 +49,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     need(nginx.why_not())
     authority = Authority(tmp_path)
     with ExitStack() as stack:
-        broker = stack.enter_context(EmbeddedBroker())
-        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=tmp_path)
-        kafka.ensure_topics(settings, "test")
-        send_readings(settings, 0, 200, devices=20)
+        settings = stack.enter_context(fed_bus(tmp_path, 200, devices=20))
         pages = []
         for name in ("one", "two"):
             (tmp_path / name).mkdir()

@@ -8,11 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from sensorbus.runtime.wire import JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP
 from tests.support.hostile_frames import frame, one, text
 
-JOIN_GROUP: Final = 11
-LEAVE_GROUP: Final = 13
-SYNC_GROUP: Final = 14
 SESSION_MS: Final = 6_000
 _TIMEOUT_S: Final = 15.0
 

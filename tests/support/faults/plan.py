@@ -60,6 +60,9 @@ class Plan:
 _FIRST_AT_S: Final = 3.0
 _CALM_AT_THE_END_S: Final = 10.0
 _GAP_S: Final = (2.0, 6.0)
+# Of a long freeze, and of the time after it.
+_FROZEN_S: Final = 30.0
+_LIVES_ON_S: Final = 20.0
 # How long a target is left alone after a fault, if not 2 s: a broker starts for some 5 s, and then must be of use.
 _UNTOUCHED_S: Final = {BROKER: 20.0}
 # How long what lasts lasts: around the 6 s and 10 s after which a member and a transaction without a name are given up.
@@ -135,9 +138,9 @@ def outage(away_s: float) -> Plan:
     return Plan(0, away_s + 45.0, (Fault(10.0, Kind.AWAY, BROKER, away_s),))
 
 
-def freeze(seed: int, frozen_s: float = 30.0, lives_on_s: float = 20.0) -> Plan:
+def freeze(seed: int) -> Plan:
     """Return a long freeze of each job, the simulator and the broker, one after the other in an order of the seed's."""
     targets = random.Random(seed).sample((*JOBS, SIMULATOR, BROKER), 5)  # noqa: S311  # a plan, not a secret
-    begins_s = [_FIRST_AT_S + number * (frozen_s + lives_on_s) for number in range(len(targets))]
-    faults = tuple(Fault(at_s, Kind.PAUSE, target, frozen_s) for at_s, target in zip(begins_s, targets, strict=True))
-    return Plan(seed, begins_s[-1] + frozen_s + lives_on_s + _CALM_AT_THE_END_S, faults)
+    begins_s = [_FIRST_AT_S + number * (_FROZEN_S + _LIVES_ON_S) for number in range(len(targets))]
+    faults = tuple(Fault(at_s, Kind.PAUSE, target, _FROZEN_S) for at_s, target in zip(begins_s, targets, strict=True))
+    return Plan(seed, begins_s[-1] + _FROZEN_S + _LIVES_ON_S + _CALM_AT_THE_END_S, faults)
