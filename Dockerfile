@@ -1,8 +1,7 @@
 # One image for every service; docker-compose.yml says which command each one runs.
-# To pin by digest: docker buildx imagetools inspect python:3.13.9-slim-bookworm, then FROM python@sha256:...
-ARG PYTHON=python:3.13.9-slim-bookworm
+FROM python:3.13.14-slim-bookworm@sha256:9d7f287598e1a5a978c015ee176d8216435aaf335ed69ac3c38dd1bbb10e8d64 AS base
 
-FROM ${PYTHON} AS build
+FROM base AS build
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 WORKDIR /app
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
@@ -16,7 +15,7 @@ COPY processors processors
 COPY dashboard_app dashboard_app
 RUN uv sync --frozen --no-dev --no-editable
 
-FROM ${PYTHON}
+FROM base
 RUN useradd --system --uid 10001 --user-group --no-create-home sensorbus \
     && install --directory --owner=sensorbus --group=sensorbus --mode=0750 /state
 COPY --from=build /app/.venv /app/.venv

@@ -5,16 +5,31 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 
 from tests.support.needs import need
-from tests.support.sources import REPOSITORY
+from tests.support.sources import REPOSITORY, files
 
 WORKFLOW: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+DEPENDABOT: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/dependabot.yml").read_text(encoding="utf-8"))
+#: What pins others' work, by the name of its file.
+PINNING = {
+    "Dockerfile": "docker",
+    "docker-compose.yml": "docker-compose",
+    "package.json": "npm",
+    "pom.xml": "maven",
+    "uv.lock": "uv",
+    "ci.yml": "github-actions",
+}
 
 
 def steps(job: str) -> list[dict[str, Any]]:
@@ -58,6 +73,17 @@ def test_the_bill_of_materials_lists_what_we_depend_on() -> None:
     assert "pytest" not in listed
     assert all(listed[name]["purl"] == f"pkg:pypi/{name}@{listed[name]['version']}" for name in wanted)
     assert all(file["hashes"] for name in wanted for file in listed[name]["externalReferences"])
+
+
+def test_what_is_pinned_is_asked_to_be_renewed() -> None:
+    """Each file that pins something, in each folder that has one; by the schema of the robot that does it."""
+    vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "dependabot.json"
+    jsonschema.validate(DEPENDABOT, json.loads(vendored.read_text(encoding="utf-8")))
+    renewed = {(each["package-ecosystem"], folder) for each in DEPENDABOT["updates"] for folder in each["directories"]}
+    own = [file.relative_to(REPOSITORY) for file in files("", ".yml", ".json", ".xml", ".lock")]
+    pinning = [Path("/", path) for path in own if path.name in PINNING]
+    folders = {(PINNING[path.name], str(path.parent)) for path in pinning}
+    assert renewed == {(kind, folder.removesuffix("/.github/workflows") or "/") for kind, folder in folders}
 
 
 def test_the_workflow_may_only_read() -> None:
