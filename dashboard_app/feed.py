@@ -16,6 +16,7 @@ from dashboard_app.reader import Reader
 from dashboard_app.store import Store
 from sensorbus.contract.errors import SensorbusError
 from sensorbus.contract.settings import Settings
+from sensorbus.runtime import process
 from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 from sensorbus.runtime.metrics import FEED_RESTARTS
 
@@ -57,6 +58,7 @@ class Feed:
             self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
             self._thread.start()
             threading.Thread(target=self._watch, name="feed-watch", daemon=True).start()
+            process.give_back_memory()
 
     def close(self) -> None:
         """Stop reading and close the consumer; takes 2 s at most."""

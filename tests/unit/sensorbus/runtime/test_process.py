@@ -205,3 +205,37 @@ def test_a_process_keeps_two_heaps(said: dict[str, str], heaps: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"} | said
     done = subprocess.run([sys.executable, "-c", _HEAPS], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.count("<heap nr=") == heaps
+
+
+#: Takes memory in small pieces, lets all go but the last, and prints what it holds: before, then, and a moment later.
+_PILED_UP = """
+import ctypes, os, time
+from sensorbus.runtime import process
+from tests.support.parts import resident_bytes
+process._TRIM_EVERY_S = 0.1
+c = ctypes.CDLL(None)
+c.malloc.restype, c.malloc.argtypes, c.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+def pile_up():
+    pieces = [c.malloc(1_000) for _ in range(50_000)]
+    for piece in pieces:
+        ctypes.memset(ctypes.c_void_p(piece), 1, 1_000)
+    for piece in pieces[:-1]:
+        c.free(piece)
+before = resident_bytes(os.getpid())
+pile_up()
+held = resident_bytes(os.getpid())
+process.give_back_memory()
+until_s = time.monotonic() + 20
+while resident_bytes(os.getpid()) - before > 20e6 and time.monotonic() < until_s:
+    time.sleep(0.05)
+print(before, held, resident_bytes(os.getpid()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library than glibc")
+def test_what_had_piled_up_is_given_back() -> None:
+    """Also below something that lives on, which glibc by itself keeps for good."""
+    done = subprocess.run([sys.executable, "-c", _PILED_UP], capture_output=True, text=True, check=True)
+    before, held, left = map(int, done.stdout.split())
+    assert held - before > 45e6
+    assert left - before < 20e6
