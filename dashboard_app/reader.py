@@ -46,8 +46,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 1_048_576,  # a larger record comes whole all the same
     "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 50,
-    "queued.max.messages.kbytes": 16_384,
-    "queued.min.messages": 50_000,
+    "queued.max.messages.kbytes": 4_096,
+    "queued.min.messages": 10_000,
     "reconnect.backoff.max.ms": 2_000,
 }
 #: What librdkafka says when no broker can be reached or none lets us in.

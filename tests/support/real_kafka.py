@@ -211,6 +211,8 @@ def _properties(home: Path, port: int, controller_port: int) -> dict[str, str]:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
+        "offsets.topic.segment.bytes": "1048576",
+        "transaction.state.log.segment.bytes": "1048576",
     }
 
 
