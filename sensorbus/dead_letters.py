@@ -54,19 +54,24 @@ class Replay:
 
 def open_letters(settings: Settings, consumer: Consumer) -> list[DeadLetter]:
     """Return the letters that were not sent back yet, oldest first per partition."""
-    letters: dict[str, DeadLetter] = {}
-    replayed: set[str] = set()
     starts = [
         TopicPartition(one.topic, one.partition, OFFSET_BEGINNING)
         for one in records.partitions(settings, consumer, DEAD_LETTER)
     ]
-    for message in records.read_to_end(settings, consumer, starts):
+    return _not_sent_back(records.read_to_end(settings, consumer, starts))
+
+
+def _not_sent_back(held: Iterable[Message]) -> list[DeadLetter]:
+    """Return the letters among the records of `dead-letter` that no marker names."""
+    letters: dict[str, DeadLetter] = {}
+    replayed: set[str] = set()
+    for message in held:
         headers = dict(message.headers() or ())
-        if MARKER_HEADER in headers:
-            replayed.add((headers[MARKER_HEADER] or b"").decode())
-        elif "source.topic" in headers:
+        if "source.topic" in headers:  # a letter, though its record may have come with a header of the marker's name
             letter = _letter(message, headers)
             letters[letter.place] = letter
+        elif MARKER_HEADER in headers:
+            replayed.add((headers[MARKER_HEADER] or b"").decode(errors="replace"))
     return [letter for place, letter in letters.items() if place not in replayed]
 
 

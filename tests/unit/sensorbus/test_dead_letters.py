@@ -21,9 +21,9 @@ ALERT: Final = b'{"celsius":31.0,"fahrenheit":87.8,"kelvin":304.15,"device_id":"
 class Record:
     """A record of `dead-letter` as the client gives it."""
 
-    def __init__(self, headers: list[tuple[str, bytes | None]]) -> None:
+    def __init__(self, headers: list[tuple[str, bytes | None]], offset: int = 7) -> None:
         """Hold the headers."""
-        self._headers = headers
+        self._headers, self._offset = headers, offset
 
     def partition(self) -> int:
         """Return the partition."""
@@ -31,7 +31,7 @@ class Record:
 
     def offset(self) -> int:
         """Return the offset."""
-        return 7
+        return self._offset
 
     def key(self) -> bytes:
         """Return the key."""
@@ -121,6 +121,21 @@ def test_a_letter_has_its_own_headers_and_ours_as_fields() -> None:
         value=b"{",
         headers=(("own", b"1"), ("own", None)),
     )
+
+
+def test_a_letter_that_a_marker_names_is_not_open() -> None:
+    """The others are; what is neither letter nor marker is passed over."""
+    letters = [Record([("source.topic", b"sensor")], offset) for offset in (7, 8)]
+    held = [*letters, Record([("replayed", b"2@8")], 9), Record([("replayed", None)], 10), Record([], 11)]
+    assert [letter.place for letter in dead_letters._not_sent_back(held)] == ["2@7"]
+
+
+@pytest.mark.parametrize("said", [b"2@8", b"\xff", None])
+def test_a_letter_is_no_marker_whatever_headers_its_record_came_with(said: bytes | None) -> None:
+    """What a device writes in a header neither hides a letter nor ends the command."""
+    forged = Record([("replayed", said), ("source.topic", b"sensor")])
+    held = [forged, Record([("source.topic", b"sensor")], 8)]
+    assert [letter.place for letter in dead_letters._not_sent_back(held)] == ["2@7", "2@8"]
 
 
 @pytest.mark.parametrize(
