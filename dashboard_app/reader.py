@@ -24,7 +24,7 @@ from dashboard_app.store import Store
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, SENSOR
-from sensorbus.runtime import access, kafka
+from sensorbus.runtime import access, batches, kafka
 from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import RING_AGE_SECONDS, RING_DEVICES, RING_READINGS
 
@@ -122,7 +122,7 @@ class Reader:
         now_s = time.monotonic()
         if self._is_look_due(now_s):
             self._look(consumer, admin)
-        self._take(consumer.consume(_BATCH, _POLL_S))
+        self._take(consumer.consume(_BATCH, _POLL_S), consumer)
         self.polls += 1
         if now_s >= self._tidy_at_s:
             self._tidy(consumer)
@@ -183,7 +183,7 @@ class Reader:
         self._assignment = assignment
         self.health = replace(self.health, missing=assignment.missing, is_assigned=bool(assignment.places))
 
-    def _take(self, messages: Sequence[Message]) -> None:
+    def _take(self, messages: Sequence[Message], consumer: Consumer) -> None:
         now_ms = self._now_ms()
         by_topic: dict[str, list[Message]] = {}
         for message in messages:
@@ -191,7 +191,7 @@ class Reader:
             if error is None:
                 by_topic.setdefault(self._topics[message.topic()], []).append(message)
             else:
-                self._note(message, error)
+                self._note(message, error, consumer)
         for topic, of_topic in by_topic.items():
             self._refused.pop(topic, None)
             records = records_in(topic, of_topic, self._settings.time_rules, now_ms)
@@ -204,11 +204,14 @@ class Reader:
                 is_new = message.timestamp()[1] >= now_ms - LIVE_WITHIN_S * 1000
                 self._note_read(Place(topic, partition), message.offset() + 1, is_live=is_new)
 
-    def _note(self, message: Message, error: KafkaError) -> None:
+    def _note(self, message: Message, error: KafkaError, consumer: Consumer) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # confluent-kafka's public constant
             place = Place(self._topics[message.topic()], message.partition())
             self._refused.pop(place.topic, None)
             self._note_read(place, message.offset(), is_live=True)
+            return
+        if batches.is_unreadable(error):
+            self._go_on_behind(message, error, consumer)
             return
         if error.fatal():
             raise KafkaException(error)
@@ -220,6 +223,20 @@ class Reader:
             fields = {"topic": topic, "partition": message.partition()} if topic else {}
             _log.warning("reading %s: %s", topic or "topics", line or error.str(), extra=fields)
         self.look_soon()
+
+    def _go_on_behind(self, message: Message, error: KafkaError, consumer: Consumer) -> None:
+        """Leave out a batch that cannot be decompressed."""
+        first = TopicPartition(message.topic(), message.partition(), message.offset())
+        try:
+            behind = batches.end(self._settings, first)
+        except BrokerUnavailableError as missing:
+            self._down(str(missing))  # the client says it again
+            return
+        _log.warning(
+            "%s[%d]@%d to %d is left out: %s", first.topic, first.partition, first.offset, behind - 1, error.str()
+        )
+        consumer.seek(TopicPartition(first.topic, first.partition, behind))
+        self._note_read(Place(self._topics[first.topic], first.partition), behind, is_live=True)
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:
         self._progress.note(place, next_offset, time.monotonic(), is_live=is_live)

@@ -4,6 +4,7 @@ The job runs in the main thread (Quix takes SIGTERM and SIGINT there). See docs/
 measurements behind the numbers.
 """
 
+import functools
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ from processors.records import append_time_ms
 from sensorbus.contract.errors import BrokerUnavailableError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, SENSOR, TOPICS, Topic
-from sensorbus.runtime import health, kafka, watch
+from sensorbus.runtime import batches, health, kafka, watch
 from sensorbus.runtime.topic_changes import TopicChanges
 
 Build = Callable[..., None]
@@ -141,6 +142,7 @@ def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
     servers = options.pop("bootstrap.servers")
     return JobApplication(
         servers,
+        end_of_batch=functools.partial(batches.end, settings),
         consumer_group=group,
         auto_offset_reset="earliest",  # what was sent before the first start counts too
         commit_interval=settings.commit_interval_ms / 1000,

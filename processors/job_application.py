@@ -1,16 +1,17 @@
 """Quix's application as the jobs need it.
 
-What is changed in it stands in recovery.py and outputs.py; here it is put together.
+What is changed in it stands in batches.py, recovery.py and outputs.py; here it is put together.
 """
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 from quixstreams import Application
 
-from processors import outputs, recovery
+from processors import batches, outputs, recovery
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
@@ -20,11 +21,12 @@ _REGISTERED_WITHIN_S: Final = 5.0
 class JobApplication(Application):
     """Quix's application: it recovers before it reads, drops what it lost, and remembers the error that ended it."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        """As Quix's own."""
+    def __init__(self, *arguments: Any, end_of_batch: Callable[[TopicPartition], int], **options: Any) -> None:
+        """As Quix's own; `end_of_batch` finds the offset after a batch that begins at a place."""
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
+        batches.pass_over(self._consumer, end_of_batch)
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         outputs.serve_seldom(self._producer)

@@ -13,10 +13,18 @@ from typing import Any, Final, NamedTuple, TypeVar
 from quixstreams import message_context
 from quixstreams.models import TimestampType
 
+from processors.batches import UnreadableBatch
 from processors.bus import Bus
 from processors.outputs import Headers, Output, Step
 from sensorbus.contract.errors import InvalidMessageError
-from sensorbus.contract.messages import Alert, Reading, TimeRules, encode_key, has_device_key
+from sensorbus.contract.messages import (
+    Alert,
+    Reading,
+    TimeRules,
+    encode_key,
+    has_device_key,
+)
+from sensorbus.contract.sizes import check_size, first_bytes
 from sensorbus.contract.topics import DEAD_LETTER, Topic
 from sensorbus.runtime.clock import wall_clock_ms
 
@@ -55,13 +63,13 @@ def step(
     def refuse(
         value: bytes | None, key: bytes | None, headers: Headers, error: InvalidMessageError
     ) -> Sequence[Output]:
+        if isinstance(value, UnreadableBatch):
+            error, value = value.error(), None
         meter.dead_letter(error.kind)
         if not answers_for_topic:
             return NOTHING
-        place = place_now()
-        said = "%s is not what %s holds and goes to %s: %s"
-        _log.warning(said, place, topic.name, DEAD_LETTER.name, error, extra=place._asdict())
-        return (Output(dead_letters, key, value, dead_letter_headers(headers, place, error)),)
+        value, key, headers = first_bytes(value, key, headers, topic)  # all of them, if it is not too large
+        return (Output(dead_letters, key, value, _refused(topic, headers, error)),)
 
     def send_again(value: bytes | None, headers: Headers, device_id: str) -> Sequence[Output]:
         if not answers_for_topic:
@@ -74,6 +82,7 @@ def step(
     ) -> Sequence[Output]:
         meter.record(source, append_time_ms)
         try:
+            check_size(value, key, headers, topic)
             message = parse(value, append_time_ms, rules)
         except InvalidMessageError as error:
             return refuse(value, key, headers or (), error)
@@ -84,6 +93,14 @@ def step(
         return [output for handler in handlers for output in handler(message, state)]
 
     return run
+
+
+def _refused(topic: Topic, headers: Headers, error: InvalidMessageError) -> Headers:
+    """Say that the record that is being processed is refused; return the headers of its letter."""
+    place = place_now()
+    said = "%s is not what %s holds and goes to %s: %s"
+    _log.warning(said, place, topic.name, DEAD_LETTER.name, error, extra=place._asdict())
+    return dead_letter_headers(headers, place, error)
 
 
 def append_time_ms(_value: object, _headers: object, timestamp_ms: int, timestamp_type: TimestampType) -> int:

@@ -16,6 +16,7 @@ from sensorbus import records
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError, SettingsError, TopicError
 from sensorbus.contract.settings import Settings
+from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import ClockMs
@@ -145,8 +146,10 @@ def _device_id(settings: Settings, letter: DeadLetter, value: bytes | None, now_
     """Return the device of a value that its source topic takes now, or None."""
     try:
         if letter.source_topic == settings.topic_name(SENSOR):
+            check_size(value, letter.key, letter.headers, SENSOR)
             return messages.parse_reading(value, now_ms, settings.time_rules).device_id
         if letter.source_topic == settings.topic_name(ALERT):
+            check_size(value, letter.key, letter.headers, ALERT)
             return messages.parse_alert(value, now_ms, settings.time_rules).device_id
     except InvalidMessageError:
         pass

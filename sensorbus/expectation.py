@@ -13,6 +13,8 @@ from confluent_kafka import Message
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
+from sensorbus.contract.sizes import check_size
+from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.progress import Identity, Progress
 
@@ -100,6 +102,7 @@ class Expectation:
         place, append_ms = (message.partition(), message.offset()), message.timestamp()[1]
         counted = append_ms >= self.since_ms
         try:
+            check_size(message.value(), message.key(), message.headers(), SENSOR)
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
             if counted:

@@ -3,6 +3,7 @@
 Nothing is committed or changed.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from confluent_kafka.admin import ClusterMetadata
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
-from sensorbus.runtime import access, kafka
+from sensorbus.runtime import access, batches, kafka
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -135,17 +136,34 @@ def read_to_end(
                 raise kafka.unavailable(settings, KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001  # its name
             continue
         deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
-        error, place = message.error(), (message.topic(), message.partition())
-        if error is None:
-            if message.offset() < pending.get(place, 0):
-                yield message
-            if message.offset() + 1 >= pending.get(place, 0):
-                pending.pop(place, None)
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
+        place = (message.topic(), message.partition())
+        if message.error() is None and message.offset() < pending.get(place, 0):
+            yield message
+        if _read_to(settings, consumer, message) >= pending.get(place, 0):
             pending.pop(place, None)
-        elif not error.retriable():
-            raise _unreadable(message, error)
     consumer.unassign()
+
+
+def _read_to(settings: Settings, consumer: Consumer, message: Message) -> float:
+    """Return up to which offset a partition is read with this message; raises `TopicError`."""
+    error = message.error()
+    if error is None:
+        return (message.offset() or 0) + 1
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
+        return math.inf
+    if batches.is_unreadable(error):
+        return _go_on_behind(settings, consumer, message)
+    if not error.retriable():
+        raise _unreadable(message, error)
+    return 0
+
+
+def _go_on_behind(settings: Settings, consumer: Consumer, message: Message) -> int:
+    """Have a consumer go on behind a batch that cannot be decompressed; return the offset there."""
+    first = TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
+    behind = batches.end(settings, first)
+    consumer.seek(TopicPartition(first.topic, first.partition, behind))
+    return behind
 
 
 def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Ends:
@@ -184,6 +202,8 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
         error = message.error()
         if error is None:
             yield message
+        elif batches.is_unreadable(error):
+            _go_on_behind(settings, consumer, message)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise _unreadable(message, error)
 

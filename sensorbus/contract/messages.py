@@ -24,6 +24,8 @@ from sensorbus.contract.units import (
 
 #: The words for the header `error.kind`, in the order in which a value is checked.
 ERROR_KINDS: Final = (
+    "compression",  # the batch of the record cannot be decompressed
+    "too-large",  # the record has more bytes than its topic takes: Kafka counts them compressed
     "empty",  # no value, or one of no bytes
     "json",  # not JSON in UTF-8 (a byte order mark, NaN and Infinity are not JSON either)
     "not-an-object",

@@ -268,3 +268,54 @@ def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Pa
     assert (tmp_path / "log").stat().st_size < 10_000
     wrong, _ = verdict(real_settings, once=True)
     assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_what_is_small_only_while_compressed_stops_no_job(codec: str, real_settings: Settings, tmp_path: Path) -> None:
+    """Noise and readings of 20 MB, under a right and a foreign key: a dead letter each; the next reading is read."""
+    reading = encode_reading("large", iso_timestamp(1_769_860_800_000), 40.0)
+    large = [b"x" * 20_000_000, *[reading[:-1] + b',"more":"' + b"x" * 20_000_000 + b'"}'] * 2]
+    options = {"compression.type": codec, "message.max.bytes": 100_000_000}
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        jobs.start(*THREE_JOBS)
+        producer = kafka.producer(real_settings, "test", **options)
+        for key, value in zip((b"k", b"large", None), large, strict=True):
+            producer.produce(real_settings.topic_name(SENSOR), value, key)
+        assert producer.flush(30) == 0
+        with Feeder(real_settings):
+            wait_for_news(real_settings, jobs)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+    letters = read_all(real_settings, DEAD_LETTER)
+    assert [dict(letter.headers())["error.kind"] for letter in letters] == [b"too-large"] * 3
+    assert {letter.key() for letter in letters} == {b"k", b"large", None}
+    assert all(letter.value() in (value[: len(letter.value())] for value in large) for letter in letters)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("records", [1, 5])
+def test_a_batch_that_cannot_be_decompressed_stops_nothing(
+    records: int, real_settings: Settings, tmp_path: Path
+) -> None:
+    """Of 150 MB in zstd: the jobs go on behind it, as does who reads the topic, and one dead letter tells of it."""
+    options = {"compression.type": "zstd", "message.max.bytes": 1_000_000_000, "batch.size": 1_000_000_000}
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        jobs.start(*THREE_JOBS)
+        producer = kafka.producer(real_settings, "test", **options, **{"linger.ms": 60_000})
+        for _ in range(records):
+            producer.produce(real_settings.topic_name(SENSOR), b"x" * (150_000_000 // records), b"k", partition=0)
+        assert producer.flush(30) == 0
+        with Feeder(real_settings):
+            wait_for_news(real_settings, jobs)
+            wait_until(lambda: values(real_settings, DEAD_LETTER) != [], 60, "the dead letter", jobs.log)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+    (letter,) = read_all(real_settings, DEAD_LETTER)
+    headers = dict(letter.headers())
+    assert (letter.key(), letter.value(), headers["error.kind"]) == (None, None, b"compression")
+    last = int(headers["source.offset"])
+    assert headers["error.message"].startswith(b"the records %d to %d cannot" % (last - records + 1, last))
+    assert "Traceback" not in jobs.log.read_text()
+    wrong, _ = verdict(real_settings, once=True)
+    assert wrong == []

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -16,6 +17,7 @@ from dashboard_app.overview import Overview
 from dashboard_app.reader import Reader
 from dashboard_app.store import Store
 from sensorbus.contract import messages
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR
 from sensorbus.runtime import access
@@ -81,7 +83,7 @@ def reading(celsius: float) -> bytes:
 
 def take(reader: Reader, *received: Any) -> None:
     """Give the reader a batch."""
-    reader._take(list(received))
+    reader._take(list(received), Mock())
 
 
 def fleet_of(reader: Reader) -> Any:
@@ -263,3 +265,18 @@ def test_a_single_connection_that_fails_is_no_outage() -> None:
     take(reader, Received(0, reading(20.0)))
     reader._on_error(KafkaError(KafkaError._TRANSPORT))
     assert reader.health.kafka_ok
+
+
+def test_a_batch_that_cannot_be_decompressed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page goes on behind it; while its end cannot be found, it waits to be told again."""
+    reader, _ = made()
+    parts = {"topic": "p-sensor", "partition": 0, "offset": 5, "error": KafkaError(KafkaError._BAD_COMPRESSION)}
+    told, consumer = Mock(**{f"{name}.return_value": part for name, part in parts.items()}), Mock()
+    end = Mock(side_effect=[BrokerUnavailableError("away"), 8])
+    monkeypatch.setattr("sensorbus.runtime.batches.end", end)
+    reader._take([told], consumer)
+    assert (consumer.seek.called, reader.health.error) == (False, "away")
+    reader._take([told], consumer)
+    assert consumer.seek.call_args.args[0].offset == 8
+    assert reader._progress.next[Place(SENSOR.name, 0)] == 8
+    assert reader.health.error is None

@@ -1,6 +1,7 @@
 """Tests of how a job ends: which error is told, and how."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -108,7 +109,9 @@ def test_an_error_that_is_a_bug_has_no_line() -> None:
 @pytest.fixture
 def application(tmp_path: Path) -> JobApplication:
     """Give an application that has not asked Kafka for anything."""
-    return JobApplication("127.0.0.1:1", consumer_group="ending", state_dir=tmp_path, loglevel=None)
+    return JobApplication(
+        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="ending", state_dir=tmp_path, loglevel=None
+    )
 
 
 def _fail(application: JobApplication, *errors: Exception) -> None:

@@ -13,7 +13,9 @@ from processors.job_application import JobApplication
 @pytest.fixture
 def application(tmp_path: Path) -> JobApplication:
     """Give an application that has not asked Kafka for anything."""
-    return JobApplication("127.0.0.1:1", consumer_group="changed", state_dir=tmp_path, loglevel=None)
+    return JobApplication(
+        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="changed", state_dir=tmp_path, loglevel=None
+    )
 
 
 @pytest.fixture
@@ -68,7 +70,9 @@ def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Quix polls it with each record."""
     asked = Mock()
     monkeypatch.setattr(InternalProducer, "poll", asked)
-    application = JobApplication("127.0.0.1:1", consumer_group="changed", state_dir=tmp_path, loglevel=None)
+    application = JobApplication(
+        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="changed", state_dir=tmp_path, loglevel=None
+    )
     for _ in range(40):
         application._producer.poll(0)
     assert asked.call_count == 1

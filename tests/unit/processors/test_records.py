@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from quixstreams.models import TimestampType
 
+from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
 from processors.records import DEAD_LETTER_HEADERS, Place, append_time_ms, dead_letter_headers, step
 from sensorbus.contract.errors import InvalidMessageError
@@ -123,6 +124,56 @@ def test_a_dead_letter_is_logged_with_the_place_of_the_record(caplog: pytest.Log
     assert record.getMessage().startswith("sensor[3]@42 is not what sensor holds and goes to dead-letter: ")
     fields = vars(record)
     assert [fields[name] for name in ("topic", "partition", "offset")] == ["sensor", 3, 42]
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "headers"),
+    [
+        (GOOD + b" " * SENSOR.max_message_bytes, b"oven", []),
+        (GOOD + b" " * SENSOR.max_message_bytes, None, []),
+        (b"x" * 3 * SENSOR.max_message_bytes, b"oven", [("trace", b"1")]),
+        (GOOD, b"k" * 2 * SENSOR.max_message_bytes, [("trace", b"1")]),
+        (None, None, [("trace", b"1"), ("h" * 1_000, b"v" * SENSOR.max_message_bytes), ("more", None)]),
+        (GOOD, b"oven", [("", b"")] * (SENSOR.max_message_bytes // 10)),
+    ],
+    ids=["reading", "foreign key", "noise", "key", "header", "headers"],
+)
+def test_what_was_small_only_while_compressed_is_cut(value: bytes | None, key: bytes | None, headers: Headers) -> None:
+    """Its letter has the first bytes, as many as Kafka takes uncompressed, and says how many there were."""
+    job = Job()
+    (letter,) = job.take(value, key, headers)
+    assert letter.topic == "dead-letter"
+    assert (value or b"").startswith(letter.value or b"")
+    assert (key or b"").startswith(letter.key or b"")
+    assert (letter.value is None, letter.key is None) == (value is None, key is None)
+    own = list(letter.headers)[: -len(DEAD_LETTER_HEADERS)]
+    assert own == list(headers)[: len(own)]
+    size = sum(len(name) + len(said or b"") + 10 for name, said in own)
+    size += len(letter.value or b"") + len(letter.key or b"")
+    assert size <= SENSOR.max_message_bytes - 1_024
+    assert size > SENSOR.max_message_bytes - 1_040 or (value, len(own)) in [(None, 1), (GOOD, len(headers))]
+    assert job.readings == []
+    assert seen(job.bus) == ["dead-letter too-large"]
+
+
+def test_a_batch_that_cannot_be_decompressed_is_a_letter_without_a_value() -> None:
+    """It says why, whatever the reason looks like."""
+    job = Job()
+    (letter,) = job.take(UnreadableBatch(GOOD), None)
+    assert (letter.key, letter.value) == (None, None)
+    assert dict(letter.headers)["error.message"] == GOOD
+    assert seen(job.bus) == ["dead-letter compression"]
+
+
+def test_the_largest_record_is_read() -> None:
+    """It has what Kafka takes, less 1,024 bytes; one byte more is too large, and under a foreign key its copy fits."""
+    job, most = Job(), SENSOR.max_message_bytes - 1_024
+    value = GOOD + b" " * (most - len(GOOD) - len(b"oven"))
+    assert job.take(value) == []
+    assert len(job.readings) == 1
+    (copy,) = job.take(value, b"kiln")
+    assert (copy.topic, copy.value) == ("sensor", value)
+    assert [output.topic for output in job.take(value + b" ")] == ["dead-letter"]
 
 
 def test_only_the_job_that_answers_for_the_topic_writes_dead_letters() -> None:

@@ -66,7 +66,9 @@ def test_a_jobs_application_asks_its_own_state(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(InternalConsumer, "assign", lambda _self, _partitions: None)
     put_back = Mock()
     monkeypatch.setattr("processors.recovery._put_back", put_back)
-    application = JobApplication("127.0.0.1:1", consumer_group="recovery", state_dir=tmp_path, loglevel=None)
+    application = JobApplication(
+        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="recovery", state_dir=tmp_path, loglevel=None
+    )
     application._consumer.assign([PLACE])
     assert application._consumer.poll_row(timeout=0.1) is not None
     assert application._state_manager._recovery_manager is not None

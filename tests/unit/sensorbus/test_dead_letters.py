@@ -145,6 +145,8 @@ def test_a_letter_is_no_marker_whatever_headers_its_record_came_with(said: bytes
         ("p-alert", ALERT, "b"),
         ("p-alert", READING, None),
         ("p-sensor", b"{", None),
+        ("p-sensor", READING + b" " * 8_388_608, None),  # Kafka would refuse it, and all of its batch
+        ("p-alert", ALERT + b" " * 8_388_608, None),
         ("p-sensor", None, None),
         ("sensor", READING, None),  # of another bus on the same cluster
         ("p-avg-temp", READING, None),

@@ -56,6 +56,14 @@ def test_a_reading_under_a_foreign_key_is_none_yet() -> None:
     assert (expected.readings, expected.alerts.total()) == (1, 1)
 
 
+def test_a_record_that_is_too_large_is_a_dead_letter() -> None:
+    """Though its value is a reading."""
+    large = reading(0, 40.0, offset=3)
+    large.raw = (large.raw or b"") + b" " * 8_388_608
+    expected = expect(Settings(), [large], 0)
+    assert (expected.readings, expected.dead_letters) == (0, {(0, 3)})
+
+
 def test_readings_before_the_first_that_counts_only_open_windows() -> None:
     """What they lead to is known as of earlier, and neither expected nor pending."""
     first, second = reading(0, 40.0), reading(1, 40.0)
