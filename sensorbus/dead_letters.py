@@ -54,7 +54,11 @@ class Replay:
 
 
 def open_letters(settings: Settings, consumer: Consumer) -> list[DeadLetter]:
-    """Return the letters that were not sent back yet, oldest first per partition."""
+    """Return the letters that were not sent back yet, oldest first per partition.
+
+    Behind an open transaction the markers of a replay are not seen, and what it sent would be sent again: so it waits.
+    """
+    records.wait_until_committed(settings, consumer, DEAD_LETTER)
     starts = [
         TopicPartition(one.topic, one.partition, OFFSET_BEGINNING)
         for one in records.partitions(settings, consumer, DEAD_LETTER)

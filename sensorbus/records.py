@@ -3,6 +3,7 @@
 Nothing is committed or changed.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from sensorbus.runtime.logs import escape
 # partition and at least one record before it, so this far back there is a record if there is one at all.
 _MARKERS_LOOKED_PAST: Final = 100
 _POLL_S: Final = 0.2
+_COMMITTED_WITHIN_S: Final = 30.0
 #: Of a key, a value or a header, that much is shown: all of what the jobs write, little of 8 MB of garbage.
 MOST_CHARACTERS: Final = 1_000
 _MOST_HEADERS: Final = 20
@@ -99,6 +101,24 @@ def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[Top
     if not _exists(metadata, name):
         raise not_seen_error(settings, [topic])
     return [TopicPartition(name, number) for number in sorted(metadata.topics[name].partitions)]
+
+
+def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -> None:
+    """Wait until no transaction hides what stands in a topic now; raises `TopicError` after 30 s.
+
+    Committed records behind an open transaction are not shown to a `read_committed` consumer.
+    """
+    with contextlib.closing(kafka.consumer(settings, "records", **{"isolation.level": "read_uncommitted"})) as other:
+        places = [(place, _watermarks(settings, other, place)[1]) for place in partitions(settings, consumer, topic)]
+    deadline_s = time.monotonic() + _COMMITTED_WITHIN_S
+    for place, end in places:
+        while _watermarks(settings, consumer, place)[1] < end:
+            if time.monotonic() > deadline_s:
+                raise TopicError(
+                    f"{place.topic}[{place.partition}] cannot be read to its end: a transaction there is open; that of "
+                    "a killed job ends within 180 s, and what to do when it does not is in docs/operations.md"
+                )
+            time.sleep(_POLL_S)
 
 
 def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:

@@ -1,17 +1,14 @@
 """The command, as a person uses it: one process, its exit code and what it says."""
 
 import contextlib
-import json
 import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +17,9 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
+from tests.support.command import run, run_all
 from tests.support.parts import Part, environment_of, part
 from tests.support.ticks import Ticker
 from tests.support.topics import Record, produce, read_all, values
@@ -29,24 +27,6 @@ from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 READING = b'{"timestamp":"%s","device_id":"a","temperature":%s}'
-
-
-def run(settings: Settings, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, 60 s at most, where no terminal is."""
-    return subprocess.run(
-        [sys.executable, "-m", "sensorbus", *arguments],
-        env=environment_of(settings, COLUMNS="80", **variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def run_all(settings: Settings, *commands: str) -> list[subprocess.CompletedProcess[str]]:
-    """Run several commands side by side, each to its end."""
-    with ThreadPoolExecutor() as threads:
-        return list(threads.map(lambda command: run(settings, *command.split()), commands))
 
 
 def free_port() -> int:
@@ -315,48 +295,6 @@ def test_tail_names_the_topics_there_are(fresh_settings: Settings) -> None:
     done = run(fresh_settings, "tail", "alerts", "--no-follow")
     assert done.returncode == 1
     assert "there are: sensor, alert, alert-count, avg-temp, dead-letter" in done.stderr
-
-
-def letter(offset: int, value: bytes) -> Record:
-    """Return a dead letter of `sensor`, without the prefix of the topic."""
-    headers = [("source.topic", b"sensor"), ("source.partition", b"0"), ("source.offset", b"%d" % offset)]
-    return Record(b"a", value, [*headers, ("error.kind", b"json"), ("error.message", b"broken"), ("own", b"1")])
-
-
-def with_prefix(settings: Settings, record: Record) -> Record:
-    """Return the letter with the topic's whole name."""
-    source = settings.topic_name(SENSOR).encode()
-    headers = [(name, source if name == "source.topic" else value) for name, value in record.headers]
-    return record._replace(headers=headers)
-
-
-def test_repaired_letters_are_sent_back_once(fresh_settings: Settings, tmp_path: Path) -> None:
-    """Export, edit, replay: the repaired value stands on `sensor` under its device's key; again nothing is sent."""
-    produce(fresh_settings, DEAD_LETTER, [with_prefix(fresh_settings, letter(n, b"{broken")) for n in range(3)])
-    file = tmp_path / "letters.jsonl"
-    assert run(fresh_settings, "dead-letter", "export", str(file)).returncode == 0
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len(rows) == 3
-    rows[1]["value"] = (READING % (b"2026-01-01T00:00:00Z", b"20.0")).decode()
-    file.write_text("\n".join(map(json.dumps, rows[:2])))
-    done = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
-    assert done.stdout == "sent 1; 1 cannot be read and stay\n", done.stderr
-    again = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
-    assert again.stdout == "sent 0; 1 cannot be read and stay\n"
-    (sent,) = read_all(fresh_settings, SENSOR)
-    assert (sent.key(), sent.value()) == (b"a", rows[1]["value"].encode())
-    assert dict(sent.headers() or ()) == {"own": b"1", "replayed.from": rows[1]["place"].encode()}
-
-
-def test_letters_that_can_be_read_by_now_are_sent_back(fresh_settings: Settings) -> None:
-    """After a change of settings, what was refused is accepted; a dry run sends nothing."""
-    good = with_prefix(fresh_settings, letter(0, READING % (b"2026-01-01T00:00:00Z", b"20.0")))
-    produce(fresh_settings, DEAD_LETTER, [good, with_prefix(fresh_settings, letter(1, b"{"))])
-    dry = run(fresh_settings, "dead-letter", "replay", "--dry-run")
-    assert dry.stdout == "would send 1; 1 cannot be read and stay\n"
-    assert read_all(fresh_settings, SENSOR) == []
-    assert run(fresh_settings, "dead-letter", "replay").stdout == "sent 1; 1 cannot be read and stay\n"
-    assert len(read_all(fresh_settings, SENSOR)) == 1
 
 
 @pytest.mark.slow
