@@ -163,8 +163,14 @@ def window_at(ring: Ring, start_ms: int, end_ms: int) -> Window:
 
 
 def is_repeat(ring: Ring, rules: RingRules, event_time_ms: int, identity: str) -> bool:
-    """Tell whether this identity was here before, and remember it; bounded per pane, forgotten with the pane."""
-    pane = str(_floor(event_time_ms, rules.step_ms))
+    """Tell whether this identity was here before, and remember it; bounded per pane, forgotten with the pane.
+
+    One that is too late for every window is not remembered: its pane is forgotten already.
+    """
+    pane_ms = _floor(event_time_ms, rules.step_ms)
+    if pane_ms <= _time_ms(ring) - rules.grace_ms - rules.length_ms:
+        return False
+    pane = str(pane_ms)
     known = ring.identities.setdefault(pane, [])
     if identity in known:
         return True

@@ -254,6 +254,21 @@ def test_identities_are_bounded() -> None:
     assert len(ring.identities["1000"]) == MAX_IDENTITIES_PER_PANE
 
 
+def test_what_is_too_late_for_any_window_is_not_remembered() -> None:
+    """A device that sends hours of old alerts after a new one has a state as small as any."""
+    rules, ring = RingRules(5_000, 1_000, 2_000), Ring()
+    move_time(ring, rules, 100_000_000)
+    for event_time_ms in range(0, 100_000_000, 10_000):
+        assert not is_repeat(ring, rules, event_time_ms, str(event_time_ms))
+    assert ring.identities == {}
+    assert [is_repeat(ring, rules, event_time_ms, "a") for event_time_ms in [99_993_999, 99_994_000] * 2] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
 @pytest.mark.parametrize(("event_time_ms", "in_time"), [(9_999, False), (10_000, True), (10_001, True)])
 def test_late_begins_where_the_first_window_closed(event_time_ms: int, in_time: bool) -> None:
     """At time 10,000 the window that ends there is closed, and what lies in it comes late."""
