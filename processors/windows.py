@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 from sensorbus.contract.errors import StateError
 
 #: First element of a ring's state; another number is a state that this code cannot read.
-STATE_VERSION: Final = 1
-_STATE_FIELDS: Final = 7
+STATE_VERSION: Final = 2
+_STATE_FIELDS: Final = 8
+_WITHOUT_GRACE: Final = 1  # a version that did not hold the grace
 #: Identities that a pane remembers at most; what is beyond counts again when it is repeated.
 MAX_IDENTITIES_PER_PANE: Final = 1_000
 
@@ -53,10 +54,15 @@ class Ring:
 
 
 def ring_from_state(state: Any, rules: RingRules) -> Ring:
-    """Return the ring in a state value; one of another step keeps its time only, so no window is told twice."""
+    """Return the ring in a state value; one of another step keeps its time only, so no window is told twice.
+
+    With another grace the time is moved by as much: what was told stays told, what was open stays open.
+    """
     if state is None:
         return Ring()
     version = state[0] if isinstance(state, list) and state else None
+    if version == _WITHOUT_GRACE and len(state) == _STATE_FIELDS - 1:
+        version, state = STATE_VERSION, [STATE_VERSION, state[1], rules.grace_ms, *state[2:]]
     if version != STATE_VERSION:  # before anything else: another version may have another shape
         known = version if isinstance(version, int) else "unknown"
         raise StateError(
@@ -68,7 +74,9 @@ def ring_from_state(state: Any, rules: RingRules) -> Ring:
             f"state of version {version} with {len(state)} fields, not {_STATE_FIELDS}: it is damaged, compute all "
             "results anew (docs/operations.md)"
         )
-    _, step_ms, time_ms, starts_ms, counts, totals, identities = state
+    _, step_ms, grace_ms, time_ms, starts_ms, counts, totals, identities = state
+    if time_ms is not None:
+        time_ms += rules.grace_ms - grace_ms
     if step_ms != rules.step_ms:
         return Ring(time_ms)
     return Ring(time_ms, starts_ms, counts, totals, identities)
@@ -79,6 +87,7 @@ def state_from_ring(ring: Ring, rules: RingRules) -> list[Any]:
     return [
         STATE_VERSION,
         rules.step_ms,
+        rules.grace_ms,
         ring.time_ms,
         ring.starts_ms,
         ring.counts,

@@ -248,5 +248,5 @@ def test_a_state_of_another_version_is_said_and_left_alone(
         send(own, 60)
         jobs.start("avg-temp")
         jobs.running["avg-temp"].wait(1, within_s=40)
-        assert f"state of version {version}, not 1" in jobs.running["avg-temp"].said()
+        assert f"state of version {version}, not 2" in jobs.running["avg-temp"].said()
         assert values(own, AVG_TEMP) == before

@@ -122,8 +122,8 @@ def test_equals_quix(
         theirs = oracles[kind].feed(f"{example}/{number}".encode(), clocks_ms[number], value)
         assert [(start, end) for start, end, _ in ours] == [(start, end) for _, start, end, _ in theirs]
         assert [result for *_, result in ours] == pytest.approx([result for *_, result in theirs], rel=1e-9, abs=1e-9)
-        assert device.state[3] == sorted(set(device.state[3]))
-        assert len(device.state[3]) <= (rules.length_ms + rules.grace_ms) // rules.step_ms + 1
+        assert device.state[4] == sorted(set(device.state[4]))
+        assert len(device.state[4]) <= (rules.length_ms + rules.grace_ms) // rules.step_ms + 1
 
 
 @given(readings=_READINGS)
@@ -173,22 +173,55 @@ def test_another_step_keeps_the_time_and_no_panes() -> None:
     assert again == Ring(time_ms=50_500)
 
 
+@given(
+    readings=st.lists(st.tuples(st.integers(-30, 40), st.booleans()), min_size=1, max_size=60),
+    graces_ms=st.lists(st.sampled_from([0, 700, 2_000, 5_000, 15_000]), min_size=2, max_size=4),
+)
+def test_another_grace_tells_each_window_once(readings: list[tuple[int, bool]], graces_ms: list[int]) -> None:
+    """Whenever it changes, none comes twice and none of those that readings in order fell in is left out."""
+    graces = itertools.cycle(graces_ms)
+    device = Device(RingRules(5_000, 1_000, next(graces)))
+    closed: list[tuple[int, int, float]] = []
+    clock_ms = newest_ms = START_MS
+    wanted = set()
+    for ticks, is_changed in readings:
+        if is_changed:
+            device.rules = device.rules._replace(grace_ms=next(graces))
+        clock_ms += ticks * 100
+        closed += device.mean(clock_ms, 20.0)
+        if clock_ms >= newest_ms:  # it is in no window that was closed
+            newest_ms, pane_ms = clock_ms, clock_ms // 1_000 * 1_000
+            wanted |= set(range(pane_ms - 4_000, pane_ms + 1, 1_000))
+    closed += device.mean(newest_ms + 60_000, 20.0)
+    starts = [start_ms for start_ms, *_ in closed]
+    assert len(starts) == len(set(starts))
+    assert wanted <= set(starts)
+
+
+def test_a_state_without_its_grace_has_the_present_one() -> None:
+    """A state of version 1 is read on."""
+    rules = RingRules(10_000, 1_000, 2_000)
+    old = [1, 1_000, 50_500, [50_000], [1], [2.5], {"50000": ["a"]}]
+    assert ring_from_state(old, rules) == Ring(50_500, [50_000], [1], [2.5], {"50000": ["a"]})
+
+
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ([99, 1_000, None, [], [], [], {}], "version 99, not 1: go back"),
-        ([99], "version 99, not 1: go back"),
-        ([99, *range(20)], "version 99, not 1: go back"),
-        ([0, {"step_ms": 1_000}], "version 0, not 1: go back"),
-        (["2", 1_000, None, [], [], [], {}], "version unknown, not 1: go back"),
-        ([[1], 1_000, None, [], [], [], {}], "version unknown, not 1: go back"),
-        ({"version": 99}, "version unknown, not 1: go back"),
-        (dict.fromkeys("abcdefg"), "version unknown, not 1: go back"),
-        ([], "version unknown, not 1: go back"),
-        ("", "version unknown, not 1: go back"),
-        (7, "version unknown, not 1: go back"),
-        ([1], "version 1 with 1 fields, not 7: it is damaged"),
-        ([1, 1_000, None, [], [], [], {}, 8], "version 1 with 8 fields, not 7: it is damaged"),
+        ([99, 1_000, 0, None, [], [], [], {}], "version 99, not 2: go back"),
+        ([99], "version 99, not 2: go back"),
+        ([99, *range(20)], "version 99, not 2: go back"),
+        ([0, {"step_ms": 1_000}], "version 0, not 2: go back"),
+        (["2", 1_000, 0, None, [], [], [], {}], "version unknown, not 2: go back"),
+        ([[1], 1_000, 0, None, [], [], [], {}], "version unknown, not 2: go back"),
+        ({"version": 99}, "version unknown, not 2: go back"),
+        (dict.fromkeys("abcdefgh"), "version unknown, not 2: go back"),
+        ([], "version unknown, not 2: go back"),
+        ("", "version unknown, not 2: go back"),
+        (7, "version unknown, not 2: go back"),
+        ([1], "version 1, not 2: go back"),
+        ([2], "version 2 with 1 fields, not 8: it is damaged"),
+        ([2, 1_000, 0, None, [], [], [], {}, 8], "version 2 with 9 fields, not 8: it is damaged"),
     ],
     ids=str,
 )
@@ -205,7 +238,7 @@ def test_no_state_is_an_empty_ring() -> None:
 
 def test_the_state_names_its_version() -> None:
     """The version stands first, so that a later one can tell."""
-    assert state_from_ring(Ring(), SHAPES[0]) == [STATE_VERSION, 1_000, None, [], [], [], {}]
+    assert state_from_ring(Ring(), SHAPES[0]) == [STATE_VERSION, 1_000, 0, None, [], [], [], {}]
 
 
 def test_a_ring_without_time_is_a_bug() -> None:
