@@ -35,6 +35,8 @@ DEFAULT_BOOTSTRAP_SERVERS: Final = "localhost:9092"
 SHORTEST_PERIOD_MS: Final = 10
 LONGEST_PERIOD_MS: Final = 86_400_000
 MOST_SIMULATED_DEVICES: Final = 1_000_000
+#: Of a window and its grace; each is some 40 bytes of a device's state, which is a record of 1 MB at most.
+MOST_STEPS: Final = 10_000
 Milliseconds = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -87,10 +89,16 @@ class Settings(BaseModel):
         303.0, ge=0, le=2000, description="A reading above it is an alert; equal is not."
     )
     alert_count_length_ms: Milliseconds = Field(5_000, description="Length of an alert-count window.")
-    alert_count_step_ms: Milliseconds = Field(1_000, description="Step of the alert-count windows; divides the length.")
+    alert_count_step_ms: Milliseconds = Field(
+        1_000,
+        description="Step of the alert-count windows; divides the length. Length and grace are 10,000 steps at most.",
+    )
     alert_count_grace_ms: int = Field(0, ge=0, description="How long an alert-count window waits for late alerts.")
     avg_temp_length_ms: Milliseconds = Field(10_000, description="Length of an avg-temp window.")
-    avg_temp_step_ms: Milliseconds = Field(1_000, description="Step of the avg-temp windows; divides the length.")
+    avg_temp_step_ms: Milliseconds = Field(
+        1_000,
+        description="Step of the avg-temp windows; divides the length. Length and grace are 10,000 steps at most.",
+    )
     avg_temp_grace_ms: int = Field(0, ge=0, description="How long an avg-temp window waits for late readings.")
     timestamp_zone: str = Field(
         "UTC", description="Zone of timestamps that have no offset: an IANA name, or `local` for this machine's zone."
@@ -223,6 +231,11 @@ class Settings(BaseModel):
             if length_ms % step_ms:
                 raise ValueError(
                     f"{variable_name(job)}_STEP_MS={step_ms} does not divide {variable_name(job)}_LENGTH_MS={length_ms}"
+                )
+            if (steps := (length_ms + getattr(self, f"{job}_grace_ms")) // step_ms) > MOST_STEPS:
+                raise ValueError(
+                    f"{variable_name(job)}_LENGTH_MS and _GRACE_MS are {steps} times _STEP_MS={step_ms}, more than "
+                    f"{MOST_STEPS}: Kafka would not take the state of a device"
                 )
         return self
 

@@ -135,6 +135,16 @@ def test_a_step_divides_its_length(job: str) -> None:
     assert loaded(**{f"{job}_LENGTH_MS": "9000", f"{job}_STEP_MS": "3000"})
 
 
+@pytest.mark.parametrize("job", ["ALERT_COUNT", "AVG_TEMP"])
+@pytest.mark.parametrize(("length", "grace"), [("10001000", "0"), ("5000000", "5001000"), ("10000000", str(10**30))])
+def test_a_window_and_its_grace_have_so_many_steps_at_most(job: str, length: str, grace: str) -> None:
+    """With more, a device's state would be refused by Kafka, and the job would end at every start."""
+    line = refusal(**{f"{job}_LENGTH_MS": length, f"{job}_GRACE_MS": grace})
+    assert line.startswith(f"SENSORBUS_{job}_LENGTH_MS and _GRACE_MS are 1000")
+    assert "times _STEP_MS=1000, more than 10000" in line
+    assert loaded(**{f"{job}_LENGTH_MS": "5000000", f"{job}_GRACE_MS": "5000000"})
+
+
 def test_settings_are_frozen() -> None:
     """No part changes a setting while others read it."""
     with pytest.raises(ValidationError, match="frozen"):
