@@ -67,11 +67,7 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
 
     `since_ms` is an append time (None: everything that Kafka still holds).
     """
-    longest_ms = max(
-        settings.alert_count_length_ms + settings.alert_count_grace_ms,
-        settings.avg_temp_length_ms + settings.avg_temp_grace_ms,
-    )
-    warm_ms = None if since_ms is None else since_ms - _WARM_UP_WINDOWS * longest_ms
+    warm_ms = None if since_ms is None else since_ms - _warm_up_ms(settings)
     done = progress.progress(settings, consumer)
     readings = _since(settings, consumer, SENSOR, warm_ms)
     newest: list[int] = [0]
@@ -86,6 +82,15 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
         if not any(row.missing or row.different for row in comparisons) or time.monotonic() > give_up_s:
             return comparisons
         time.sleep(_PAUSE_S)  # the newest readings' results may still be on their way
+
+
+def _warm_up_ms(settings: Settings) -> int:
+    """Return how much earlier reading begins: a clock that was ahead has closed windows for as long as it may be."""
+    longest_ms = max(
+        settings.alert_count_length_ms + settings.alert_count_grace_ms,
+        settings.avg_temp_length_ms + settings.avg_temp_grace_ms,
+    )
+    return max(_WARM_UP_WINDOWS * longest_ms, longest_ms + settings.clock_ahead_limit_ms)
 
 
 def compare(

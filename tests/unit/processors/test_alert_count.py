@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from processors.alert_count import handler
+from processors.alert_count import build, handler
 from processors.outputs import Output
 from sensorbus.contract.messages import Alert
 from sensorbus.contract.settings import Settings
-from tests.support.job_parts import JsonState, at, bus_of, plain, seen
+from tests.support.job_parts import Frame, JsonState, at, bus_of, plain, seen
 
 START_MS = 1_769_860_800_000
 AT_LEAST_ONCE = Settings(processing_guarantee="at-least-once")
@@ -72,6 +72,33 @@ def test_an_alert_too_late_for_any_window_tells_nothing() -> None:
     feed(job, state, 10.0)
     assert feed(job, state, 4.9) == []
     assert seen(bus) == ["late"]
+
+
+def test_each_alert_moves_the_time_on() -> None:
+    """Not the first alone."""
+    bus = bus_of()
+    job, state = handler(bus), JsonState()
+    feed(job, state, 0.0, 10.0)
+    assert counts(feed(job, state, 7.5)) == [(6, 2), (7, 2)]
+    assert seen(bus) == ["late"]
+
+
+def test_windows_are_the_jobs_own_settings() -> None:
+    """Length 4 s, step 2 s, grace 3 s: at 5 s, the window that ends at 2 s is closed, the one after it is not."""
+    own = {"alert_count_length_ms": 4_000, "alert_count_step_ms": 2_000, "alert_count_grace_ms": 3_000}
+    job, state = handler(bus_of(Settings(**own))), JsonState()
+    assert counts(feed(job, state, 0.2)) == [(-2, 1), (0, 1)]
+    assert counts(feed(job, state, 5.0)) == [(2, 1), (4, 1)]
+    assert counts(feed(job, state, 1.5)) == [(0, 2)]
+
+
+def test_it_answers_for_alert() -> None:
+    """What cannot be read there goes to `dead-letter`."""
+    frame: Any = Frame()
+    build(frame, bus_of())
+    at("alert", 0, 7, lambda: frame.run(b"{", b"a", START_MS, None))
+    ((topic, value, key, *_),) = frame.produced
+    assert (topic, value, key) == ("dead-letter", b"{", b"a")
 
 
 def test_exactly_once_counts_equal_alerts() -> None:

@@ -29,6 +29,7 @@ class Checkpoints:
             number: RocksDBStorePartition(str(folder / str(number))) for number in (3, 4)
         }
         self.is_registered = False
+        self.processing_context = SimpleNamespace()  # one for the life of a job
         self.begin()
 
     def register_store(self) -> None:
@@ -39,7 +40,7 @@ class Checkpoints:
         """Begin a checkpoint."""
         transactions = self.transactions = {number: each.begin() for number, each in self.partitions.items()}
         checkpoint = SimpleNamespace(get_store_transaction=lambda _stream_id, number: transactions[number])
-        self.processing_context = SimpleNamespace(checkpoint=checkpoint)
+        self.processing_context.checkpoint = checkpoint
 
     def commit(self) -> None:
         """Write what was set, and begin anew."""
@@ -98,7 +99,8 @@ def test_each_checkpoint_keeps_what_was_set_in_it(frame: Any, state_of: Reader) 
     state_of(b"oven", partition=4).set("mean", 4)
     for _ in range(2):
         places = [(b"oven", 3), (b"freezer", 3), (b"oven", 4)]
-        assert [state_of(*place).get("mean") for place in places] == [2, 3, 4]
+        for reader in (state_of, Reader(frame)):
+            assert [reader(*place).get("mean") for place in places] == [2, 3, 4]
         frame.commit()
 
 

@@ -196,6 +196,20 @@ def test_a_reading_under_a_foreign_key_is_sent_again_under_its_own(key: bytes | 
     assert len(job.readings) == 1
 
 
+def test_a_copy_names_the_last_original_only() -> None:
+    """One that comes under a foreign key again, as after a replay to a wrong key, has one such header."""
+    (copy,) = Job().take(GOOD, None, [("rekeyed.from", b"sensor[0]@1"), ("trace", b"1")])
+    assert list(copy.headers) == [("trace", b"1"), ("rekeyed.from", b"sensor[3]@42")]
+
+
+def test_every_record_is_counted_once() -> None:
+    """Whatever becomes of it."""
+    job = Job()
+    for value, key in ((GOOD, b"oven"), (GOOD, None), (b"{", None), (None, b"oven")):
+        job.take(value, key)
+    assert job.bus.meter._records == {"sensor": 4}
+
+
 def test_the_other_jobs_pass_over_a_foreign_key() -> None:
     """Only one job sends the copy."""
     job = Job(answers_for_topic=False)

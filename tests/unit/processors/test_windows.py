@@ -251,8 +251,15 @@ def test_time_does_not_go_back() -> None:
     """An earlier reading leaves the time as it is."""
     ring = Ring()
     move_time(ring, SHAPES[0], 5_000)
-    move_time(ring, SHAPES[0], 4_000)
+    for earlier_ms in (4_999, 4_000):
+        move_time(ring, SHAPES[0], earlier_ms)
     assert ring.time_ms == 5_000
+
+
+def test_the_sum_of_a_window_is_exact() -> None:
+    """Ten panes of a tenth are one, which no sum from left to right says."""
+    ring = Ring(10_000, [*range(0, 10_000, 1_000)], [1] * 10, [0.1] * 10)
+    assert window_at(ring, 0, 10_000) == Window(0, 10_000, 10, 1.0)
 
 
 def test_window_at_outside_of_the_panes() -> None:

@@ -2,7 +2,9 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Final
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -136,6 +138,81 @@ def test_a_letter_is_no_marker_whatever_headers_its_record_came_with(said: bytes
     forged = Record([("replayed", said), ("source.topic", b"sensor")])
     held = [forged, Record([("source.topic", b"sensor")], 8)]
     assert [letter.place for letter in dead_letters._not_sent_back(held)] == ["2@7", "2@8"]
+
+
+class Sender:
+    """Stands for the transactional producer: what it was given, by transaction."""
+
+    def __init__(self) -> None:
+        """Nothing is begun."""
+        self.transactions: list[list[tuple[object, ...]]] = []
+        self.committed = 0
+
+    def begin_transaction(self) -> None:
+        """Begin the next."""
+        self.transactions.append([])
+
+    def produce(self, topic: str, value: object, key: object, *, headers: object) -> None:
+        """Take a record."""
+        self.transactions[-1].append((topic, value, key, headers))
+
+    def commit_transaction(self, _timeout_s: float) -> None:
+        """Count it."""
+        self.committed += 1
+
+
+def replay(
+    letters: list[DeadLetter],
+    monkeypatch: pytest.MonkeyPatch,
+    repaired: dict[str, bytes] | None = None,
+    *,
+    dry_run: bool = False,
+) -> tuple[tuple[int, int], Sender]:
+    """Return how many of these letters were sent and were not, and the sender."""
+    sender, consumer = Sender(), Mock()
+    monkeypatch.setattr(dead_letters, "open_letters", lambda *_: letters)
+    monkeypatch.setattr(dead_letters, "_transactional_producer", lambda _: sender)
+    done = dead_letters.replay(Settings(), consumer, lambda: NOON_MS, repaired, dry_run=dry_run)
+    return (done.sent, done.still_refused), sender
+
+
+def test_a_letter_and_its_marker_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record goes to its topic under its device's key, the marker beside the letter."""
+    sent = letter(READING, "1@5")
+    done, sender = replay([replace(sent, key=b"as received", headers=(("own", b"1"),)), letter(b"{")], monkeypatch)
+    assert (done, sender.committed) == ((1, 1), 1)
+    assert sender.transactions == [
+        [
+            ("sensor", READING, b"a", [("own", b"1"), ("replayed.from", b"1@5")]),
+            ("dead-letter", None, b"as received", [("replayed", b"1@5")]),
+        ]
+    ]
+
+
+@pytest.mark.parametrize(("letters", "sizes"), [(0, []), (500, [1_000]), (501, [1_000, 2]), (1_001, [1_000, 1_000, 2])])
+def test_letters_are_sent_in_batches(letters: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them once."""
+    done, sender = replay([letter(READING, f"0@{number}") for number in range(letters)], monkeypatch)
+    assert (done, sender.committed) == ((letters, 0), len(sizes))
+    assert [len(transaction) for transaction in sender.transactions] == sizes
+    places = [
+        headers for transaction in sender.transactions for topic, _, _, headers in transaction if topic == "sensor"
+    ]
+    assert places == [[("replayed.from", b"0@%d" % number)] for number in range(letters)]
+
+
+def test_repaired_letters_alone_are_sent_with_their_new_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others stay, readable or not; a repaired one that is still wrong is told."""
+    letters = [letter(b"{", "0@0"), letter(READING, "0@1"), letter(READING, "0@2")]
+    done, sender = replay(letters, monkeypatch, {"0@0": READING, "0@2": b"["})
+    assert done == (1, 1)
+    assert [value for _, value, *_ in sender.transactions[0]] == [READING, None]
+
+
+def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts alone."""
+    done, sender = replay([letter(READING), letter(b"{")], monkeypatch, dry_run=True)
+    assert (done, sender.transactions) == ((1, 1), [])
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,32 @@ def test_a_record_that_is_too_large_is_a_dead_letter() -> None:
     assert (expected.readings, expected.dead_letters) == (0, {(0, 3)})
 
 
+def test_the_grace_of_each_job_is_its_own_setting() -> None:
+    """A mean waits for its grace, a count for its own."""
+    readings = [reading(0, 40.0), reading(12, 40.0), reading(1, 40.0), reading(14, 40.0)]
+    late = [
+        (expected.late_readings, expected.late_alerts)
+        for expected in (
+            expect(Settings(), readings, 0),
+            expect(Settings(avg_temp_grace_ms=11_000), readings, 0),
+            expect(Settings(alert_count_grace_ms=11_000), readings, 0),
+        )
+    ]
+    assert late == [(1, 1), (0, 1), (1, 0)]
+
+
+def test_what_earlier_readings_lead_to_is_known_and_not_expected() -> None:
+    """Their alerts, windows, means and dead letters."""
+    readings = [reading(second, 40.0) for second in (0, 1)]
+    for one in (*readings, bad := reading(2, 40.0, offset=9)):
+        one.append_ms -= 1
+    bad.raw = b"{"
+    expected = expect(Settings(), [*readings, bad], readings[0].append_ms + 1)
+    at_0_ms = 1_700_000_000_000 - 20_000
+    assert expected.earlier >= {("a", at_0_ms + second * 1_000) for second in (-9, -4, 0, 1)}
+    assert (expected.averages, expected.counts, expected.dead_letters) == ({}, {}, set())
+
+
 def test_readings_before_the_first_that_counts_only_open_windows() -> None:
     """What they lead to is known as of earlier, and neither expected nor pending."""
     first, second = reading(0, 40.0), reading(1, 40.0)

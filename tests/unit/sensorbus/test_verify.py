@@ -8,7 +8,7 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.expectation import Expected
 from sensorbus.expectation import expect as expect_with
 from sensorbus.progress import Progress
-from tests.support.results import APPEND_MS, Record, alert, average, count, reading
+from tests.support.results import APPEND_MS, Record, alert, average, count, reading, start_ms
 
 SETTINGS = Settings()
 AT_LEAST_ONCE = Settings(processing_guarantee="at-least-once")
@@ -134,6 +134,50 @@ def test_what_is_no_alert_in_the_topic_of_alerts_is_different() -> None:
     """Somebody else wrote it; the table says so instead of ending."""
     row = rows(expect(reading(0, 20.0)), alert=[Record(b"{")])["alert"]
     assert (row.different, row.is_true) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "warm_up_ms"),
+    [
+        ({}, 310_000),
+        ({"clock_ahead_limit_ms": 0}, 30_000),
+        ({"alert_count_length_ms": 60_000, "alert_count_grace_ms": 5_000, "clock_ahead_limit_ms": 9_000}, 195_000),
+        ({"avg_temp_grace_ms": 100_000, "clock_ahead_limit_ms": 500_000}, 610_000),
+    ],
+)
+def test_reading_begins_before_the_windows_that_count(changed: dict[str, int], warm_up_ms: int) -> None:
+    """By the time that a clock may be ahead: what it has closed since is late by right, and nothing is missing."""
+    assert verify._warm_up_ms(Settings(**changed)) == warm_up_ms
+
+
+def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
+    """Earlier readings, a window before the time that is looked at, a reading after the newest that was seen."""
+    expected, since_ms = Expected(earlier={("a", start_ms(9))}), start_ms(6)
+    found = {
+        ALERT: [alert(9, 40.0), alert(6, 40.0), alert(5, 40.0), Record(alert(6, 40.0).raw, append_ms=APPEND_MS + 1)],
+        ALERT_COUNT: [count(9, 1), count(6, 1), count(5, 1), count(6, 1, append_ms=APPEND_MS + 1)],
+        AVG_TEMP: [average(9, 1.0), average(6, 1.0), average(5, 1.0)],
+        DEAD_LETTER: [],
+    }
+    found[AVG_TEMP].append(Record(average(6, 1.0).raw, append_ms=APPEND_MS + 1))
+    comparisons = verify.compare(SETTINGS, expected, found, since_ms, APPEND_MS)
+    assert [row.different for row in comparisons] == [1, 1, 1, 0]
+
+
+def test_the_dead_letters_of_alert_are_not_those_of_sensor() -> None:
+    """They may stand at the same place of their topic."""
+    headers = [("source.topic", b"alert"), ("source.partition", b"2"), ("source.offset", b"7")]
+    expected = expect(Record(b"{", place=(2, 7)))
+    assert rows(expected, dead=[Record(b"{", record_headers=headers)])["dead-letter"].missing == 1
+
+
+def test_a_mean_may_differ_by_the_rounding_of_sums_only() -> None:
+    """A thousandth of a degree is another mean."""
+    expected = expect(reading(0, 20.0), reading(1, 20.0))
+    different = [
+        rows(expected, averages=[average(-9, celsius)])["avg-temp"].different for celsius in (20.000000001, 20.001)
+    ]
+    assert different == [0, 1]
 
 
 COUNTS_OF_ONE = [count(second, 1) for second in range(5)]
