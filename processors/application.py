@@ -20,7 +20,7 @@ from quixstreams.models import TopicAdmin, TopicManager
 from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 from quixstreams.state.rocksdb import RocksDBOptions
 
-from processors import alert, alert_count, avg_temp, embedded, ending, everything
+from processors import alert, alert_count, avg_temp, embedded, ending, everything, headers
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
 from processors.job_application import JobApplication
@@ -215,6 +215,8 @@ def _dataframe(application: Application, settings: Settings, topic: Topic) -> St
         value_deserializer="bytes",
         timestamp_extractor=append_time_ms,
     )
+    deserialize = headers.left_out_if_unreadable(source.row_deserialize)
+    source.row_deserialize = deserialize  # type: ignore[method-assign]  # a Topic is made by Quix alone
     return application.dataframe(source)
 
 

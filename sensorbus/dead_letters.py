@@ -71,7 +71,7 @@ def _not_sent_back(held: Iterable[Message]) -> list[DeadLetter]:
     letters: dict[str, DeadLetter] = {}
     replayed: set[str] = set()
     for message in held:
-        headers = dict(message.headers() or ())
+        headers = dict(kafka.headers(message))
         if "source.topic" in headers:  # a letter, though its record may have come with a header of the marker's name
             letter = _letter(message, headers)
             letters[letter.place] = letter
@@ -142,7 +142,7 @@ def _letter(message: Message, headers: Mapping[str, bytes | None]) -> DeadLetter
         reason=(headers.get("error.message") or b"").decode(errors="replace"),
         key=message.key(),
         value=message.value(),
-        headers=tuple((name, value) for name, value in message.headers() or () if name not in _OUR_HEADERS),
+        headers=tuple((name, value) for name, value in kafka.headers(message) if name not in _OUR_HEADERS),
     )
 
 

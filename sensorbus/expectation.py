@@ -17,6 +17,7 @@ from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.progress import Identity, Progress
+from sensorbus.runtime import kafka
 
 #: A window of a device: (device id, start in ms).
 Window = tuple[str, int]
@@ -102,7 +103,7 @@ class Expectation:
         place, append_ms = (message.partition(), message.offset()), message.timestamp()[1]
         counted = append_ms >= self.since_ms
         try:
-            check_size(message.value(), message.key(), message.headers(), SENSOR)
+            check_size(message.value(), message.key(), kafka.headers(message), SENSOR)
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
             if counted:

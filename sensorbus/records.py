@@ -235,7 +235,7 @@ def line(message: Message, most: int | None = MOST_CHARACTERS) -> str:
     """
     seconds, milliseconds = divmod(max(0, message.timestamp()[1]), 1000)
     clock = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
-    headers = message.headers() or ()
+    headers = kafka.headers(message)
     shown = headers if most is None else headers[:_MOST_HEADERS]
     texts = [_text(message.key(), most), _text(message.value(), most)]
     texts += [f"{_text(name, most)}={_text(value, most)}" for name, value in shown]

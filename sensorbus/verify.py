@@ -217,12 +217,12 @@ def _compare_dead_letters(expected: Expected, found: list[Message]) -> Compariso
 
 
 def _source_topic(message: Message) -> str:
-    return (dict(message.headers() or ()).get("source.topic") or b"").decode()
+    return (dict(kafka.headers(message)).get("source.topic") or b"").decode(errors="replace")
 
 
 def _source(message: Message) -> tuple[int, int]:
-    headers = dict(message.headers() or ())
-    return int(headers["source.partition"]), int(headers["source.offset"])
+    headers = dict(kafka.headers(message))
+    return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
 
 
 def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int | None) -> Iterator[Message]:

@@ -5,18 +5,20 @@ Every message about the connection names the address and the setting that gives 
 
 import difflib
 import logging
+import operator
 import re
 import time
 from collections.abc import Callable
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
 from sensorbus.contract.settings import PREFIX, Settings, variable_name
+from sensorbus.contract.sizes import Headers
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.runtime import access
 
@@ -41,6 +43,10 @@ NEW_LEADER_PAUSE_S: Final = 0.1
 #: Options of every producer. A partition that gets its leader between two requests refuses the first and takes the
 #: second, and librdkafka then reports the records of both as delivered (docs/faults.md).
 ORDERLY: Final = {"max.in.flight": 1}
+
+#: Asks a message for its headers; raises `SystemError` where a name is not UTF-8. confluent-kafka returns a broken list
+#: then, with an error behind it, which Python itself does not look for once it has seen the call some times.
+ask_for_headers: Final[Callable[[Any], Headers | None]] = operator.methodcaller("headers")
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
@@ -182,6 +188,17 @@ def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableE
     if "Invalid response size" in reason:  # librdkafka advises to read larger answers
         reason = "what answers there does not speak Kafka's protocol"
     return BrokerUnavailableError(f"no Kafka broker at {place(settings)}: {reason}")
+
+
+def headers(message: Message) -> Headers:
+    """Return a message's headers: none where a name is not UTF-8, which the client cannot read.
+
+    Such a message must not be asked again: the second answer ends the process.
+    """
+    try:
+        return ask_for_headers(message) or ()
+    except SystemError:
+        return ()
 
 
 def offsets_held(settings: Settings, whose: str) -> BrokerUnavailableError:

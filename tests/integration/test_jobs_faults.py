@@ -23,6 +23,8 @@ from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 from sensorbus.runtime import kafka
+from tests.support import raw_records
+from tests.support.command import run_all
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce, read_all, values
@@ -319,3 +321,24 @@ def test_a_batch_that_cannot_be_decompressed_stops_nothing(
     assert "Traceback" not in jobs.log.read_text()
     wrong, _ = verdict(real_settings, once=True)
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_header_whose_name_is_no_utf8_stops_nothing(real_settings: Settings, tmp_path: Path) -> None:
+    """A reading is read, one under a foreign key sent again, noise a dead letter; `verify` and `tail` read on."""
+    good = [encode_reading("a", iso_timestamp(1_769_860_800_000 + second), 40.0 + second) for second in range(2)]
+    sent = [(good[0], b"a"), (good[1], b"foreign"), *[(b"{", None)] * 20]
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        jobs.start(*THREE_JOBS)
+        for value, key in sent:
+            raw = raw_records.record(value, key, [(b"\xff\xfe", b"1"), (b"", None)])
+            raw_records.produce(real_settings.kafka_bootstrap_servers or "", real_settings.topic_name(SENSOR), raw)
+        with Feeder(real_settings):
+            wait_for_news(real_settings, jobs)
+        jobs.settle("alert", "avg-temp", "alert-count")
+        jobs.stop(*THREE_JOBS)
+    assert {40.0, 41.0} <= {orjson.loads(value)["celsius"] for value in values(real_settings, ALERT)}
+    assert [(letter.value(), letter.key()) for letter in read_all(real_settings, DEAD_LETTER)] == [(b"{", None)] * 20
+    verified, tailed = run_all(real_settings, "verify", "tail sensor --all --no-follow")
+    assert (verified.returncode, tailed.returncode) == (0, 0), verified.stdout + verified.stderr + tailed.stderr
+    assert " foreign {" in tailed.stdout
