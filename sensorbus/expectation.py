@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
+from sensorbus import records
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
@@ -100,7 +101,7 @@ class Expectation:
 
     def add(self, message: Message) -> None:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
-        place, append_ms = (message.partition(), message.offset()), message.timestamp()[1]
+        place, append_ms = (message.partition(), message.offset()), records.append_ms(message)
         counted = append_ms >= self.since_ms
         try:
             check_size(message.value(), message.key(), kafka.headers(message), SENSOR)

@@ -13,6 +13,7 @@ from typing import Final
 
 from confluent_kafka import (
     OFFSET_END,
+    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -26,6 +27,7 @@ from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
 from sensorbus.runtime import access, batches, kafka
+from sensorbus.runtime.clock import wall_clock_ms
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -226,6 +228,16 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
             _go_on_behind(settings, consumer, message)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise _unreadable(message, error)
+
+
+def append_ms(message: Message) -> int:
+    """Return when a record was appended, as the jobs take it: a sender's own word, or none, counts as now at most.
+
+    It is the sender's on a topic of CreateTime, as all of the embedded broker's are.
+    """
+    kind, time_ms = message.timestamp()
+    now_ms = wall_clock_ms()
+    return time_ms if kind == TIMESTAMP_LOG_APPEND_TIME or 0 < time_ms < now_ms else now_ms
 
 
 def line(message: Message, most: int | None = MOST_CHARACTERS) -> str:

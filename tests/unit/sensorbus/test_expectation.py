@@ -3,10 +3,12 @@
 Windows by plain code, alerts, and which of it is pending.
 """
 
+import pytest
+
 from sensorbus.contract.settings import Settings
 from sensorbus.expectation import Windows, expect
 from sensorbus.progress import Progress
-from tests.support.results import reading
+from tests.support.results import APPEND_MS, reading
 
 
 def test_a_window_holds_its_start_and_not_its_end() -> None:
@@ -88,6 +90,15 @@ def test_what_earlier_readings_lead_to_is_known_and_not_expected() -> None:
     at_0_ms = 1_700_000_000_000 - 20_000
     assert expected.earlier >= {("a", at_0_ms + second * 1_000) for second in (-9, -4, 0, 1)}
     assert (expected.averages, expected.counts, expected.dead_letters) == ({}, {}, set())
+
+
+@pytest.mark.parametrize("said", [(0, -1), (1, 0), (1, 2**62)], ids=str)
+def test_a_senders_own_time_is_not_believed(said: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the jobs do on a topic of CreateTime: a time that is missing or ahead is now."""
+    one = reading(0, 40.0)
+    monkeypatch.setattr(one, "timestamp", lambda: said)
+    expected = expect(Settings(), [one], APPEND_MS)
+    assert (expected.readings, expected.alerts.total(), expected.dead_letters) == (1, 1, set())
 
 
 def test_readings_before_the_first_that_counts_only_open_windows() -> None:
