@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from threading import Event
 from typing import Any, Final, cast
+from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 from sensorbus import records
@@ -204,3 +206,88 @@ def test_an_unknown_topic_is_told_with_the_known_ones() -> None:
     """The error is the way out."""
     with pytest.raises(TopicError, match="alarm is not a topic of sensorbus; there are: sensor, alert"):
         records.topic_by_name(Settings(), "alarm")
+
+
+class Held:
+    """Stands for a consumer of topic `sensor`: what its partitions hold, up to where, and what is told besides."""
+
+    def __init__(self, *offsets: int, low: int = 0, high: int, says_the_end: bool = True) -> None:
+        """Hold records at these offsets of partition 0."""
+        self._offsets, self._low, self._high = offsets, low, high
+        self._says_the_end = says_the_end
+        self._left: list[Any] = []
+        self.assigned: list[list[int]] = []
+
+    def list_topics(self, *, timeout: float) -> ClusterMetadata:
+        """Return the topic and its partition."""
+        assert timeout > 0
+        metadata, described = ClusterMetadata(), TopicMetadata()
+        described.partitions, described.error = {0: None}, None
+        metadata.topics["sensor"] = described
+        return metadata
+
+    def get_watermark_offsets(self, _place: object, *, timeout: float) -> tuple[int, int]:
+        """Return the first offset and the one after the last."""
+        assert timeout > 0
+        return self._low, self._high
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        """Begin anew."""
+        self.assigned.append([place.offset for place in places])
+        first = places[0].offset if places else 0
+        self._left = [_message(offset) for offset in self._offsets if places and offset >= first]
+        if self._says_the_end:
+            self._left.append(_message(self._high, KafkaError(KafkaError._PARTITION_EOF)))
+
+    def unassign(self) -> None:
+        """Hold what is left."""
+
+    def poll(self, _timeout_s: float) -> Any:
+        """Return the next."""
+        return self._left.pop(0) if self._left else pytest.fail("it reads beyond the end")
+
+
+def _message(offset: int, error: KafkaError | None = None) -> Any:
+    parts = {"topic": "sensor", "partition": 0, "offset": offset, "error": error, "timestamp": (2, 1_000 + offset)}
+    return Mock(**{f"{name}.return_value": part for name, part in parts.items()})
+
+
+@pytest.mark.parametrize(
+    ("start", "known_end", "says_the_end", "wanted"),
+    [
+        (0, 7, True, [3, 4, 6]),
+        (0, 7, False, [3, 4, 6]),
+        (4, 7, False, [4, 6]),
+        (0, 5, False, [3, 4]),  # it has grown since
+        (0, 6, False, [3, 4]),  # at 5 is a marker; the next record tells that the end is passed
+        (7, None, True, []),
+        (8, None, True, []),
+    ],
+)
+def test_what_stands_there_is_read_to_its_end_and_no_further(
+    start: int, known_end: int | None, says_the_end: bool, wanted: list[int]
+) -> None:
+    """Of records 3, 4 and 6, from a start on; who is told no end sees it by the records."""
+    held: Any = Held(3, 4, 6, low=3, high=7, says_the_end=says_the_end)
+    known = None if known_end is None else {("sensor", 0): known_end}
+    found = records.read_to_end(Settings(), held, [TopicPartition("sensor", 0, start)], known)
+    assert [message.offset() for message in found] == wanted
+
+
+@pytest.mark.parametrize(("last", "wanted"), [(None, [3, 4, 6]), (0, []), (1, [6]), (2, [4, 6]), (9, [3, 4, 6])])
+def test_the_last_records_are_shown(last: int | None, wanted: list[int]) -> None:
+    """Oldest first."""
+    held: Any = Held(3, 4, 6, low=3, high=7)
+    shown = records.tail(Settings(), held, SENSOR, last=last, follow=False, stop=Event())
+    assert [message.offset() for message in shown] == wanted
+
+
+def test_who_follows_sees_each_record_once() -> None:
+    """New ones are read from behind the last that was shown."""
+    held: Any = Held(3, 4, 6, low=3, high=7)
+    stop = Event()
+    shown = records.tail(Settings(), held, SENSOR, last=1, follow=True, stop=stop)
+    assert next(shown).offset() == 6
+    held._offsets = (3, 4, 6, 7)
+    assert next(shown).offset() == 7
+    assert held.assigned[-1] == [7]
