@@ -9,6 +9,7 @@ client was told last is remembered for each address until Kafka answers. Called 
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,12 @@ from typing import Any, Final
 from confluent_kafka import KafkaError
 
 from sensorbus.contract.settings import PREFIX, Settings, variable_name
+from sensorbus.runtime import listener
 
 _CONNECT_TIMEOUT_S: Final = 2.0
 _SHOWN_CHARACTERS: Final = 200
+#: A listener that only breaks off is asked so often at most what it speaks.
+_LISTENER_ANEW_S: Final = 30.0
 #: OpenSSL's numbers for a certificate that is good, of another host or address.
 _FOR_ANOTHER_NAME: Final = (62, 64)
 #: Answers of Kafka to a client that lacks a right.
@@ -30,6 +34,7 @@ _DENIED: Final = {
 }
 _last_refusal: dict[str, str] = {}  # by address, as our line
 _last_cause: dict[str, str] = {}  # by address, as librdkafka said it
+_listener_asked_s: dict[str, float] = {}  # by address, when a listener was asked what it speaks
 
 
 def variable_of(option: str) -> str:
@@ -52,6 +57,18 @@ def refusal(settings: Settings, said: str = "") -> str | None:
     return _last_refusal.get(settings.bootstrap_servers)
 
 
+def ask_listener(settings: Settings) -> None:
+    """Remember as a refusal that the first broker speaks another protocol, of which librdkafka says nothing."""
+    address, now_s = settings.bootstrap_servers, time.monotonic()
+    if address in _last_refusal or now_s - _listener_asked_s.get(address, -_LISTENER_ANEW_S) < _LISTENER_ANEW_S:
+        return
+    _listener_asked_s[address] = now_s
+    given = _option(settings, "security.protocol") or "PLAINTEXT"
+    spoken = listener.protocol_of(address.partition(",")[0].strip())
+    if spoken not in (None, given):
+        _last_refusal[address] = f"Kafka at {address} speaks {spoken}, not {given} ({variable_of('security.protocol')})"
+
+
 def cause(settings: Settings) -> str | None:
     """Return why a connection failed last, e.g. `Failed to resolve 'nohost:9092': ...`; None: nothing was said."""
     said = _last_cause.get(settings.bootstrap_servers)
@@ -63,6 +80,7 @@ def answered(settings: Settings) -> None:
     """Forget what was said: Kafka answers."""
     _last_refusal.pop(settings.bootstrap_servers, None)
     _last_cause.pop(settings.bootstrap_servers, None)
+    _listener_asked_s.pop(settings.bootstrap_servers, None)
 
 
 def missing_right(error: KafkaError, name: str | None = None, right: str | None = None) -> str | None:
@@ -94,12 +112,19 @@ def _line(settings: Settings, said: str) -> str | None:
         line = f"{kafka} {_why_we_are_not_trusted(settings, alert[1])}"
     elif "PLAINTEXT broker listener" in said:
         line = f"{kafka} speaks no TLS there ({variable_of('security.protocol')})"
+    elif "not valid in current SASL state" in said:
+        line = f"{kafka} asks for no user and password there ({variable_of('security.protocol')})"
     return line
 
 
-def _mechanism(settings: Settings) -> str:
-    given = settings.kafka_options.get("sasl.mechanism") or settings.kafka_options.get("sasl.mechanisms")
+def _option(settings: Settings, *names: str) -> str:
+    """Return what the first of these options that is given says, in capitals; nothing without any."""
+    given = next((settings.kafka_options[name] for name in names if name in settings.kafka_options), None)
     return given.get_secret_value().upper() if given else ""
+
+
+def _mechanism(settings: Settings) -> str:
+    return _option(settings, "sasl.mechanism", "sasl.mechanisms")
 
 
 def _why_no_token(said: str) -> str:
@@ -111,8 +136,12 @@ def _why_no_token(said: str) -> str:
 
 def _why_we_are_not_trusted(settings: Settings, alert: str) -> str:
     variable = variable_of("ssl.certificate.location")
-    if "ssl.certificate.location" not in settings.kafka_options:
+    if "ssl.keystore.location" in settings.kafka_options:
+        variable = variable_of("ssl.keystore.location")
+    elif "ssl.certificate.location" not in settings.kafka_options:
         return f"wants a client certificate, and none is given ({variable})"
+    elif "ssl.key.location" not in settings.kafka_options:
+        return f"wants a client certificate, and its key is not given ({variable_of('ssl.key.location')})"
     return f"refuses our certificate ({variable}): expired, or of an authority unknown there ({alert})"
 
 

@@ -144,6 +144,7 @@ def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClie
             return metadata
 
 
+                access.ask_listener(settings)
 def _take_causes(client: Producer | Consumer | AdminClient) -> None:
     """Let a client say what it was told of its connections; polling a consumer would take a record."""
     if isinstance(client, AdminClient):

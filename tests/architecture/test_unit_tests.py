@@ -11,6 +11,7 @@ UNIT_TESTS = REPOSITORY / "tests" / "unit"
 RUN_BY = {
     "sensorbus.__main__": "tests/integration/test_command.py",
     "sensorbus.runtime.gateway": "tests/integration/test_gateway.py",
+    "sensorbus.runtime.listener": "tests/integration/test_secure_kafka.py",
     "processors.embedded": "tests/integration/test_jobs.py",
     "dashboard_app.gunicorn_conf": "tests/integration/test_gunicorn_life.py",
     "dashboard_app.oidc": "tests/integration/test_oidc.py",

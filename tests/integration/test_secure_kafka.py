@@ -157,7 +157,12 @@ WRONG: Final = {
     "no certificate": "wants a client certificate, and none is given (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION)",
     "expired certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
     "foreign certificate": "refuses our certificate (SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION): expired, or",
+    "no key": "wants a client certificate, and its key is not given (SENSORBUS_KAFKA_SSL_KEY_LOCATION)",
     "no TLS": "speaks no TLS there (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
+    "TLS": "speaks SSL, not PLAINTEXT (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
+    "TLS and a user": "speaks SASL_SSL, not PLAINTEXT (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
+    "a user": "speaks SASL_SSL, not SSL (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
+    "no user": "asks for no user and password there (SENSORBUS_KAFKA_SECURITY_PROTOCOL)",
 }
 
 
@@ -175,6 +180,7 @@ def wrong(guarded: Guarded, stranger: str) -> Mapping[str, Settings]:
     foreign = Authority(guarded.folder, "foreign")
     nobody = {"sasl_oauthbearer_token_endpoint_url": "http://127.0.0.1:9/"}
     other = {"ssl_ca_location": str(foreign.certificate)}
+    keyless = str(guarded.certificates["alert"].certificate)
     return {
         "password": broker.with_password(bus, "alert", f"{PASSWORD}!"),
         "user": broker.with_password(bus, "nobody", PASSWORD),
@@ -189,14 +195,21 @@ def wrong(guarded: Guarded, stranger: str) -> Mapping[str, Settings]:
         "no certificate": broker.with_certificate(bus, None),
         "expired certificate": broker.with_certificate(bus, broker.authority.issue("late", expired=True)),
         "foreign certificate": broker.with_certificate(bus, foreign.issue("stranger")),
+        "no key": broker.with_certificate(bus, None, ssl_certificate_location=keyless),
         "no TLS": broker.with_certificate(bus, None, broker.address),
+        "TLS": bus.model_copy(update={"kafka_bootstrap_servers": broker.tls_address}),
+        "TLS and a user": bus.model_copy(update={"kafka_bootstrap_servers": broker.sasl_address}),
+        "a user": broker.with_certificate(bus, None, broker.sasl_address),
+        "no user": broker.with_password(bus, "alert", PASSWORD, security_protocol="SASL_PLAINTEXT").model_copy(
+            update={"kafka_bootstrap_servers": broker.address}
+        ),
     }
 
 
 @pytest.fixture(scope="module")
 def told(wrong: Mapping[str, Settings]) -> Mapping[str, subprocess.CompletedProcess[str]]:
-    """Give what `doctor` says to each of them; they wait for their time-outs all at once."""
-    with ThreadPoolExecutor(len(wrong)) as pool:
+    """Give what `doctor` says to each of them; some wait for their time-outs at once, all would be too many."""
+    with ThreadPoolExecutor(6) as pool:
         return dict(zip(wrong, pool.map(lambda bus: command(bus, "doctor"), wrong.values()), strict=True))
 
 
@@ -212,7 +225,7 @@ def test_who_is_not_let_in_is_told_why_in_one_line(
     assert (done.stderr, PASSWORD in done.stdout) == ("", False)
 
 
-@pytest.mark.parametrize("case", ["password", "another name", "foreign certificate"])
+@pytest.mark.parametrize("case", ["password", "another name", "foreign certificate", "TLS and a user"])
 def test_parts_that_are_not_let_in_say_it_once(wrong: Mapping[str, Settings], tmp_path: Path, case: str) -> None:
     """Simulator, a job and the page wait; the line that names the setting is there, and not one per try."""
     said = WRONG[case]

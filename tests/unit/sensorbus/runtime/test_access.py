@@ -4,19 +4,22 @@ A real one refuses in tests/integration/test_secure_kafka.py.
 """
 
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
+from pydantic import SecretStr
 
 from sensorbus.contract.settings import Settings, load
-from sensorbus.runtime import access
+from sensorbus.runtime import access, listener
 
 SASL = "sasl_ssl://a:1/bootstrap: SASL authentication error: Authentication failed (after 3ms in state AUTH_REQ)"
 MECHANISM = (
     "SASL PLAIN mechanism handshake failed: broker's supported mechanisms: SCRAM-SHA-256,SCRAM-SHA-512 (after 1ms)"
 )
+NO_SASL = "SASL PLAIN mechanism handshake failed: Broker: Request not valid in current SASL state: broker's"
 ALERT = (
     "ssl://a:1/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42"
 )
@@ -40,6 +43,7 @@ def settings() -> Iterator[Settings]:
         (MECHANISM, "SENSORBUS_KAFKA_SASL_MECHANISM"),
         (ALERT, "SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION"),
         ("closed by peer: connecting to a PLAINTEXT broker listener?", "SENSORBUS_KAFKA_SECURITY_PROTOCOL"),
+        (f"{NO_SASL} supported mechanisms:  (after 0ms)", "SENSORBUS_KAFKA_SECURITY_PROTOCOL"),
     ],
 )
 def test_a_refusal_names_its_setting(settings: Settings, said: str, variable: str) -> None:
@@ -66,6 +70,34 @@ def test_a_refusal_is_remembered_until_kafka_answers(settings: Settings) -> None
     assert access.refusal(settings, "1/1 brokers are down") == line
     access.answered(settings)
     assert access.refusal(settings, "1/1 brokers are down") is None
+
+
+@pytest.mark.parametrize(
+    ("option", "variable"),
+    [("ssl.certificate.location", "SSL_KEY_LOCATION"), ("ssl.keystore.location", "SSL_KEYSTORE_LOCATION")],
+)
+def test_a_certificate_that_is_given_is_not_called_missing(settings: Settings, option: str, variable: str) -> None:
+    """It may lack its key, or come with it from another setting."""
+    given = settings.model_copy(update={"kafka_options": {option: SecretStr("mine")}})
+    assert f"(SENSORBUS_KAFKA_{variable})" in str(access.refusal(given, ALERT))
+
+
+def test_a_listener_is_asked_what_it_speaks_once_in_a_while(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says is remembered as a refusal; one that says nothing is asked again 30 s later, or after an answer."""
+    asked: list[str] = []
+    clock_s = [100.0]
+    monkeypatch.setattr(listener, "protocol_of", asked.append)
+    monkeypatch.setattr(time, "monotonic", lambda: clock_s[0])
+    for clock_s[0] in (100.0, 129.0, 130.0):
+        access.ask_listener(settings)
+    assert asked == ["nowhere.invalid:1"] * 2
+    assert access.refusal(settings) is None
+    access.answered(settings)
+    monkeypatch.setattr(listener, "protocol_of", lambda _: "SASL_SSL")
+    access.ask_listener(settings)
+    assert "speaks SASL_SSL, not PLAINTEXT (SENSORBUS_KAFKA_SECURITY_PROTOCOL)" in str(access.refusal(settings))
 
 
 def test_a_missing_right_names_the_thing() -> None:
