@@ -66,6 +66,9 @@ def kafka_warning(name: str, option: str, value: str) -> str | None:
 def file_text(name: str, path: str) -> str:
     """Return what stands in the file that the variable `name` names, without the newline at its end."""
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
+    if not text:
+        raise SettingsError(f"{name}: the file that it names is empty")
+    return text

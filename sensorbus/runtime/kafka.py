@@ -8,7 +8,8 @@ import logging
 import operator
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -47,6 +48,13 @@ ORDERLY: Final = {"max.in.flight": 1}
 #: Asks a message for its headers; raises `SystemError` where a name is not UTF-8. confluent-kafka returns a broken list
 #: then, with an error behind it, which Python itself does not look for once it has seen the call some times.
 ask_for_headers: Final[Callable[[Any], Headers | None]] = operator.methodcaller("headers")
+
+#: What librdkafka says when an option is missing, and which; of the mechanism also when it does not know it.
+_NEEDED: Final = {
+    "sasl.username and sasl.password must be set": ("sasl.username", "sasl.password"),
+    "SASL mechanism": ("sasl.mechanism",),
+    "no certificate assigned": ("ssl.certificate.location",),
+}
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
@@ -136,6 +144,7 @@ def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClie
             _take_causes(client)
             is_early = time.monotonic() < deadline_s - _PAUSE_S
             if error.args[0].code() != KafkaError._TRANSPORT or not is_early:  # noqa: SLF001  # its public name
+                access.ask_listener(settings)
                 raise unavailable(settings, error) from None
             time.sleep(_PAUSE_S)
         else:
@@ -144,7 +153,6 @@ def cluster_metadata(settings: Settings, client: Producer | Consumer | AdminClie
             return metadata
 
 
-                access.ask_listener(settings)
 def _take_causes(client: Producer | Consumer | AdminClient) -> None:
     """Let a client say what it was told of its connections; polling a consumer would take a record."""
     if isinstance(client, AdminClient):
@@ -299,18 +307,37 @@ def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any], 
     try:
         return kind({"logger": _rdkafka_log, **options})
     except KafkaException as error:
-        raise SettingsError(_explain_option(error.args[0].str().strip(), list(settings.kafka_options))) from None
+        given = {option: value.get_secret_value() for option, value in settings.kafka_options.items()}
+        raise SettingsError(_explain_option(error.args[0].str().strip(), given)) from None
 
 
-def _explain_option(reason: str, given: list[str]) -> str:
+def _explain_option(reason: str, given: Mapping[str, str]) -> str:
     """Return a line that names the variable: librdkafka names its own option, or an alias of it, or none."""
+    needed = next((options for said, options in _NEEDED.items() if said in reason), ())
+    if missing := [access.variable_of(option) for option in needed if not given.keys() & {option, f"{option}s"}]:
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: {reason}"
     named = [option for option in given if re.search(rf"(?<![a-z.]){re.escape(option)}(?![a-z.])", reason)]
+    named = named or [option for option in given if option.removesuffix("s") in needed]
+    for option in named:
+        if option.endswith(".location") and (why := _why_unreadable(given[option])):
+            return f"{access.variable_of(option)}: cannot read the file that it names: {why}"
     variables = [access.variable_of(option) for option in named or given]
     if not variables:
         return f"the Kafka client cannot be made: {reason}"
     hint = _nearest(variables[0]) if "No such configuration property" in reason else ""
     one_of = "" if len(variables) == 1 else "one of "
     return f"{one_of}{', '.join(variables)} cannot be used: {reason}{hint}"
+
+
+def _why_unreadable(path: str) -> str | None:
+    """Return why a file cannot be read; OpenSSL does not say it."""
+    try:
+        Path(path).open("rb").close()
+    except IsADirectoryError:
+        pass  # of certificates, perhaps
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _nearest(variable: str) -> str:

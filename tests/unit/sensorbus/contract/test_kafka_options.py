@@ -38,6 +38,15 @@ def test_a_file_that_cannot_be_read_is_one_line(content: bytes | None, tmp_path:
         kafka_option(f"{KAFKA_PREFIX}SASL_PASSWORD_FILE", str(file))
 
 
+@pytest.mark.parametrize("content", ["", "\r\n"])
+def test_an_empty_file_is_said(content: str, tmp_path: Path) -> None:
+    """A secret that was not written: an empty one would be said to be wrong, or missing."""
+    file = tmp_path / "password"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=f"{KAFKA_PREFIX}SASL_PASSWORD_FILE: the file that it names is empty"):
+        kafka_option(f"{KAFKA_PREFIX}SASL_PASSWORD_FILE", str(file))
+
+
 @pytest.mark.parametrize(
     ("name", "way_out"),
     [

@@ -4,6 +4,7 @@ Their options, what is said of wrong ones, and waiting.
 """
 
 import contextlib
+from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings, load
 from sensorbus.contract.topics import DEAD_LETTER, SENSOR, TOPICS
 from sensorbus.runtime import access, kafka
+from tests.support.certificates import Authority
 
 MARKER: Final = "marker-hunter2"
 
@@ -74,11 +76,29 @@ def test_a_client_has_address_and_name_and_what_is_passed_through() -> None:
         ({"LOG_CONNECTION_CLOSE": "perhaps"}, "SENSORBUS_KAFKA_LOG_CONNECTION_CLOSE cannot be used: Expected bool"),
         (
             {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": "/nowhere"},
+            "SENSORBUS_KAFKA_SSL_CA_LOCATION: cannot read the file that it names: No such file or directory",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SSL_CA_LOCATION": __file__},
             "SENSORBUS_KAFKA_SSL_CA_LOCATION cannot be used: Failed to create producer: ssl.ca.location failed",
         ),
         (
+            {"SECURITY_PROTOCOL": "SSL", "SSL_KEY_LOCATION": "/nowhere"},
+            "SENSORBUS_KAFKA_SSL_KEY_LOCATION: cannot read the file that it names: No such file or directory",
+        ),
+        (
             {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "FOO"},
-            "one of SENSORBUS_KAFKA_SECURITY_PROTOCOL, SENSORBUS_KAFKA_SASL_MECHANISM cannot be used: Failed",
+            "SENSORBUS_KAFKA_SASL_MECHANISM cannot be used: Failed to create producer: Unsupported SASL mechanism",
+        ),
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISMS": "FOO"}, "SENSORBUS_KAFKA_SASL_MECHANISMS cannot be used"),
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "SENSORBUS_KAFKA_SASL_MECHANISM is not set"),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "ann"},
+            "SENSORBUS_KAFKA_SASL_PASSWORD is not set: Failed",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "SCRAM-SHA-512"},
+            "SENSORBUS_KAFKA_SASL_USERNAME, SENSORBUS_KAFKA_SASL_PASSWORD are not set: Failed",
         ),
         ({"OPTIONS": "x"}, "SENSORBUS_KAFKA_OPTIONS cannot be used: No such configuration property"),
     ],
@@ -87,6 +107,13 @@ def test_a_client_has_address_and_name_and_what_is_passed_through() -> None:
 def test_a_wrong_option_is_refused_with_its_variable(variables: dict[str, str], line: str) -> None:
     """One line that begins with the variable that was set, whatever librdkafka calls it."""
     assert refusal(with_options(**variables)).startswith(line)
+
+
+def test_a_key_without_its_certificate_is_told_so(tmp_path: Path) -> None:
+    """It is the certificate that is missing, whatever of the others OpenSSL complains of."""
+    key = Authority(tmp_path).issue("alert").key
+    line = refusal(with_options(SECURITY_PROTOCOL="SSL", SSL_KEY_LOCATION=str(key)))
+    assert line.startswith("SENSORBUS_KAFKA_SSL_CERTIFICATE_LOCATION is not set: ")
 
 
 def test_a_misspelled_option_is_refused_with_the_nearest() -> None:
