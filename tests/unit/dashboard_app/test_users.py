@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from werkzeug.security import generate_password_hash
 
 from dashboard_app.users import User, read_users
 from sensorbus.contract.errors import SettingsError
@@ -19,10 +20,10 @@ def written(tmp_path: Path, text: str, **changes: object) -> Settings:
 
 def test_a_line_is_a_user(tmp_path: Path) -> None:
     """A hash may hold colons; comments and empty lines are none."""
-    settings = written(tmp_path, "# who\n\nann:viewer:scrypt:1:2:3$s$h\nbob:operator:x\n")
+    settings = written(tmp_path, "# who\n\nann:viewer:scrypt:1:2:3$s$a0\nbob:operator:pbkdf2:sha256:9$s$b1\n")
     assert read_users(settings) == {
-        "ann": User("ann", "viewer", "scrypt:1:2:3$s$h"),
-        "bob": User("bob", "operator", "x"),
+        "ann": User("ann", "viewer", "scrypt:1:2:3$s$a0"),
+        "bob": User("bob", "operator", "pbkdf2:sha256:9$s$b1"),
     }
 
 
@@ -31,6 +32,19 @@ def test_a_file_of_no_use_is_one_line_with_the_variable(tmp_path: Path, text: st
     """It names the line, and shows nothing of it."""
     with pytest.raises(SettingsError, match="SENSORBUS_DASHBOARD_USERS_FILE: line 2 is not name:viewer:hash"):
         read_users(written(tmp_path, f"# first\n{text}\n"))
+
+
+@pytest.mark.parametrize("text", ["hunter2", "$2y$05$abcdefghijklmnopqrstuv", "md5$salt$a0", "scrypt:1:2:3$salt$A0"])
+def test_a_hash_that_cannot_be_checked_is_refused(tmp_path: Path, text: str) -> None:
+    """The password itself, what htpasswd makes: the first would never let in, the second would answer 500."""
+    with pytest.raises(SettingsError, match="USERS_FILE: line 1 has no hash of the kind") as told:
+        read_users(written(tmp_path, f"ann:viewer:{text}\n"))
+    assert text not in str(told.value)
+
+
+def test_the_hash_of_the_docs_is_taken(tmp_path: Path) -> None:
+    """What `generate_password_hash` makes by default."""
+    assert read_users(written(tmp_path, f"ann:viewer:{generate_password_hash('hunter2')}\n"))
 
 
 def test_a_proxy_needs_no_hashes_and_no_file(tmp_path: Path) -> None:
