@@ -27,6 +27,8 @@ from sensorbus.contract.settings import Settings
 if TYPE_CHECKING:
     from dashboard_app.oidc_sign_in import SignIn
 
+Networks = Sequence[IPv4Network | IPv6Network]
+
 #: The header in which a named proxy gives the user's name.
 USER_HEADER: Final = "X-Forwarded-User"
 _OPEN: Final = "/healthz"
@@ -78,7 +80,8 @@ def _check_of(
         from dashboard_app.oidc_sign_in import SignIn  # noqa: PLC0415  # 15 MB of libraries that the others do without
 
         return _by_provider(SignIn(server, settings))
-    return _by_proxy(settings, users) if settings.dashboard_sign_in == "proxy" else _by_password(users, clock_s)
+    proxies = [ip_network(text.strip()) for text in settings.dashboard_proxies.split(",")]
+    return _by_proxy(proxies, users) if settings.dashboard_sign_in == "proxy" else _by_password(proxies, users, clock_s)
 
 
 def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
@@ -94,9 +97,7 @@ def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
     return check
 
 
-def _by_proxy(settings: Settings, users: Mapping[str, User]) -> Callable[[], Response | None]:
-    proxies = [ip_network(text.strip()) for text in settings.dashboard_proxies.split(",")]
-
+def _by_proxy(proxies: Networks, users: Mapping[str, User]) -> Callable[[], Response | None]:
     def check() -> Response | None:
         name = request.headers.get(USER_HEADER, "")
         if not _is_within(request.remote_addr, proxies) or not is_name(name):
@@ -107,19 +108,22 @@ def _by_proxy(settings: Settings, users: Mapping[str, User]) -> Callable[[], Res
     return check
 
 
-def _by_password(users: Mapping[str, User], clock_s: Callable[[], float]) -> Callable[[], Response | None]:
+def _by_password(
+    proxies: Networks, users: Mapping[str, User], clock_s: Callable[[], float]
+) -> Callable[[], Response | None]:
     gate = Gate(users, clock_s)
 
     def check() -> Response | None:
         given = authorization()
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
-        wait_s = gate.wait_s(request.remote_addr or "", given.username)
+        address = _address(proxies)
+        wait_s = gate.wait_s(address, given.username)
         if wait_s > 0:
             answer = refusal(429, "too many wrong passwords; wait")
             answer.headers["Retry-After"] = str(int(wait_s) + 1)
             return answer
-        user = gate.user(request.remote_addr or "", given.username, given.password)
+        user = gate.user(address, given.username, given.password)
         if user is None:
             return _challenge()
         _let_in(user.name, user.role)
@@ -185,7 +189,25 @@ def _let_in(name: str, role: Role) -> None:
     g.user, g.role = name, role
 
 
-def _is_within(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+def _address(proxies: Networks) -> str:
+    """Return the address that asks; of a named proxy, the one that it says, if it is not another named one."""
+    address = request.remote_addr or ""
+    for said in reversed(",".join(request.headers.getlist("X-Forwarded-For")).split(",")):
+        if not _is_within(address, proxies) or not _is_address(said.strip()):
+            break
+        address = said.strip()
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_within(address: str | None, networks: Networks) -> bool:
     try:
         return any(ip_address(address or "") in network for network in networks)
     except ValueError:

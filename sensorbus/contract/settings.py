@@ -126,7 +126,7 @@ class Settings(BaseModel):
     dashboard_proxies: str = Field(
         "127.0.0.1,::1",
         description="Addresses or networks of reverse proxies, with commas between: they alone are believed when they "
-        "say that the browser came by https.",
+        "say that the browser came by https, and from which address.",
     )
     dashboard_sign_in: Literal["off", "proxy", "basic", "oidc"] = Field(
         "off",

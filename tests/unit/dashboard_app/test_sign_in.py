@@ -168,6 +168,32 @@ def test_an_address_that_tries_many_names_waits_too(users: Path) -> None:
     assert [status(client, f"name-{number}", "x") for number in range(21)] == [401] * 20 + [429]
 
 
+def test_an_attacker_behind_the_same_proxy_locks_nobody_out(users: Path) -> None:
+    """The tries are those of the address that a named proxy says, whatever the attacker says himself."""
+    client = with_passwords(users)
+    for number in range(20):
+        way = {"X-Forwarded-For": f"10.0.0.{number}, 192.0.2.66"}  # the proxy adds the last one
+        assert client.get("/page", auth=(f"name-{number}", "x"), headers=way).status_code == 401
+    for said, expected in (("192.0.2.66", 429), ("192.0.2.1", 200), ("192.0.2.66, 127.0.0.1", 429), ("none", 200)):
+        answer = client.get("/page", auth=("ann", PASSWORD), headers={"X-Forwarded-For": said})
+        assert answer.status_code == expected
+
+
+def test_nobody_tries_on_by_another_address_that_he_makes_up(users: Path) -> None:
+    """Of who is no named proxy it is not heard."""
+    client = with_passwords(users)
+    answers = [
+        client.get(
+            "/page",
+            auth=("ann", "x"),
+            headers={"X-Forwarded-For": f"10.0.0.{number}"},
+            environ_base={"REMOTE_ADDR": "192.0.2.66"},
+        )
+        for number in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+
+
 def test_what_is_remembered_is_bounded(users: Path) -> None:
     """However many names an attacker makes up."""
     gate = sign_in.Gate(read_users(Settings(dashboard_users_file=users)), Clock())
