@@ -34,7 +34,8 @@ _API_PATHS: Final = frozenset(f"{BASE}{route.path}" for route in ROUTES)
 #: The page of one device; what follows is its id, whatever characters that has.
 DEVICE: Final = "device/"
 _OPERATIONS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-_HEADERS: Final = {
+#: What every answer carries besides its policy.
+HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -51,7 +52,7 @@ def protect(app: Dash, prefix: str) -> None:
     server: Flask = app.server
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     server.url_map.merge_slashes = False  # else a device's id with two slashes in it is redirected to another one
-    headers = _HEADERS | {"Content-Security-Policy": policy(app.csp_hashes())}
+    headers = HEADERS | {"Content-Security-Policy": policy(app.csp_hashes())}
 
     @server.before_request
     def check() -> Response | None:

@@ -13,6 +13,8 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
         """End nothing yet."""
         super().__init__(*args, **kwargs)
         self._ending: deque[Any] = deque()  # gunicorn's connections, the oldest first
+
+    def init_process(self) -> None:
+        """Have gunicorn refuse what is no HTTP, or too much of it, as the page refuses."""
+        util.write_error = refuse
+        super().init_process()
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Say that nothing more comes, where the connection ends; all else is gunicorn's."""
@@ -71,3 +78,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
             self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
+
+
+def refuse(connection: socket.socket, status: int, reason: str, _message: str) -> None:
+    """Answer a request that does not reach the page; what was wrong in it is not repeated."""
+    from dashboard_app.guard import HEADERS  # noqa: PLC0415  # only in a worker: it loads what counts
+
+    body = orjson.dumps({"error": reason.lower()})
+    headers = HEADERS | {
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    util.write_nonblock(connection, "\r\n".join(lines).encode() + body)

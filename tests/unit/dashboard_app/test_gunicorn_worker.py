@@ -104,3 +104,14 @@ def test_a_connection_that_goes_on_is_gunicorns(scene: Scene) -> None:
     scene.worker.finish_request(scene.connection, done)
     assert list(scene.worker.keepalived_conns) == [scene.connection]
     assert scene.worker.nr_conns == 1
+
+
+def test_a_request_that_is_none_is_refused_as_the_page_refuses(scene: Scene) -> None:
+    """With the headers of every answer, and without what was wrong: gunicorn would repeat it in a page of HTML."""
+    gunicorn_worker.refuse(scene.connection.sock, 431, "Request Header Fields Too Large", "<script>")
+    head, _, body = scene.client.recv(10_000).decode().partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    assert status == "HTTP/1.1 431 Request Header Fields Too Large"
+    assert {"X-Content-Type-Options: nosniff", "X-Frame-Options: DENY", f"Content-Length: {len(body)}"} <= {*lines}
+    assert "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'" in lines
+    assert body == '{"error":"request header fields too large"}'
