@@ -85,6 +85,9 @@ proc_name = "sensorbus-dashboard"
 
 def on_starting(server: Any) -> None:
     """Warn of an open page; set up what only the real number of workers tells, and what SIGHUP does."""
+    if server.cfg.workers < 1:  # gunicorn takes -w 0: it would listen, and nobody would ever answer
+        _log.error("%d workers cannot answer anybody: set 1 or more", server.cfg.workers)
+        sys.exit(2)
     if not _is_loopback(_settings.dashboard_host) and _settings.dashboard_sign_in == "off":
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", bind)
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers

@@ -197,6 +197,17 @@ def test_every_answer_carries_the_headers(bus: Settings, tmp_path: Path) -> None
             assert "script-src 'self'" in headers["Content-Security-Policy"]
 
 
+def test_a_page_without_workers_ends(bus: Settings, tmp_path: Path) -> None:
+    """`gunicorn -w 0` would listen, and let everybody wait."""
+    page = dashboard(bus, tmp_path)
+    configuration = "dashboard_app/gunicorn_conf.py"
+    page.part.command = [sys.executable, "-m", "gunicorn", "-w", "0", "-c", configuration, "dashboard_app.wsgi:server"]
+    with page.part:
+        page.part.wait(2, within_s=30)
+    assert "0 workers cannot answer anybody" in page.part.said()
+    assert "Traceback" not in page.part.said()
+
+
 def test_large_headers_and_addresses_are_refused(bus: Settings, tmp_path: Path) -> None:
     """Above 8 KB, by gunicorn itself; the page goes on."""
     page = dashboard(bus, tmp_path)
