@@ -29,13 +29,13 @@ _TOOLS: Final = {
 _LINE_WITHIN_S: Final = 90.0
 
 
-def blocks(page: str) -> dict[str, list[list[str]]]:
-    """Return the `sh` blocks of a page in docs/, as lists of lines, by the heading that they stand below."""
+def blocks(page: str, kind: str = "sh") -> dict[str, list[list[str]]]:
+    """Return the blocks of a kind on a page in docs/, as lists of lines, by the heading that they stand below."""
     found: dict[str, list[list[str]]] = {}
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
     for part in re.split(r"^#+ ", text, flags=re.MULTILINE)[1:]:
         heading = part.splitlines()[0]
-        if held := re.findall(r"^```sh\n(.*?)^```$", part, re.DOTALL | re.MULTILINE):
+        if held := re.findall(rf"^```{kind}\n(.*?)^```$", part, re.DOTALL | re.MULTILINE):
             found[heading] = [block.splitlines() for block in held]
     return found
 
