@@ -8,6 +8,7 @@
     HIGH: "M8 2.5L14.5 13.5H1.5ZM8 6.5v3.5M8 12h0",
     STALE: "M8 2a6 6 0 1 0 0 12a6 6 0 0 0 0-12M8 4.8V8l2.4 1.6",
     OFFLINE: "M3.5 3.5l9 9M12.5 3.5l-9 9",
+    LOADING: "M3.5 8h0M8 8h0M12.5 8h0",
   };
 
   /** Return the element of that id. */

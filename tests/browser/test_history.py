@@ -46,10 +46,11 @@ def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: 
         produce(bus.settings, SENSOR, _history())
         bus.dashboard.start()
         wait_until(lambda: get(f"{bus.url}healthz")[0] == 200, 20, "a dashboard that listens", bus.dashboard.log)
-        page.goto(bus.url)
+        page.goto(f"{bus.url}?paused=1")  # a link to a page that holds still
         expect(page.locator("#notice")).to_have_text(re.compile(r"Loading history, [\d,]+ records to go\.$"))
         numbers = page.locator("#fleet strong, #fleet .tile-value").all_inner_texts()
         assert set(numbers) == {"\N{EN DASH}"}
+        assert set(page.locator("article .word").all_inner_texts()) == {"LOADING"}
         assert page.locator("#episodes .empty").inner_text() == "Not known yet: history is being read."
         strip = page.get_by_role("status", name="Pipeline")
         expect(strip).to_contain_text(re.compile(r"Dashboard\s*[\d,]+ behind"))
@@ -59,4 +60,7 @@ def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: 
         expect(page.locator("#notice")).to_be_hidden(timeout=_READ_WITHIN_MS)
         expect(strip).to_contain_text(re.compile(r"Dashboard\s*answers"))
         expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
+        expect(page.locator("#pause-note")).to_have_text(re.compile("^paused"))
+        expect(page.locator("article .word", has_text="LOADING")).to_have_count(0)
+        assert "min" not in page.locator("article .age").first.inner_text()
         page.close()  # before its server: a request that breaks off is a complaint

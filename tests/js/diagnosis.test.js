@@ -70,6 +70,12 @@ test("states are counted of devices that were heard, but not while history is re
   assert.deepEqual([known(empty, false), known(empty, true)], [false, true]);
 });
 
+test("a device's state is not told before the history is read", () => {
+  const model = modelWith({});
+  const state = (areKnown) => bus.diagnosis.state(model, model.devices.get("a"), NOW + 60_000, areKnown);
+  assert.deepEqual([state(true), state(false)], ["OFFLINE", "LOADING"]);
+});
+
 test("dead letters and a worker that catches up are said", () => {
   const links = bus.diagnosis.links(modelWith({ "dead-letter": 5_000 }, { dead_letters: 1_234, behind: 500 }), up, 0);
   assert.equal(links.find((link) => link.name === "dead-letter").text, "1,234, 5 s ago");

@@ -125,5 +125,10 @@
     return isConnected || (model.order.length > 0 && !(model.pipeline.behind > 0));
   }
 
-  bus.diagnosis = { links, trusted, areStatesKnown, PATIENCE_MS };
+  /** Return a device's state, LOADING where it cannot be told yet. */
+  function state(model, device, nowMs, areKnown) {
+    return areKnown ? bus.model.state(model, device, nowMs) : "LOADING";
+  }
+
+  bus.diagnosis = { links, trusted, areStatesKnown, state, PATIENCE_MS };
 })();

@@ -50,7 +50,7 @@
     return parts;
   }
 
-  /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, trustCounts, trustAverages, latest(device)}. */
+  /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, statesKnown, trustCounts, trustAverages, latest(device)}. */
   function fill(parts, device, view) {
     drawAlerts(parts, device, view);
     if (parts.query !== view.query) {
@@ -62,7 +62,7 @@
     parts.filled = view.paused ? view.unit : null;
     const { model, clockMs, unit } = view;
     const shown = view.latest(device);
-    const state = bus.model.state(model, shown, clockMs);
+    const state = bus.diagnosis.state(model, shown, clockMs, view.statesKnown);
     dom.attribute(parts.card, "data-state", state);
     dom.setIcon(parts.icon, state);
     dom.text(parts.word, state);

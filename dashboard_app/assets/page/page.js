@@ -26,7 +26,7 @@
     page.cursor = answer.cursor;
     page.answeredMs = performance.now();
     bus.connection.good(page.connection, page.answeredMs, received);
-    if (page.choices.paused && page.pausedAtMs === null) freeze();
+    settlePause();
     draw();
     return bus.model.request(page.model, page.cursor, wanted());
   }
@@ -143,7 +143,7 @@
 
   function settlePause() {
     if (page.choices.paused) {
-      if (page.pausedAtMs === null && page.model.nowMs !== null) freeze();
+      if (page.pausedAtMs === null && page.model.pipeline?.behind === 0) freeze(); // not in the middle of the history
     } else {
       page.pausedAtMs = null;
       page.frozen = null;
