@@ -86,11 +86,11 @@ test("a slow tick has the patience it needs", () => {
 });
 
 /** Answers that take `tookMs` each, asked for a second after one another; return how often the connection was lost. */
-function slowly(one, fromMs, answers, tookMs) {
+function slowly(one, fromMs, answers, tookMs, letPass = pass) {
   let nowMs = fromMs;
   let losses = 0;
   for (let number = 0; number < answers; number += 1) {
-    pass(one, nowMs, nowMs + 1_000 + tookMs);
+    letPass(one, nowMs, nowMs + 1_000 + tookMs);
     nowMs += 1_000 + tookMs;
     losses += Number(one.lost);
     connection.good(one, nowMs, 1);
@@ -101,6 +101,46 @@ function slowly(one, fromMs, answers, tookMs) {
 test("a dashboard that answers slowly is called lost once, not with every answer", () => {
   const one = connection.create(1_000, 0);
   assert.equal(slowly(one, 0, 20, 2_500), 1);
+});
+
+/** Let time pass with a dashboard that answers whatever is not a tick with that status. */
+function passWith(status) {
+  return (one, fromMs, toMs) => {
+    for (let ms = fromMs; ms <= toMs; ms += 250) {
+      connection.pass(one, ms, true);
+      if (connection.isLookDue(one, ms)) connection.told(one, status);
+    }
+  };
+}
+
+test("the first slow tick of a dashboard that answers something else is no loss", () => {
+  assert.equal(slowly(connection.create(1_000, 0), 0, 20, 2_500, passWith(200)), 0);
+  for (const status of [null, 401, 502]) {
+    assert.equal(slowly(connection.create(1_000, 0), 0, 1, 2_500, passWith(status)), 1);
+  }
+});
+
+test("a dashboard that answers all but ticks is called lost after 6 s, one that dies then sooner", () => {
+  const one = connection.create(1_000, 0);
+  passWith(200)(one, 0, 6_000);
+  assert.equal(one.lost, false);
+  passWith(200)(one, 6_000, 6_250);
+  assert.equal(one.lost, true);
+  const dying = connection.create(1_000, 0);
+  passWith(200)(dying, 0, 2_000);
+  passWith(null)(dying, 2_000, 3_500);
+  assert.equal(dying.lost, true);
+});
+
+test("nothing else is asked for while ticks are answered", () => {
+  const one = connection.create(1_000, 0);
+  let looks = 0;
+  for (let ms = 0; ms <= 10_000; ms += 250) {
+    connection.pass(one, ms, true);
+    looks += Number(connection.isLookDue(one, ms));
+    if (ms % 1_250 === 0) connection.good(one, ms, 1);
+  }
+  assert.equal(looks, 0);
 });
 
 test("a dashboard that was slow and is quick again is found dead as soon as ever", () => {

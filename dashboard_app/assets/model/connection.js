@@ -3,6 +3,7 @@
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
+  const BAD_REQUEST = 400;
   const UNAUTHORIZED = 401;
   const HIDDEN_TICK_MS = 10_000;
   const BACK_SHOWN_MS = 5_000;
@@ -10,11 +11,14 @@
   const MOST_PER_PASS_MS = 1_000;
   /** A dashboard that was slow is given so many times what it took, not beyond the most, and less with each answer. */
   const SLOW = { times: 1.5, mostMs: 10_000, fades: 0.8 };
+  /** Who answers something else meanwhile is alive: its tick is waited for on, `mostMs` more than a tick at most. */
+  const ALIVE = { lookAfterMs: 500, everyMs: 1_000, waitMs: 1_500, mostMs: 5_000 };
 
   /** Return a fresh state; times are ms of a clock that never goes back. */
   function create(tickMs, nowMs) {
     return { tickMs, goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, hidden: false, sinceMs: null,
-      isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0, askedMs: nowMs, tookMs: 0 };
+      isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0, askedMs: nowMs, tookMs: 0,
+      lookedMs: -Infinity, aliveMs: 0 };
   }
 
   /** An answer is asked for now, not by the interval. */
@@ -32,12 +36,21 @@
       connection.backMs = nowMs;
     }
     Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0,
-      isSignedOut: false });
+      isSignedOut: false, aliveMs: 0 });
   }
 
-  /** Something else than a tick was answered, with that HTTP status: does the dashboard not know the visitor any more? */
+  /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor? */
   function told(connection, status) {
     connection.isSignedOut = connection.lost && status === UNAUTHORIZED; // a good answer may have come since
+    if (status !== null && status < BAD_REQUEST) connection.aliveMs = connection.silentMs;
+  }
+
+  /** Tell whether to ask for something else now: the tick is late. */
+  function isLookDue(connection, nowMs) {
+    const { hidden, lost, silentMs, tickMs, lookedMs } = connection;
+    const isDue = !hidden && !lost && silentMs > tickMs + ALIVE.lookAfterMs && nowMs - lookedMs >= ALIVE.everyMs;
+    if (isDue) connection.lookedMs = nowMs;
+    return isDue;
   }
 
   /** The page was shown or hidden; a page that comes back gets the time to ask before it calls anything lost. */
@@ -49,11 +62,12 @@
     connection.hidden = hidden;
   }
 
-  /** Return how long an answer may take before the connection is lost: 3 s at a tick of 1 s, unless it was slow before. */
+  /** Return how long an answer may take before the connection is lost: 3 s at a tick of 1 s, unless it is slow or was. */
   function patienceMs(connection) {
     if (connection.hidden) return HIDDEN_TICK_MS * 3;
     const slowMs = Math.min(SLOW.mostMs, connection.tickMs + connection.tookMs * SLOW.times);
-    return Math.max(2_500, connection.tickMs + 1_500, slowMs);
+    const aliveMs = connection.aliveMs && Math.min(connection.aliveMs + ALIVE.waitMs, connection.tickMs + ALIVE.mostMs);
+    return Math.max(2_500, connection.tickMs + 1_500, slowMs, aliveMs);
   }
 
   /** Let time pass; return true when it is time to ask anew although the last request is not answered. */
@@ -79,5 +93,5 @@
     return connection.hidden ? Math.max(HIDDEN_TICK_MS, connection.tickMs) : connection.tickMs;
   }
 
-  bus.connection = { RETRY_MS, create, asked, good, told, visibility, pass, intervalMs };
+  bus.connection = { RETRY_MS, create, asked, good, told, isLookDue, visibility, pass, intervalMs };
 })();

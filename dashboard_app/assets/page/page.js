@@ -224,7 +224,7 @@
     const wasLost = page.connection.lost;
     const isDue = bus.connection.pass(page.connection, nowMs, navigator.onLine);
     if (isDue) ask();
-    if (isDue || (page.connection.lost && !wasLost)) look();
+    if (isDue || (page.connection.lost && !wasLost) || bus.connection.isLookDue(page.connection, nowMs)) look();
     setInterval_(bus.connection.intervalMs(page.connection));
     const late = nowMs - page.drawnMs >= DRAW_EVERY_MS + WATCH_EVERY_MS;
     if (page.connection.lost !== wasLost || (late && !document.hidden)) draw();
