@@ -425,7 +425,7 @@ def test_the_chart_can_be_read_as_a_table(visit: Visit) -> None:
     table = page.locator("#chart-table table")
     expect(table.locator("tbody tr")).to_have_count(2)
     expect(table.locator("tbody tr").first).to_contain_text("°C")
-    expect(page.get_by_role("figure")).to_have_accessible_description(re.compile("2 devices in the last 100 s: from"))
+    expect(page.get_by_role("figure")).to_have_accessible_description(re.compile("2 devices, last 100 s: from"))
 
 
 def test_readings_are_on_the_page_soon(visit: Visit, live_bus: Bus) -> None:

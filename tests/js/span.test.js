@@ -56,3 +56,10 @@ test("0 is live; other keys ask for nothing", () => {
     assert.equal(span.asked(key, { fromMs: NOW - 1, toMs: NOW, nowMs: NOW, windowMs: 1, heldMs: 10 }), undefined);
   }
 });
+
+test("a zoom is told by its ends, though it is as long as what live shows", () => {
+  const view = { windowMs: 100_000, zone: "utc" };
+  assert.equal(span.words({ ...view, zoom: null }), "last 100 s");
+  const fromMs = Date.UTC(2026, 0, 1, 12);
+  assert.equal(span.words({ ...view, zoom: { fromMs, toMs: fromMs + 100_000, y: null } }), "12:00:00 to 12:01:40");
+});

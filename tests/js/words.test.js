@@ -49,9 +49,9 @@ test("the chart has a summary in words", () => {
   const model = heard(bus, NOW, { a: [20, 30], b: [15, 16] });
   const rows = bus.chartTable.rows(model, ["a", "b"], NOW - 100_000, NOW);
   assert.deepEqual(rows, [["a", 30, 20, 30, 1], ["b", 16, 15, 16, 0]]);
-  assert.equal(bus.chartTable.summary(rows, "C", "in the last 100 s"),
-    "2 devices in the last 100 s: from 15.0 °C (b) to 30.0 °C (a), 1 reading above the threshold.");
-  assert.equal(bus.chartTable.summary([], "C", "in the last 100 s"), "No reading in the last 100 s.");
+  assert.equal(bus.chartTable.summary(rows, "C", "last 100 s"),
+    "2 devices, last 100 s: from 15.0 °C (b) to 30.0 °C (a), 1 reading above the threshold.");
+  assert.equal(bus.chartTable.summary([], "C", "last 100 s"), "No reading, last 100 s.");
 });
 
 test("shortcuts are ignored while someone types, and space presses the button it is on", () => {
@@ -74,9 +74,9 @@ test("a choice that no address can hold says so", () => {
 test("the words of a large fleet are of all of it, not of the lines that are drawn", () => {
   const model = { fleet: { devices: 1_200 }, overview: { step_ms: 1_000, t: [NOW - 1_000, NOW], min: [1, 2], p10: [3, 3], median: [20, 21],
     p90: [30, 30], max: [41, 40] } };
-  const words = (fromMs) => bus.chartTable.fleetSummary(model, { fromMs, toMs: NOW }, "C", "in the last 100 s");
-  assert.equal(words(NOW - 99_000), "1,200 devices in the last 100 s: from 1.0 °C to 41.0 °C, the median now 21.0 °C.");
-  assert.equal(words(NOW + 1), "No reading in the last 100 s.");
+  const words = (fromMs) => bus.chartTable.fleetSummary(model, { fromMs, toMs: NOW, span: "last 100 s" }, "C");
+  assert.equal(words(NOW - 99_000), "1,200 devices, last 100 s: from 1.0 °C to 41.0 °C, the median now 21.0 °C.");
+  assert.equal(words(NOW + 1), "No reading, last 100 s.");
 });
 
 test("what the dashboard's limits leave out is said", () => {

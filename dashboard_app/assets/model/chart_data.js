@@ -60,8 +60,8 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are Plotly's but
-   * painter.js draws them.
+   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are
+   * Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
    * shown: the hottest so far}.
@@ -76,6 +76,7 @@
     else for (const id of chart.drawn) addLine(chart, model, id, context);
     if (chart.mode !== "overview") addMarkers(chart, model, context);
     Object.assign(chart, span, layout(chart, model, context));
+    chart.span = bus.span.words(view);
     chart.note = note(chart, model, context);
     return chart;
   }

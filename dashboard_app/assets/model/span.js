@@ -1,4 +1,4 @@
-// Which span of time a key asks the chart for: earlier, later, closer, wider, live. Touches no page.
+// The span of time that the chart shows: in words, and which one a key asks for. Touches no page.
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
@@ -35,5 +35,11 @@
     return { fromMs: endMs - spanMs, toMs: endMs };
   }
 
-  bus.span = { asked };
+  /** Return the span in words: "last 100 s", or "12:00:05 to 12:00:35" of a zoom. `view`: see chart_data.js. */
+  function words({ zoom, windowMs, zone }) {
+    if (!zoom) return `last ${bus.format.range(windowMs)}`;
+    return [zoom.fromMs, zoom.toMs].map((ms) => bus.format.clock(ms, zone)).join(" to ");
+  }
+
+  bus.span = { asked, words };
 })();

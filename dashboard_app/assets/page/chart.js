@@ -96,7 +96,7 @@
     last = bus.chartData.build(model, { ...view, zoom, shown: last?.mode === "overview" ? last.drawn : [] });
     seen = view;
     offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
-    drawAround(model, view);
+    drawAround(model);
     const graph = plot();
     if (!graph || graph._dragging) return false;
     const { xaxis, yaxis, ...rest } = last.layout;
@@ -202,10 +202,8 @@
     return canvas;
   }
 
-  function drawAround(model, view) {
-    const clock = (ms) => bus.format.clock(ms, view.zone);
-    const range = zoom ? `${clock(zoom.fromMs)} to ${clock(zoom.toMs)}` : `last ${bus.format.range(view.windowMs)}`;
-    dom.text(dom.by("caption"), `Temperature, ${range}`);
+  function drawAround(model) {
+    dom.text(dom.by("caption"), `Temperature, ${last.span}`);
     dom.text(dom.by("chart-note"), last.note);
     dom.show(dom.by("live"), zoom !== null);
     drawLegend(model);
@@ -245,7 +243,6 @@
     CONFIG: { displayModeBar: false, displaylogo: false, doubleClick: false, responsive: true, showTips: false },
     draw, live, unitChanged, swatch, resize,
     drawn: () => last,
-    zoomed: () => zoom,
     listen: (handler) => {
       onZoom = handler;
       dom.by("figure").addEventListener("keydown", steer);

@@ -25,32 +25,30 @@
   }
 
   /** Return one sentence about the chart. */
-  function summary(table, unit, range) {
+  function summary(table, unit, span) {
     const seen = table.filter((row) => row[1] !== null);
-    if (seen.length === 0) return `No reading ${range}.`;
+    if (seen.length === 0) return `No reading, ${span}.`;
     const lowest = seen.reduce((a, b) => (b[2] < a[2] ? b : a));
     const highest = seen.reduce((a, b) => (b[3] > a[3] ? b : a));
     const alerts = seen.reduce((sum, row) => sum + row[4], 0);
-    return `${bus.format.plural(seen.length, "device")} ${range}: from ${bus.format.temperature(lowest[2], unit)} ` +
+    return `${bus.format.plural(seen.length, "device")}, ${span}: from ${bus.format.temperature(lowest[2], unit)} ` +
       `(${lowest[0]}) to ${bus.format.temperature(highest[3], unit)} (${highest[0]}), ${bus.format.plural(alerts, "reading")} above the threshold.`;
   }
 
   /** Return one sentence about a chart of the whole fleet, of which the table has but the hottest lines. */
-  function fleetSummary(model, { fromMs, toMs }, unit, range) {
+  function fleetSummary(model, { fromMs, toMs, span }, unit) {
     const found = bus.bands.extremes(model.overview, fromMs, toMs);
-    if (!found) return `No reading ${range}.`;
+    if (!found) return `No reading, ${span}.`;
     const [lowest, highest, median] = [found.lowest, found.highest, found.median]
       .map((celsius) => bus.format.temperature(celsius, unit));
-    return `${bus.format.plural(model.fleet?.devices ?? 0, "device")} ${range}: from ${lowest} to ${highest}, the median now ${median}.`;
+    return `${bus.format.plural(model.fleet?.devices ?? 0, "device")}, ${span}: from ${lowest} to ${highest}, the median now ${median}.`;
   }
 
   /** Draw the summary, and the table while it is shown. `chart`: see chart_data.js. */
   function draw(model, chart, view, shown) {
     const table = rows(model, chart.drawn, chart.fromMs, chart.toMs);
-    const range = chart.toMs - chart.fromMs === view.windowMs ? `in the last ${bus.format.range(view.windowMs)}`
-      : `from ${bus.format.clock(chart.fromMs, view.zone)} to ${bus.format.clock(chart.toMs, view.zone)}`;
-    dom.text(dom.by("chart-summary"), chart.mode === "overview" ? fleetSummary(model, chart, view.unit, range)
-      : summary(table, view.unit, range));
+    dom.text(dom.by("chart-summary"), chart.mode === "overview" ? fleetSummary(model, chart, view.unit)
+      : summary(table, view.unit, chart.span));
     const box = dom.by("chart-table");
     dom.show(box, shown);
     if (shown) fill(box, table, view.unit);

@@ -133,11 +133,9 @@
   function save() {
     const chart = bus.chart.drawn();
     if (!chart) return;
-    const view = chartView();
-    const zoom = bus.chart.zoomed();
     bus.exporter.save(page.model.config.prefix, {
-      mode: chart.mode, devices: page.choices.devices && view.ids, unit: view.unit,
-      fromMs: zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: zoom?.toMs ?? view.nowMs,
+      mode: chart.mode, devices: page.choices.devices && chosenIds(), unit: page.choices.unit,
+      fromMs: chart.fromMs, toMs: chart.toMs,
     });
   }
 
