@@ -402,14 +402,16 @@ def test_every_control_is_reached_by_tab_and_shows_its_focus(visit: Visit) -> No
     page = visit().open()
     expect(_cards(page)).to_have_count(DEVICES)
     seen = []
-    for _ in range(19):
+    for _ in range(30 + page.locator(".alert-device").count()):
         page.keyboard.press("Tab")
         name, outline = page.evaluate(
             "[document.activeElement.id || document.activeElement.className,"
             " getComputedStyle(document.activeElement).outlineStyle]"
         )
-        seen.append(name)
         assert outline != "none", name
+        if name == "alert-device":
+            continue  # as many as there are alerts
+        seen.append(name)
         if name == "sort":
             break
     wanted = ["skip", "filter-button", "pause", "unit", "zone", "theme", "export", "help", "figure", "range-30"]

@@ -22,10 +22,11 @@
   function row() {
     const line = dom.make("tr");
     for (let index = 0; index < HEADS.length; index += 1) line.append(dom.make("td"));
+    line.firstChild.append(dom.make("a", "alert-device"));
     return line;
   }
 
-  /** Draw. `view`: {model, chosen: Set or null, nowMs, unit, zone, isKnown: whether job alert follows}. */
+  /** Draw. `view`: {model, chosen: Set or null, nowMs, unit, zone, query: of links, isKnown: whether job alert follows}. */
   function draw(view) {
     const box = dom.by("episodes");
     if (!body) make(box);
@@ -64,12 +65,16 @@
   }
 
   function fill(line, episode, view) {
-    const lasted = episode.endMs - episode.startMs + view.model.config.reading_period_ms;
+    const { config } = view.model;
+    const lasted = episode.endMs - episode.startMs + config.reading_period_ms;
     const values = [
-      episode.id, bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
+      bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
       bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : bus.format.clock(episode.endMs, view.zone),
     ];
-    values.forEach((value, index) => dom.text(line.cells[index], value));
+    values.forEach((value, index) => dom.text(line.cells[index + 1], value));
+    const link = line.querySelector("a");
+    dom.text(link, episode.id);
+    dom.attribute(link, "href", bus.devicePage.withQuery(bus.devicePage.href(config.prefix, episode.id), view.query));
     dom.attribute(line, "data-on", String(episode.goesOn));
     dom.attribute(line.cells[0], "title", episode.id);
   }

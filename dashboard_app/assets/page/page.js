@@ -275,7 +275,7 @@
     if (page.device !== null) bus.device.draw(deviceView(view));
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
     bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone,
-      isKnown: bus.diagnosis.trusted(links, "alert") });
+      query: bus.choices.carried(page.choices), isKnown: bus.diagnosis.trusted(links, "alert") });
     if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
   }
 
