@@ -85,8 +85,7 @@ def build(settings: Settings) -> Component:
         [
             html.A("Skip to the devices", href=f"#{ids.CARDS}", className="skip"),
             *_stores(settings),
-            _header(settings),
-            html.Div(id=ids.BANNER, className="banner", hidden=True),
+            html.Div([_header(settings), html.Div(id=ids.BANNER, className="banner", hidden=True)], className="top"),
             html.Section(id=ids.PIPELINE, className="pipeline", role="status", **_aria(label="Pipeline", live="off")),
             html.Main(
                 dbc.Container(

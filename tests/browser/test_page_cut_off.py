@@ -24,6 +24,10 @@ from tests.support.real_kafka import free_ports
 _BACK_WITHIN_MS: Final = 30_000
 _SAID_WITHIN_MS: Final = 15_000  # 3 s by the clock of tests/js; here a busy machine may starve the browser
 _NOTHING: Final = "\N{EN DASH}"
+_IS_BANNER_SEEN: Final = """() => {
+  const { top } = document.querySelector("#banner").getBoundingClientRect();
+  return scrollY > 0 && Boolean(document.elementFromPoint(innerWidth / 2, top + 10)?.closest("#banner"));
+}"""
 
 
 @pytest.fixture
@@ -89,13 +93,17 @@ def test_a_dashboard_that_hangs_is_said_and_comes_back(visit: Visit, up_bus: Bus
 
 
 def test_a_browser_without_network_says_so(visit: Visit, up_bus: Bus) -> None:
-    """Its own fault is not called the dashboard's."""
+    """Its own fault is not called the dashboard's; it is in view on a page that is scrolled, however wide."""
     visitor = visit()
     page = visitor.open()
     tell(up_bus, "quiet", 20)
     expect(page.get_by_role("article", name="quiet", exact=True)).to_be_visible()
     visitor.context.set_offline(True)
     expect(page.get_by_role("alert")).to_contain_text("This browser is offline", timeout=_SAID_WITHIN_MS)
+    for width in (1440, 800, 360):
+        page.set_viewport_size({"width": width, "height": 600})
+        page.evaluate("scrollTo(0, 200)")
+        assert page.evaluate(_IS_BANNER_SEEN), f"the banner at {width} px"
     visitor.context.set_offline(False)
     expect(page.locator("#banner")).to_have_text(re.compile(r"^Back, caught up"), timeout=_BACK_WITHIN_MS)
     visitor.forgive("ERR_INTERNET_DISCONNECTED", "the server did not respond")
