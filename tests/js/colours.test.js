@@ -148,3 +148,12 @@ test("a look is free again when its device is forgotten", () => {
   join(living, late + 1_000, ["new"]);
   assert.equal(worn(living).new, freed);
 });
+
+test("of devices that are drawn together none looks as another, and who can keeps its look", () => {
+  const devices = [["a", 3], ["b", 3], ["c", 10], ["d", 3], ["e", 4]].map(([id, slot]) => ({ id, slot }));
+  const looks = colours.apart(devices);
+  assert.equal(new Set([...looks.values()].map(({ token, dash }) => token + dash)).size, devices.length);
+  for (const { id, slot } of devices) assert.equal(looks.get(id).token, colours.look({ slot }).token);
+  for (const id of ["a", "c", "e"]) assert.deepEqual(looks.get(id), colours.look(devices.find((one) => one.id === id)));
+  assert.equal(colours.apart(Array.from({ length: 10 }, (_, id) => ({ id, slot: 34 }))).size, 10);
+});

@@ -60,8 +60,8 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], points, note}; traces and shapes are
-   * Plotly's but painter.js draws them.
+   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note};
+   * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
    * shown: the hottest so far}.
@@ -69,6 +69,7 @@
   function build(model, view) {
     const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), points: 0,
       low: Infinity, high: -Infinity };
+    chart.looks = chart.mode === "grouped" ? new Map() : bus.colours.apart(chart.drawn.map((id) => model.devices.get(id)));
     const span = { fromMs: view.zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: view.zoom?.toMs ?? view.nowMs };
     const context = { ...view, ...span, offsetMs: bus.format.zoneOffsetMs(view.nowMs, view.zone) };
     if (chart.mode === "overview" && model.overview) addBands(chart, model.overview, context);
@@ -118,7 +119,7 @@
     const x = [];
     const y = [];
     addPoints(chart, model, id, context, x, y);
-    const { token, dash } = bus.colours.look(model.devices.get(id));
+    const { token, dash } = chart.looks.get(id);
     chart.traces.push({
       type: "scatter", mode: "lines", x, y, name: escape(id), connectgaps: false,
       line: { color: context.colours[token], dash, width: 1.75 }, hovertemplate: hover(context.unit),

@@ -60,5 +60,26 @@
     }
   }
 
-  bus.colours = { look, wish, give, COLOURS, DASHES, SLOTS };
+  /**
+   * Return id -> look of devices that are drawn together: of those alike one keeps its look, by name, and the others have
+   * dashes of their colour that are free.
+   */
+  function apart(devices) {
+    const found = new Map();
+    const taken = new Set();
+    const put = ({ id }, slot) => {
+      taken.add(slot);
+      found.set(id, look({ slot }));
+    };
+    for (const device of devices) if (!taken.has(device.slot)) put(device, device.slot);
+    for (const device of devices) {
+      if (found.has(device.id)) continue;
+      let { slot } = device;
+      for (let step = 1; step < DASHES.length && taken.has(slot); step += 1) slot = (slot + COLOURS) % SLOTS;
+      put(device, slot);
+    }
+    return found;
+  }
+
+  bus.colours = { look, apart, wish, give, COLOURS, DASHES, SLOTS };
 })();

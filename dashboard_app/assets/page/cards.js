@@ -24,7 +24,8 @@
     const name = dom.make("h3", "name", "", { title: device.id });
     parts.link = dom.make("a", "", device.id);
     name.append(parts.link);
-    head.append(bus.chart.swatch(device), name, " ", state); // the spaces are for those who read or copy the text
+    parts.swatch = bus.chart.swatch(bus.chart.look(device));
+    head.append(parts.swatch, name, " ", state); // the spaces are for those who read or copy the text
     const now = dom.make("div", "reading");
     parts.arrow = dom.make("span", "arrow", "", { "aria-hidden": "true" });
     const change = dom.make("span", "change-box");
@@ -53,6 +54,7 @@
   /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, statesKnown, trustCounts, trustAverages, latest(device)}. */
   function fill(parts, device, view) {
     drawAlerts(parts, device, view);
+    bus.chart.setDash(parts.swatch, bus.chart.look(device));
     if (parts.query !== view.query) {
       parts.query = view.query;
       const href = bus.devicePage.href(view.model.config.prefix, device.id);

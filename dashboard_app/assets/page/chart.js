@@ -96,7 +96,7 @@
     last = bus.chartData.build(model, { ...view, zoom, shown: last?.mode === "overview" ? last.drawn : [] });
     seen = view;
     offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
-    drawAround(model);
+    drawAround();
     const graph = plot();
     if (!graph || graph._dragging) return false;
     const { xaxis, yaxis, ...rest } = last.layout;
@@ -202,35 +202,44 @@
     return canvas;
   }
 
-  function drawAround(model) {
+  function drawAround() {
     dom.text(dom.by("caption"), `Temperature, ${last.span}`);
     dom.text(dom.by("chart-note"), last.note);
     dom.show(dom.by("live"), zoom !== null);
-    drawLegend(model);
+    drawLegend();
   }
 
   let legendKey = "";
-  function drawLegend(model) {
-    const shown = last.mode === "grouped" ? [] : last.drawn;
-    const key = JSON.stringify([last.mode, shown, model.generation]);
+  function drawLegend() {
+    const shown = last.looks.size ? last.drawn.map((id) => [id, last.looks.get(id)]) : [];
+    const key = JSON.stringify(shown);
     if (key === legendKey) return;
     legendKey = key;
     dom.show(dom.by("legend"), shown.length > 0);
-    dom.by("legend").replaceChildren(...shown.map((id) => {
+    dom.by("legend").replaceChildren(...shown.map(([id, look]) => {
       const item = dom.make("span", "legend-item");
-      item.append(swatch(model.devices.get(id)), dom.make("span", "", id, { title: id }));
+      item.append(swatch(look), dom.make("span", "", id, { title: id }));
       return item;
     }));
   }
 
-  /** Return a short piece of a device's line, in its colour and dash. */
-  function swatch(device) {
-    const { token, dash } = bus.colours.look(device);
-    const box = dom.svg("svg", { viewBox: "0 0 24 8", class: `swatch dash-${dash}`, "aria-hidden": "true" });
+  /** Return a short piece of a line of that look. */
+  function swatch(look) {
+    const box = dom.svg("svg", { viewBox: "0 0 24 8", "aria-hidden": "true" });
     const line = dom.svg("path", { d: "M1 4H23" });
-    line.style.stroke = `var(--${token})`;
+    line.style.stroke = `var(--${look.token})`;
     box.append(line);
+    setDash(box, look);
     return box;
+  }
+
+  function setDash(box, { dash }) {
+    dom.attribute(box, "class", `swatch dash-${dash}`);
+  }
+
+  /** Return a device's colour and dash: that of its line where it is drawn. */
+  function look(device) {
+    return last?.looks.get(device.id) ?? bus.colours.look(device);
   }
 
   /** Make room anew, after the page's columns changed. */
@@ -241,7 +250,7 @@
 
   bus.chart = {
     CONFIG: { displayModeBar: false, displaylogo: false, doubleClick: false, responsive: true, showTips: false },
-    draw, live, unitChanged, swatch, resize,
+    draw, live, unitChanged, swatch, setDash, look, resize,
     drawn: () => last,
     listen: (handler) => {
       onZoom = handler;
