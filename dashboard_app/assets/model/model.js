@@ -176,9 +176,10 @@
     return collator.compare(a, b) || (a < b ? -1 : Number(a > b));
   }
 
-  /** Tell whether a reading is an alert, by the rule of job alert. */
-  function isHigh(model, celsius) {
-    return bus.format.kelvin(celsius) > model.config.threshold_kelvin;
+  /** Tell whether a reading is an alert, by the rule of job alert, whose rounding matters near the threshold alone. */
+  function isHigh({ config }, celsius) {
+    const above = celsius + 273.15 - config.threshold_kelvin;
+    return Math.abs(above) > 0.01 ? above > 0 : bus.format.kelvin(celsius) > config.threshold_kelvin;
   }
 
   /** Return OK, HIGH, STALE or OFFLINE. */
