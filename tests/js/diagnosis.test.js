@@ -41,6 +41,27 @@ test("a job that does not follow its source is named", () => {
   assert.equal(fault({ alert: null, "alert-count": null }, Array(60).fill(35)), "job alert does not follow sensor");
 });
 
+test("a job that does not follow is named by a fleet too of which nothing is in detail", () => {
+  const ids = Array.from({ length: 150 }, (_, index) => `d${index}`);
+  const faultAfter = (seconds, parts) => {
+    const model = heard(bus, NOW, Object.fromEntries(ids.map((id) => [id, [20]])));
+    for (let second = 1; second <= seconds; second += 1) {
+      bus.model.request(model, "c", []);
+      const now = NOW + second * 1_000;
+      const devices = ids.map((id, index) => [id, now, index === 70 ? 35 : 20]);
+      bus.model.ingest(model, answer(now, { fleet: { devices: 150 }, devices, ...parts(now) }));
+    }
+    return bus.diagnosis.links(model, up, 0).find((link) => link.fault)?.fault;
+  };
+  assert.equal(faultAfter(5, () => ({})), undefined);
+  for (const seconds of [12, 20, 40]) assert.equal(faultAfter(seconds, () => ({})), "job alert does not follow sensor");
+  assert.equal(faultAfter(40, (now) => ({ alerts: [["d70", now, 35]] })), undefined);
+  const overview = Object.fromEntries(["t", "min", "p10", "median", "p90", "max"].map((name) => [name, [NOW - 60_000]]));
+  const { pipeline } = answer(NOW);
+  const silent = { overview, pipeline: { ...pipeline, topics: { ...pipeline.topics, "avg-temp": null } } };
+  assert.equal(faultAfter(1, () => silent), "job avg-temp does not follow sensor");
+});
+
 test("nobody is accused while history is read", () => {
   const links = bus.diagnosis.links(modelWith({ "avg-temp": null }, { behind: 500 }), up, 0);
   assert.ok(links.every((link) => link.state !== "broken"));

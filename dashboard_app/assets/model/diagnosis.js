@@ -93,7 +93,7 @@
   }
 
   function oldestHeldMs(model) {
-    let oldestMs = model.nowMs;
+    let oldestMs = model.overview?.t[0] ?? model.nowMs;
     for (const { series } of model.devices.values()) {
       if (series.end > series.first) oldestMs = Math.min(oldestMs, series.tMs[series.first]);
     }
@@ -102,14 +102,20 @@
 
   /** Tell whether a device has been above the threshold for a while without one alert. */
   function highUnanswered(model) {
-    for (const [id, { series }] of model.devices) {
-      const at = bus.series.lowerBound(series, model.nowMs - PATIENCE_MS) - 1;
-      if (at < series.first || !bus.model.isHigh(model, series.celsius[at])) continue;
-      if (model.nowMs - series.tMs[at] > 3 * PATIENCE_MS) continue;
+    for (const [id, device] of model.devices) {
+      const ms = highMs(model, device);
+      if (ms === null || model.nowMs - ms > 3 * PATIENCE_MS) continue;
       const newest = model.episodes.newest.get(id);
-      if (!newest || newest.endMs < series.tMs[at]) return true;
+      if (!newest || newest.endMs < ms) return true;
     }
     return false;
+  }
+
+  /** Return when a device was above the threshold, long enough ago that there is an alert of it; null when it was not. */
+  function highMs(model, { series, highBeforeMs }) {
+    const at = bus.series.lowerBound(series, model.nowMs - PATIENCE_MS) - 1;
+    if (at < series.first) return highBeforeMs;
+    return bus.model.isHigh(model, series.celsius[at]) ? series.tMs[at] : null;
   }
 
   /** Tell whether numbers of now can be trusted: connected, history read, Kafka there, the job that makes them following. */

@@ -65,6 +65,7 @@
       if (model.devices.has(id)) continue;
       model.devices.set(id, {
         id, tMs: -Infinity, celsius: null, previousCelsius: null, series: bus.series.create(), asked: false, slot: null,
+        highMs: null, highBeforeMs: null,
       });
       joined.push(id);
     }
@@ -105,8 +106,16 @@
       }
       if (previous.has(row)) device.previousCelsius = previous.get(row);
       Object.assign(device, { tMs: ms, celsius, heardMs: Math.min(ms, model.nowMs) });
+      if (isHigh(model, celsius)) noteHigh(device, ms);
     });
     return fresh;
+  }
+
+  /** Keep two times of alerts, the older one old enough to be answered by now: what is not in detail has no series. */
+  function noteHigh(device, ms) {
+    if (ms - (device.highMs ?? -Infinity) < bus.diagnosis.PATIENCE_MS) return;
+    device.highBeforeMs = device.highMs;
+    device.highMs = ms;
   }
 
   /** Put readings into the series of what is in detail: those told one by one, then the newest of each device. */
