@@ -187,3 +187,10 @@ test("a request names at most 200 devices and 50 histories", () => {
   const request = fleet.request(model, "c", Object.keys(names));
   assert.deepEqual([request.detail.length, request.history.length], [200, 50]);
 });
+
+test("a reading near the threshold is an alert by the rule of job alert, rounded", () => {
+  const model = { config: CONFIG };
+  for (let celsius = 29.83; celsius < 29.88; celsius += 0.0003) {
+    assert.equal(bus.model.isHigh(model, celsius), bus.format.kelvin(celsius) > CONFIG.threshold_kelvin, `${celsius}`);
+  }
+});

@@ -8,6 +8,7 @@
   const HOTTER_BY_K = 0.5; // what the hottest must be beaten by: of thousands, five others lead in every second
   const POINTS_PER_LINE = 400;
   const MOST_MARKERS = 500;
+  const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const THRESHOLD_REACH_K = 10;
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
@@ -173,10 +174,15 @@
   /** Mark alerts by shape, so that they are told apart without colour. */
   function addMarkers(chart, model, context) {
     const rows = [];
+    const stepMs = (context.toMs - context.fromMs) / MARKERS_PER_LINE[chart.mode];
     for (const id of chart.drawn) {
       const { series } = model.devices.get(id);
+      let marked = null; // by steps of time itself, so that marks stay where they are while the span moves on
       for (const index of bus.series.pick(series, context.fromMs, context.toMs, POINTS_PER_LINE)) {
-        if (bus.model.isHigh(model, series.celsius[index])) rows.push([series.tMs[index], series.celsius[index], id]);
+        const step = Math.floor(series.tMs[index] / stepMs);
+        if (step === marked || !bus.model.isHigh(model, series.celsius[index])) continue;
+        rows.push([series.tMs[index], series.celsius[index], id]);
+        marked = step;
       }
     }
     rows.sort((a, b) => a[0] - b[0]);
