@@ -77,7 +77,7 @@ def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> No
         count = page.get_by_role("article", name=name, exact=True).locator(".alerts")
         tell_until(bus, name, 35, count.filter(has_text=re.compile("[1-9]")))
         expect(count).to_have_text("0", timeout=9_000)
-        alert = page.locator("#episodes").get_by_role("link", name=name, exact=True)
+        alert = page.locator("#episodes").get_by_role("link", name=name, exact=True).first
         page.set_viewport_size({"width": 360, "height": 780})
         assert alert.evaluate("one => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight")
         alert.click()
