@@ -4,7 +4,7 @@
   const bus = (globalThis.sensorbus ??= {});
   const RANGES_S = [30, 100, 300, 900];
   const ZONES = ["local", "utc"];
-  const SORTS = ["name", "hottest"];
+  const SORTS = ["name", "hottest", "silent"];
   const STORED = ["unit", "zone", "theme", "sort"];
   const LONGEST_DEVICES = 1_800;
 

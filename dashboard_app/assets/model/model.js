@@ -199,6 +199,13 @@
     return isHigh(model, device.celsius) ? "HIGH" : "OK";
   }
 
+  /** Return what an order other than by name goes by, the highest first; who has no part in it is -Infinity. */
+  function rank(model, device, nowMs, sort) {
+    const isSilent = ["STALE", "OFFLINE"].includes(state(model, device, nowMs));
+    if (sort === "silent") return isSilent ? nowMs - device.heardMs : -Infinity;
+    return isSilent ? -Infinity : device.celsius;
+  }
+
   /** Return the alerts of the window that ends at the current step; 0 without a result for it. */
   function alertsNow(model, id, nowMs) {
     const stepMs = model.config.alert_count_step_ms;
@@ -259,7 +266,7 @@
   }
 
   bus.model = {
-    create, ingest, state, isHigh, alertsNow, average, summary, selected, request, byName,
+    create, ingest, state, rank, isHigh, alertsNow, average, summary, selected, request, byName,
     STALE_PERIODS, SERIES_MS, FLEET_WITHOUT_DETAIL,
   };
 })();

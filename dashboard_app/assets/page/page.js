@@ -8,6 +8,7 @@
   const WATCH_EVERY_MS = 250;
   const LOOK_WITHIN_MS = 5_000;
   const SORT_EVERY_MS = 5_000;
+  const SORT_WORDS = { name: "by name", hottest: "hottest first", silent: "silent first" };
   const RANGE_PREFIX = "range-";
   const DEVICE_WINDOW_S = 900;
   const page = {
@@ -183,18 +184,15 @@
     return page.frozen ?? page.model;
   }
 
-  /** Return the ids in the order of the cards; by heat they move at most once per 5 s. */
+  /** Return the ids in the order of the cards; other than by name they move at most once per 5 s. */
   function cardOrder(ids) {
-    if (page.choices.sort === "name") return ids;
+    const { sort } = page.choices;
+    if (sort === "name") return ids;
     const model = shownModel();
-    const key = `${model.generation} ${model.order.length} ${page.choices.devices?.join() ?? ""}`;
+    const key = `${sort} ${model.generation} ${model.order.length} ${page.choices.devices?.join() ?? ""}`;
     if (key === page.sortKey && performance.now() - page.sortedMs < SORT_EVERY_MS) return page.sorted;
-    const heat = (id) => {
-      const device = model.devices.get(id);
-      const state = bus.model.state(model, device, clockMs());
-      return state === "OK" || state === "HIGH" ? device.celsius : -Infinity;
-    };
-    page.sorted = [...ids].sort((a, b) => heat(b) - heat(a) || bus.model.byName(a, b));
+    const ranks = new Map(ids.map((id) => [id, bus.model.rank(model, model.devices.get(id), clockMs(), sort)]));
+    page.sorted = [...ids].sort((a, b) => ranks.get(b) - ranks.get(a) || bus.model.byName(a, b));
     page.sortedMs = performance.now();
     page.sortKey = key;
     return page.sorted;
@@ -302,7 +300,7 @@
     dom.text(dom.by("unit-value"), bus.format.SYMBOLS[choices.unit]);
     dom.text(dom.by("zone-value"), choices.zone === "utc" ? "UTC" : "local");
     dom.text(dom.by("theme-value"), choices.theme);
-    dom.text(dom.by("sort-value"), choices.sort === "name" ? "by name" : "hottest first");
+    dom.text(dom.by("sort-value"), SORT_WORDS[choices.sort]);
     for (const seconds of bus.choices.RANGES_S) {
       dom.attribute(dom.by(RANGE_PREFIX + seconds), "aria-pressed", String(seconds === choices.windowS));
     }
