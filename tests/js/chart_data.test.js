@@ -80,7 +80,8 @@ test("the range moves with time even when nothing came, and a zoom stays", () =>
   assert.deepEqual(range({ nowMs: NOW + 5_000 }), [NOW - 95_000, NOW + 5_000]);
   const zoom = { fromMs: NOW - 50_000, toMs: NOW - 40_000, y: [1, 2] };
   assert.deepEqual(range({ nowMs: NOW + 5_000, zoom }), [NOW - 50_000, NOW - 40_000]);
-  assert.deepEqual(bus.chartData.build(model, view(model, { zoom })).layout.yaxis.range, [1, 2]);
+  const temperatures = (unit) => bus.chartData.build(model, view(model, { zoom, unit })).layout.yaxis.range;
+  assert.deepEqual([temperatures("C"), temperatures("K"), temperatures("F")], [[1, 2], [274.15, 275.15], [33.8, 35.6]]);
 });
 
 test("a paused chart shows nothing younger than the pause", () => {

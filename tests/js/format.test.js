@@ -52,3 +52,7 @@ test("ranges, rates and plurals read as people say them", () => {
   assert.deepEqual([0, 0.5, 20, 12_345].map(format.rate), ["0", "0.5", "20", "12,345"]);
   assert.deepEqual([1, 2].map((number) => format.plural(number, "reading")), ["1 reading", "2 readings"]);
 });
+
+test("a value of any unit is found again in °C", () => {
+  for (const unit of format.UNITS) assert.ok(Math.abs(format.fromUnit(format.toUnit(21.5, unit), unit) - 21.5) < 1e-9);
+});

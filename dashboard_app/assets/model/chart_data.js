@@ -64,7 +64,7 @@
    * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note};
    * traces and shapes are Plotly's but painter.js draws them.
    *
-   * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] or null} or null,
+   * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
    * shown: the hottest so far}.
    */
   function build(model, view) {
@@ -229,7 +229,8 @@
         ticklabelstandoff: 5, // clear of the lowest temperature, on a phone
       },
       yaxis: {
-        range: context.zoom?.y ?? bounds(chart, thresholdCelsius, unit), ticksuffix: ` ${bus.format.SYMBOLS[unit]}`,
+        range: context.zoom?.y?.map((celsius) => bus.format.toUnit(celsius, unit)) ?? bounds(chart, thresholdCelsius, unit),
+        ticksuffix: ` ${bus.format.SYMBOLS[unit]}`,
         nticks: 7, gridcolor: colours.grid, zeroline: false, automargin: true, tickfont: font, fixedrange: false,
       },
       annotations,

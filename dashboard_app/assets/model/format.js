@@ -14,6 +14,13 @@
     return celsius;
   }
 
+  /** Return a value of a unit in °C. */
+  function fromUnit(value, unit) {
+    if (unit === "F") return ((value - 32) * 5) / 9;
+    if (unit === "K") return value - 273.15;
+    return value;
+  }
+
   /** Return a difference of kelvins in another unit: 1 K is 1 °C is 1.8 °F. */
   function differenceToUnit(kelvin, unit) {
     return unit === "F" ? kelvin * 1.8 : kelvin;
@@ -103,7 +110,7 @@
 
   bus.format = {
     UNITS, SYMBOLS, NOTHING,
-    toUnit, differenceToUnit, kelvin, temperature, change, duration, age, fineDuration, count, rate, plural,
+    toUnit, fromUnit, differenceToUnit, kelvin, temperature, change, duration, age, fineDuration, count, rate, plural,
     zoneOffsetMs, clock, range,
   };
 })();

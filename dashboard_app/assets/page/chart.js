@@ -7,7 +7,7 @@
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
   const PRINT = { ratio: 3, widthPx: 640 }; // pixels of paper per pixel of the page; what every paper has room for
-  let zoom = null; // {fromMs, toMs, y, unit}
+  let zoom = null; // {fromMs, toMs, y: in °C}
   let bound = null; // the plot whose events are listened to
   let drawing = false;
   let last = null; // what is drawn, for export and table
@@ -62,7 +62,8 @@
     const { xaxis } = graph._fullLayout;
     const [fromMs, toMs] = xaxis.range.map((end) => xaxis.r2l(end) - offsetMs);
     const yMoved = Object.keys(event).some((key) => key.startsWith("yaxis."));
-    zoom = { fromMs, toMs, y: yMoved ? [...graph.layout.yaxis.range] : (zoom?.y ?? null) };
+    const celsius = () => graph.layout.yaxis.range.map((value) => bus.format.fromUnit(value, seen.unit));
+    zoom = { fromMs, toMs, y: yMoved ? celsius() : (zoom?.y ?? null) };
     onZoom();
   }
 
@@ -84,11 +85,6 @@
     zoom = null;
     onZoom();
     return true;
-  }
-
-  /** Forget a zoom of the temperature axis, whose numbers have another unit now. */
-  function unitChanged() {
-    if (zoom) zoom.y = null;
   }
 
   /** Draw; false when Plotly is not loaded yet or the visitor is dragging. `view`: see chart_data.js. */
@@ -250,7 +246,7 @@
 
   bus.chart = {
     CONFIG: { displayModeBar: false, displaylogo: false, doubleClick: false, responsive: true, showTips: false },
-    draw, live, unitChanged, swatch, setDash, look, resize,
+    draw, live, swatch, setDash, look, resize,
     drawn: () => last,
     listen: (handler) => {
       onZoom = handler;

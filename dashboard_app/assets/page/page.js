@@ -98,7 +98,6 @@
 
   /** Change choices: kept in the address and in this browser, drawn at once. */
   function change(changes) {
-    if ("unit" in changes) bus.chart.unitChanged();
     page.choices = { ...page.choices, ...changes };
     bus.theme.choose(page.choices.theme);
     history.pushState(null, "", address());
