@@ -74,4 +74,7 @@ def test_a_live_page_has_no_serious_fault(visit: Visit, live_bus: Bus, state: st
     """With lines on its chart and cards that change meanwhile."""
     page = visit(live_bus).open(_LIVE[state])
     expect(page.get_by_role("article").first).to_be_visible()
+    if state == "kiosk":
+        expect(page.get_by_role("button")).to_have_count(0)
+        expect(page.locator("#chart-note")).to_be_visible()
     assert serious_faults(page) == []
