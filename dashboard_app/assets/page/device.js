@@ -30,7 +30,7 @@
     parts.state.append(parts.icon, parts.word);
     parts.back = dom.make("a", "back", "All devices");
     head.append(parts.back,
-      dom.make("h2", "device-name", id, { title: id }), parts.state);
+      dom.make("h2", "device-name", id), parts.state);
     const box = dom.make("div", "device-tiles");
     for (const [name, label] of TILES) box.append(tile(name, label));
     dom.text(parts.tiles.average.label, `Average, ${bus.format.range(config.avg_temp_length_ms)}`);
