@@ -162,6 +162,7 @@ def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bu
     tell(bus, "known", 20)  # on an empty bus the page waits for the first reading of all
     page = visit().open("?devices=stranger")
     _wait_text(page, "#notice", "^Not heard of: stranger. Shown as soon as a reading comes.$")
+    _wait_text(page, "#filter-value", "^0 of ")
     assert serious_faults(page) == []
     tell(bus, "stranger", 20)
     expect(page.get_by_role("article", name="stranger", exact=True)).to_be_visible()

@@ -190,11 +190,12 @@
     drawList();
   }
 
-  /** Return "All 12", "3 of 12", "None of 12". */
+  /** Return "All 12", "3 of 12", "None of 12"; who was never heard is not counted. */
   function words() {
     const total = bus.format.count(order.length);
     if (chosen === null) return order.length ? `All ${total}` : "All";
-    return chosen.length ? `${bus.format.count(chosen.length)} of ${total}` : `None of ${total}`;
+    if (chosen.length === 0) return `None of ${total}`;
+    return `${bus.format.count(chosen.filter((id) => known.has(id)).length)} of ${total}`;
   }
 
   bus.filter = { build, draw, open };
