@@ -52,7 +52,7 @@
     dom.text(tiles.hottest.detail, live.hottest?.id ?? "");
     const fleet = view.connected ? model.fleet : null;
     dom.text(tiles.rate.value, fleet ? `${bus.format.rate(fleet.rate_hz)}/s` : bus.format.NOTHING);
-    dom.text(tiles.rate.detail, fleet ? bus.format.plural(fleet.devices, "device") : "");
+    dom.text(tiles.rate.detail, fleet ? `all ${bus.format.plural(fleet.devices, "device")}` : "");
     const ageMs = fleet?.age_p95_ms ?? null;
     dom.text(tiles.age.value, ageMs === null ? bus.format.NOTHING : `${bus.format.fineDuration(ageMs + view.sinceAnswerMs)} old`);
     dom.text(tiles.age.detail, !fleet ? "" : ageMs === null ? "none for 5 s" : "95 % of devices");
