@@ -70,7 +70,7 @@ def test_a_silent_device_turns_stale_then_offline(visit: Visit, bus: Bus) -> Non
 
 
 def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> None:
-    """Though no new message comes; the list of alerts names the device in full, on a phone too, and leads to its page."""
+    """Though no new message comes; the list of alerts names the device in full, on a phone too, and leads to it."""
     with bus.run("processors", "all"):
         name = "boiler-in-the-cellar"
         page = visit().open(f"?devices={name}")
