@@ -27,7 +27,7 @@
     page.cursor = answer.cursor;
     page.answeredMs = performance.now();
     bus.connection.good(page.connection, page.answeredMs, received);
-    settlePause();
+    if (!(answer.pipeline.behind > 0)) settlePause(); // a link to a paused page shows it with its whole history
     draw();
     return bus.model.request(page.model, page.cursor, wanted());
   }
@@ -141,7 +141,7 @@
 
   function settlePause() {
     if (page.choices.paused) {
-      if (page.pausedAtMs === null && page.model.pipeline?.behind === 0) freeze(); // not in the middle of the history
+      if (page.pausedAtMs === null && page.model.nowMs !== null) freeze();
     } else {
       page.pausedAtMs = null;
       page.frozen = null;
