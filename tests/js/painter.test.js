@@ -46,6 +46,12 @@ test("a missing value breaks the line", () => {
   assert.deepEqual(notes.filter(([name]) => name === "stroke"), Array(2).fill(["stroke", "blue", 2, 0.5]));
 });
 
+test("a value between gaps is a dot", () => {
+  const notes = painted([{ mode: "lines", x: [1_000, 1_250, 1_500], y: [null, 5, null], line, opacity: 0.5 }]);
+  assert.deepEqual(notes.find(([name]) => name === "arc").slice(1, 4), [35, 45, 2.5]);
+  assert.deepEqual(notes.filter(([name]) => name === "fill" || name === "stroke"), [["fill", "blue"]]);
+});
+
 test("each dash is in line widths, of at least 3 px", () => {
   const dashes = bus.colours.DASHES.map((dash) => {
     const notes = painted([{ mode: "lines", x: [1_000, 2_000], y: [0, 10], line: { ...line, dash } }]);
@@ -62,7 +68,7 @@ test("bands lie below all lines and end where values are missing", () => {
   ]);
   const names = notes.map(([name]) => name);
   assert.equal(names.filter((name) => name === "closePath").length, 2);
-  assert.deepEqual(notes.filter(([name]) => name === "fill"), [["fill", "grey"]]);
+  assert.deepEqual(notes.filter(([name]) => name === "fill"), [["fill", "grey"], ["fill", "blue"]]); // and a lone value
   assert.ok(names.indexOf("fill") < names.indexOf("stroke"));
 });
 

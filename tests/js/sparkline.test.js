@@ -17,6 +17,13 @@ test("a gap breaks the line", () => {
   assert.equal(path.match(/L/g).length, 2);
 });
 
+test("a reading between gaps is a dot", () => {
+  const dots = (rows) => bus.sparkline.draw(seriesOf(rows), box).path.match(/M[\d.]+ [\d.]+h1.5/g)?.length ?? 0;
+  assert.equal(dots([[0, 20], [10_000, 21], [20_000, 20]]), 3);
+  assert.equal(dots([[0, 20], [1_000, 20], [10_000, 21], [20_000, 20], [21_000, 20]]), 1);
+  assert.equal(dots([[0, 20], [1_000, 20]]), 0);
+});
+
 test("alerts have dots of their own, and the line stays in its box", () => {
   const { path, highs } = bus.sparkline.draw(seriesOf([[0, 20], [1_000, 35], [2_000, 20]]), box);
   assert.equal(highs.match(/M/g).length, 1);

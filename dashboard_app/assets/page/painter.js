@@ -6,6 +6,7 @@
   const bus = (globalThis.sensorbus ??= {});
   const DASHES = { solid: [], dot: [1], dash: [3], longdash: [5], dashdot: [3, 1, 1, 1] }; // in line widths
   const LEAST_DASH_PX = 3;
+  const DOT_RADIUS = 1.25; // in line widths
   const MARK_FLAT = 2 / Math.sqrt(3); // half a triangle's side, in radii
 
   /** Return {x(ms), y(value)} in pixels of the canvas. `area`: {left, top, width, height, x: [from, to], y: [low, high]}. */
@@ -49,10 +50,23 @@
     if (line.width === 0) return;
     for (const [first, end] of stretches(y, y)) {
       context.beginPath();
+      if (end - first === 1) {
+        drawDot(context, at.x(x[first]), at.y(y[first]), line, opacity);
+        continue;
+      }
       context.moveTo(at.x(x[first]), at.y(y[first]));
       for (let index = first + 1; index < end; index += 1) context.lineTo(at.x(x[index]), at.y(y[index]));
       stroke(context, line, opacity);
     }
+  }
+
+  /** Draw a value that stands alone between gaps: it has no line. */
+  function drawDot(context, x, y, { color, width }, opacity = 1) {
+    context.globalAlpha = opacity;
+    context.fillStyle = color;
+    context.arc(x, y, width * DOT_RADIUS, 0, 2 * Math.PI);
+    context.fill();
+    context.globalAlpha = 1;
   }
 
   /** Fill what lies between two lines over the same times, stretch by stretch. */
