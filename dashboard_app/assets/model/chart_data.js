@@ -9,6 +9,7 @@
   const POINTS_PER_LINE = 400;
   const MOST_MARKERS = 500;
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
+  const MARKER_PX = 7;
   const THRESHOLD_REACH_K = 10;
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
@@ -65,7 +66,7 @@
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
-   * shown: the hottest so far}.
+   * shown: the hottest so far, widthPx: of the plot, if it is known}.
    */
   function build(model, view) {
     const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), points: 0,
@@ -174,7 +175,8 @@
   /** Mark alerts by shape, so that they are told apart without colour. */
   function addMarkers(chart, model, context) {
     const rows = [];
-    const stepMs = (context.toMs - context.fromMs) / MARKERS_PER_LINE[chart.mode];
+    const most = Math.min(MARKERS_PER_LINE[chart.mode], (context.widthPx || Infinity) / MARKER_PX);
+    const stepMs = (context.toMs - context.fromMs) / most;
     for (const id of chart.drawn) {
       const { series } = model.devices.get(id);
       let marked = null; // by steps of time itself, so that marks stay where they are while the span moves on

@@ -89,11 +89,12 @@
 
   /** Draw; false when Plotly is not loaded yet or the visitor is dragging. `view`: see chart_data.js. */
   function draw(model, view) {
-    last = bus.chartData.build(model, { ...view, zoom, shown: last?.mode === "overview" ? last.drawn : [] });
+    const graph = plot();
+    const widthPx = graph?._fullLayout?.xaxis?._length;
+    last = bus.chartData.build(model, { ...view, zoom, widthPx, shown: last?.mode === "overview" ? last.drawn : [] });
     seen = view;
     offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
     drawAround();
-    const graph = plot();
     if (!graph || graph._dragging) return false;
     const { xaxis, yaxis, ...rest } = last.layout;
     const key = JSON.stringify([isPointed, rest, { ...xaxis, range: 0 }, { ...yaxis, range: 0 }]);
