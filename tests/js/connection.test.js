@@ -28,8 +28,16 @@ test("retries come 1, 2, 5, 10, 10 s after one another", () => {
   assert.deepEqual(asked, [1, 3, 8, 18, 28].map((s) => lostMs + s * 1_000));
 });
 
+test("a first answer that comes late catches nothing up", () => {
+  const one = connection.create(1_000, 0);
+  pass(one, 0, 5_000);
+  connection.good(one, 9_000, 37);
+  assert.deepEqual([one.lost, one.back], [false, null]);
+});
+
 test("an answer after a loss says what was caught up, for a while", () => {
   const one = connection.create(1_000, 0);
+  connection.good(one, 0, 5);
   pass(one, 0, 5_000);
   connection.good(one, 9_000, 37);
   assert.deepEqual([one.lost, one.back], [false, { readings: 37 }]);

@@ -18,7 +18,7 @@
   function create(tickMs, nowMs) {
     return { tickMs, goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, hidden: false, sinceMs: null,
       isSignedOut: false, attempts: 0, nextMs: 0, back: null, backMs: 0, askedMs: nowMs, tookMs: 0,
-      lookedMs: -Infinity, aliveMs: 0 };
+      lookedMs: -Infinity, aliveMs: 0, wasGood: false };
   }
 
   /** An answer is asked for now, not by the interval. */
@@ -31,12 +31,12 @@
     const sinceTickMs = Math.max(0, connection.silentMs - connection.tickMs); // by the interval it was asked for then
     const tookMs = connection.hidden ? 0 : Math.min(sinceTickMs, nowMs - connection.askedMs);
     connection.tookMs = Math.max(tookMs, connection.tookMs * SLOW.fades);
-    if (connection.lost) {
+    if (connection.lost && connection.wasGood) {
       connection.back = { readings };
       connection.backMs = nowMs;
     }
     Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0,
-      isSignedOut: false, aliveMs: 0 });
+      isSignedOut: false, aliveMs: 0, wasGood: true });
   }
 
   /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor? */
