@@ -45,6 +45,21 @@ test("changes of state are gathered into one sentence", () => {
   assert.equal(bus.announcer.sentence(changes), "HIGH: a, c, d and 1 more. OFFLINE: b.");
 });
 
+test("a device that is chosen again has not changed its state, and one that is gone is forgotten", () => {
+  const place = { textContent: "" };
+  globalThis.document = { getElementById: () => place };
+  const model = heard(bus, NOW, { a: [20], b: [20] });
+  bus.announcer.observe(model, ["a", "b"], NOW);
+  bus.announcer.observe(model, ["b"], NOW + 1_000);
+  model.devices.get("a").celsius = 35;
+  bus.announcer.observe(model, ["a", "b"], NOW + 2_000);
+  assert.equal(place.textContent, "");
+  model.devices.get("b").celsius = 35;
+  bus.announcer.observe(model, ["a", "b"], NOW + 2_500);
+  assert.equal(place.textContent, "HIGH: b.");
+  delete globalThis.document;
+});
+
 test("the chart has a summary in words", () => {
   const model = heard(bus, NOW, { a: [20, 30], b: [15, 16] });
   const rows = bus.chartTable.rows(model, ["a", "b"], NOW - 100_000, NOW);

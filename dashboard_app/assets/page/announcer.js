@@ -5,7 +5,7 @@
   const { dom } = bus;
   const EVERY_MS = 10_000;
   const MOST_NAMED = 3;
-  const before = new Map();
+  let before = new Map(); // id -> state, of those that were chosen
   const waiting = new Map(); // id -> state
   let saidMs = -Infinity;
 
@@ -26,12 +26,14 @@
 
   /** Look at the states of the chosen devices and say what changed. */
   function observe(model, ids, nowMs) {
+    const now = new Map();
     for (const id of ids) {
       const state = bus.model.state(model, model.devices.get(id), nowMs);
       const was = before.get(id);
-      before.set(id, state);
+      now.set(id, state);
       if (was && was !== state) waiting.set(id, state);
     }
+    before = now;
     if (waiting.size === 0 || nowMs - saidMs < EVERY_MS) return;
     saidMs = nowMs;
     dom.text(dom.by("announcer"), sentence(waiting));
