@@ -18,7 +18,7 @@ import typer
 from confluent_kafka import Consumer
 from rich.console import Console
 from rich.progress import Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from sensorbus import dead_letters, records
@@ -168,11 +168,7 @@ def verify(
         task = progress.add_task("verify", total=None)
         advance = functools.partial(progress.update, task)
         comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
-    table = Table("", "topic", "expected", "found", "missing", "pending", "different", "duplicated", "late", box=None)
-    for row in comparisons:
-        numbers = (row.expected, row.found, row.missing, row.pending, row.different, row.duplicated, row.late)
-        table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
-    _show(table)
+    _show(_table_of(comparisons))
     for line in itertools.chain.from_iterable(row.unreadable[:_MOST_UNREADABLE] for row in comparisons):
         typer.echo(f"sensorbus: {line}", err=True)
     if not any(row.expected > row.pending or row.found or row.different for row in comparisons):
@@ -244,6 +240,17 @@ def _progress(unit: str) -> Progress:
     console = Console()
     columns = (*Progress.get_default_columns(), TextColumn(f"{{task.completed}} {unit}"))
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _table_of(comparisons: Sequence[verification.Comparison]) -> Table:
+    """Return what `verify` found; with eight digits it is still read whole at 80 columns."""
+    heads = ("expected", "found", "missing", "pending", "different", "duplicated", "late")
+    topic = Column("topic", no_wrap=True, min_width=11)
+    table = Table("", topic, *heads, box=None, pad_edge=False, collapse_padding=True)
+    for row in comparisons:
+        numbers = (row.expected, row.found, row.missing, row.pending, row.different, row.duplicated, row.late)
+        table.add_row("[green]ok[/]" if row.is_true else "[red]FALSE[/]", row.kind, *(f"{n:,}" for n in numbers))
+    return table
 
 
 def _show(table: Table) -> None:

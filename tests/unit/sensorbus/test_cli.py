@@ -4,6 +4,7 @@ Tables are for people and for grep.
 """
 
 import importlib.metadata
+import io
 import re
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,13 @@ from typing import Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
 from sensorbus import cli
 from sensorbus.contract.errors import SettingsError
+from sensorbus.verify import Comparison
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -90,3 +93,15 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "nowhere" / "letters.jsonl"
     with pytest.raises(SettingsError, match=re.escape(f"{file} cannot be written: No such file or directory")):
         cli._write(file, b"")
+
+
+def test_what_verify_found_is_read_whole_at_80_columns() -> None:
+    """Eight digits in the columns that grow, and nothing cut."""
+    kinds = ("alert", "alert-count", "avg-temp", "dead-letter")
+    rows = [Comparison(kind=kind, expected=12_345_678, found=12_345_678) for kind in kinds]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(cli._table_of(rows))
+    lines = console.export_text().splitlines()
+    assert [line.split()[1] for line in lines[1:]] == [*kinds]
+    assert all(line.split()[2:] == ["12,345,678", "12,345,678", *"00000"] for line in lines[1:])
+    assert lines[0].split() == ["topic", "expected", "found", "missing", "pending", "different", "duplicated", "late"]
