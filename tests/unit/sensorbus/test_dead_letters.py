@@ -204,9 +204,10 @@ def test_letters_are_sent_in_batches(letters: int, sizes: list[int], monkeypatch
 def test_repaired_letters_alone_are_sent_with_their_new_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others stay, readable or not; a repaired one that is still wrong is told."""
     letters = [letter(b"{", "0@0"), letter(READING, "0@1"), letter(READING, "0@2")]
-    done, sender = replay(letters, monkeypatch, {"0@0": READING, "0@2": b"["})
+    repaired = READING.replace(b":20}", b":21}")
+    done, sender = replay(letters, monkeypatch, {"0@0": repaired, "0@2": b"["})
     assert done == (1, 1)
-    assert [value for _, value, *_ in sender.transactions[0]] == [READING, None]
+    assert [value for _, value, *_ in sender.transactions[0]] == [repaired, None]
 
 
 def test_a_dry_run_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
