@@ -29,6 +29,7 @@ _OUR_HEADERS: Final = frozenset(
     {"source.topic", "source.partition", "source.offset", "error.kind", "error.message", ORIGIN_HEADER}
 )
 _BATCH: Final = 500
+_LARGE_BYTES: Final = 1_000_000
 _TIMEOUT_S: Final = 30.0
 
 
@@ -176,6 +177,8 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLett
         producer.begin_transaction()
         for letter, value, device_id in batch:
             headers = [*letter.headers, (ORIGIN_HEADER, letter.place.encode())]
+            if len(value or b"") > _LARGE_BYTES:  # many of these would fill the client's queue
+                producer.flush(_TIMEOUT_S)
             producer.produce(letter.source_topic, value, messages.encode_key(device_id), headers=headers)
             producer.produce(markers, None, letter.key, headers=[(MARKER_HEADER, letter.place.encode())])
         producer.commit_transaction(_TIMEOUT_S)

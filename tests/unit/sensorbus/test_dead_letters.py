@@ -146,7 +146,7 @@ class Sender:
     def __init__(self) -> None:
         """Nothing is begun."""
         self.transactions: list[list[tuple[object, ...]]] = []
-        self.committed = 0
+        self.committed = self.flushed = 0
 
     def begin_transaction(self) -> None:
         """Begin the next."""
@@ -155,6 +155,11 @@ class Sender:
     def produce(self, topic: str, value: object, key: object, *, headers: object) -> None:
         """Take a record."""
         self.transactions[-1].append((topic, value, key, headers))
+
+    def flush(self, _timeout_s: float) -> int:
+        """Wait until all is with Kafka."""
+        self.flushed += 1
+        return 0
 
     def commit_transaction(self, _timeout_s: float) -> None:
         """Count it."""
@@ -199,6 +204,13 @@ def test_letters_are_sent_in_batches(letters: int, sizes: list[int], monkeypatch
         headers for transaction in sender.transactions for topic, _, _, headers in transaction if topic == "sensor"
     ]
     assert places == [[("replayed.from", b"0@%d" % number)] for number in range(letters)]
+
+
+def test_large_letters_do_not_fill_the_clients_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 letters of 8 MB are more than it holds; it is emptied before each of them."""
+    large = letter(READING + b" " * 1_000_000)
+    done, sender = replay([large, letter(READING), large], monkeypatch)
+    assert (done, sender.committed, sender.flushed) == ((3, 0), 1, 2)
 
 
 def test_repaired_letters_alone_are_sent_with_their_new_values(monkeypatch: pytest.MonkeyPatch) -> None:
