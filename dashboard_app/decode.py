@@ -17,6 +17,7 @@ from sensorbus.contract.messages import (
     parse_avg_temp,
     parse_reading,
 )
+from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 from sensorbus.runtime.metrics import FEED_INVALID, FEED_RECORDS
 
@@ -62,7 +63,7 @@ def records_in(topic: str, messages: Sequence[Message], rules: TimeRules, now_ms
     fragments: list[bytes] = []
     for message in messages:
         append_ms = message.timestamp()[1]
-        if not 0 <= append_ms <= now_ms:
+        if not 0 < append_ms <= now_ms:
             append_ms = now_ms
         try:
             row = decode(message, append_ms, rules)
@@ -81,6 +82,7 @@ def records_in(topic: str, messages: Sequence[Message], rules: TimeRules, now_ms
 
 
 def _reading(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
+    check_size(message.value(), message.key(), None, SENSOR)
     device_id, _, time_ms, celsius = parse_reading(message.value(), append_ms, rules)
     if not has_device_key(message.key(), device_id):
         return None  # job alert sends it again under its device's key
@@ -88,6 +90,7 @@ def _reading(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
 
 
 def _alert(message: Message, append_ms: int, rules: TimeRules) -> Row:
+    check_size(message.value(), message.key(), None, ALERT)
     alert = parse_alert(message.value(), append_ms, rules)
     shown = (alert.device_id, alert.event_time_ms, alert.celsius)
     return Row(alert.device_id, alert.event_time_ms, alert.celsius, shown)

@@ -70,6 +70,21 @@ def test_a_reading_under_another_key_is_not_one_yet(key: bytes | None) -> None:
     assert records_in(SENSOR.name, [Received(reading(), key)], RULES, NOW_MS).offsets == []
 
 
+@pytest.mark.parametrize("topic", [SENSOR.name, ALERT.name])
+def test_what_the_jobs_refuse_as_too_large_is_not_shown(topic: str) -> None:
+    """However readable it is."""
+    alert = b'{"celsius":31,"fahrenheit":87.8,"kelvin":304.15,"device_id":"a","timestamp":"2026-01-31T11:59:00Z"}'
+    value = reading() if topic == SENSOR.name else alert
+    found = records_in(topic, [Received(value), Received(value + b" " * 8_388_608, at=8)], RULES, NOW_MS)
+    assert found.offsets == [7]
+
+
+@pytest.mark.parametrize("append_ms", [-1, 0, NOW_MS + 1])
+def test_a_senders_time_that_is_missing_or_ahead_is_now(append_ms: int) -> None:
+    """As the jobs take it."""
+    assert records_in(SENSOR.name, [Received(reading(), append_ms=append_ms)], RULES, NOW_MS).appends_ms == [NOW_MS]
+
+
 def test_results_are_shown_as_their_topics_have_them() -> None:
     """`[id, start_ms, end_ms, value]`; an alert as a reading; an average by its window's end."""
     count = messages.encode_alert_count(messages.AlertCount("a", 1_000, 6_000, 4))
