@@ -95,6 +95,8 @@ def why_docker(arguments: list[str]) -> list[str]:
     if arguments[:2] == ["volume", "rm"]:
         volumes = {f"{known['name']}_{name}" for name in known["volumes"]}
         return [name for name in arguments[2:] if name not in volumes]
+    if arguments[:2] == ["network", "inspect"]:
+        return [] if arguments[2] == f"{known['name']}_default" and "networks" not in known else arguments
     assert arguments[0] == "compose"
     asked = [name for option, name in itertools.pairwise(arguments) if option == "--profile"]
     words = [word for word in arguments[1:] if not word.startswith("-") and word not in asked]
