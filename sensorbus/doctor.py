@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, ResourceType
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
 from sensorbus.contract.settings import Settings, variable_name
@@ -55,11 +55,16 @@ def _topic(settings: Settings, consumer: Consumer, client: AdminClient, topic: T
     subject = f"topic {settings.topic_name(topic)}"
     try:
         state = topic_state(settings, consumer, topic)
+        metadata = kafka.cluster_metadata(settings, client)
     except (TopicError, BrokerUnavailableError) as error:
         return Finding(subject=subject, state="failed", detail=str(error))
     age = "no record" if state.last_append_ms is None else f"last record {age_text(now_ms - state.last_append_ms)} ago"
     detail = f"{state.partitions} partitions, {age}"
-    differences = [*partition_difference(settings, state.partitions), *_described_differences(settings, client, topic)]
+    differences = [
+        *partition_difference(settings, state.partitions),
+        *replica_difference(settings, _replicas(metadata, settings.topic_name(topic)), len(metadata.brokers)),
+        *_described_differences(settings, client, topic),
+    ]
     if differences:
         return Finding(subject=subject, state="warning", detail=f"{detail}; {'; '.join(differences)}")
     return Finding(subject=subject, state="ok", detail=detail)
@@ -69,6 +74,23 @@ def partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
     """Yield that a topic has another number of partitions than it would be made with."""
     if partitions != settings.topic_partitions and not settings.embedded_broker:
         yield f"not {settings.topic_partitions} partitions, as {variable_name('topic_partitions')} says"
+
+
+def replica_difference(settings: Settings, replicas: int, brokers: int) -> Iterator[str]:
+    """Yield that a topic has fewer replicas than it would be made with, or one where there could be more."""
+    variable = variable_name("topic_replication_factor")
+    if settings.embedded_broker:
+        return
+    if replicas < settings.topic_replication_factor:
+        yield f"not {settings.topic_replication_factor} replicas, as {variable} says, but {replicas}"
+    elif replicas == 1 and brokers > 1:
+        yield f"1 replica on {brokers} brokers ({variable}), so what a broker holds goes with it"
+
+
+def _replicas(metadata: ClusterMetadata, name: str) -> int:
+    """Return how many copies there are of the partition that has the fewest; 0 without a topic."""
+    there = metadata.topics.get(name)
+    return min((len(partition.replicas) for partition in there.partitions.values()), default=0) if there else 0
 
 
 def _described_differences(settings: Settings, client: AdminClient, topic: Topic) -> Iterator[str]:

@@ -205,13 +205,16 @@ def test_doctor_is_content_with_a_good_bus(fresh_settings: Settings) -> None:
 
 
 @pytest.mark.real_kafka
-def test_doctor_reports_other_partition_counts(real_kafka_address: str) -> None:
+def test_doctor_reports_other_numbers_of_partitions_and_replicas(real_kafka_address: str) -> None:
     """What exists is never changed, and the difference is a warning."""
     settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"six-{os.getpid()}-")
     assert run(settings, "topics", "create", SENSORBUS_TOPIC_PARTITIONS="6").returncode == 0
-    done = run(settings, "doctor")
+    done = run(settings, "doctor", SENSORBUS_TOPIC_REPLICATION_FACTOR="3")
     assert done.returncode == 0
-    assert "6 partitions, no record; not 4 partitions, as SENSORBUS_TOPIC_PARTITIONS says" in done.stdout
+    assert (
+        "6 partitions, no record; not 4 partitions, as SENSORBUS_TOPIC_PARTITIONS says; not 3 replicas, as"
+        in done.stdout
+    )
 
 
 @pytest.mark.real_kafka

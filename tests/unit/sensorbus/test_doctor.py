@@ -60,6 +60,22 @@ def test_another_number_of_partitions_is_a_difference_where_it_can_be_chosen() -
 
 
 @pytest.mark.parametrize(
+    ("wanted", "replicas", "brokers", "told"),
+    [
+        (1, 1, 1, []),
+        (3, 3, 5, []),
+        (2, 3, 3, []),
+        (3, 2, 3, ["not 3 replicas, as SENSORBUS_TOPIC_REPLICATION_FACTOR says, but 2"]),
+        (1, 1, 3, ["1 replica on 3 brokers (SENSORBUS_TOPIC_REPLICATION_FACTOR), so what a broker holds goes with it"]),
+    ],
+)
+def test_too_few_replicas_are_told(wanted: int, replicas: int, brokers: int, told: list[str]) -> None:
+    """Fewer than the setting says, or one on a cluster that could keep more."""
+    settings = Settings(topic_replication_factor=wanted)
+    assert list(doctor.replica_difference(settings, replicas, brokers)) == told
+
+
+@pytest.mark.parametrize(
     ("policies", "words"),
     [
         ({}, []),
