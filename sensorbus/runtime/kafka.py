@@ -3,13 +3,10 @@
 Every message about the connection names the address and the setting that gives it. Called from any thread.
 """
 
-import difflib
 import logging
 import operator
-import re
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -18,10 +15,10 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
-from sensorbus.contract.settings import PREFIX, Settings, variable_name
+from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.sizes import Headers
 from sensorbus.contract.topics import TOPICS, Topic
-from sensorbus.runtime import access
+from sensorbus.runtime import access, option_errors
 
 #: What every topic of the embedded broker has; it is bounded by itself. Quix derives its changelog topics from these.
 EMBEDDED_PARTITIONS: Final = 4
@@ -48,13 +45,6 @@ ORDERLY: Final = {"max.in.flight": 1}
 #: Asks a message for its headers; raises `SystemError` where a name is not UTF-8. confluent-kafka returns a broken list
 #: then, with an error behind it, which Python itself does not look for once it has seen the call some times.
 ask_for_headers: Final[Callable[[Any], Headers | None]] = operator.methodcaller("headers")
-
-#: What librdkafka says when an option is missing, and which; of the mechanism also when it does not know it.
-_NEEDED: Final = {
-    "sasl.username and sasl.password must be set": ("sasl.username", "sasl.password"),
-    "SASL mechanism": ("sasl.mechanism",),
-    "no certificate assigned": ("ssl.certificate.location",),
-}
 
 _log = logging.getLogger(__name__)
 _rdkafka_log = logging.getLogger("rdkafka")
@@ -308,46 +298,4 @@ def _create(kind: Callable[[dict[str, Any]], _Client], options: dict[str, Any], 
         return kind({"logger": _rdkafka_log, **options})
     except KafkaException as error:
         given = {option: value.get_secret_value() for option, value in settings.kafka_options.items()}
-        raise SettingsError(_explain_option(error.args[0].str().strip(), given)) from None
-
-
-def _explain_option(reason: str, given: Mapping[str, str]) -> str:
-    """Return a line that names the variable: librdkafka names its own option, or an alias of it, or none."""
-    needed = next((options for said, options in _NEEDED.items() if said in reason), ())
-    if missing := [access.variable_of(option) for option in needed if not given.keys() & {option, f"{option}s"}]:
-        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: {reason}"
-    named = [option for option in given if re.search(rf"(?<![a-z.]){re.escape(option)}(?![a-z.])", reason)]
-    named = named or [option for option in given if option.removesuffix("s") in needed]
-    for option in named:
-        if option.endswith(".location") and (why := _why_unreadable(given[option])):
-            return f"{access.variable_of(option)}: cannot read the file that it names: {why}"
-    variables = [access.variable_of(option) for option in named or given]
-    if not variables:
-        return f"the Kafka client cannot be made: {reason}"
-    hint = _nearest(variables[0]) if "No such configuration property" in reason else ""
-    one_of = "" if len(variables) == 1 else "one of "
-    return f"{one_of}{', '.join(variables)} cannot be used: {reason}{hint}"
-
-
-def _why_unreadable(path: str) -> str | None:
-    """Return why a file cannot be read; OpenSSL does not say it."""
-    try:
-        Path(path).open("rb").close()
-    except IsADirectoryError:
-        pass  # of certificates, perhaps
-    except OSError as error:
-        return error.strerror
-    return None
-
-
-def _nearest(variable: str) -> str:
-    known = [
-        variable_name("kafka_bootstrap_servers"),
-        f"{PREFIX}KAFKA_SECURITY_PROTOCOL",
-        f"{PREFIX}KAFKA_SASL_MECHANISM",
-        f"{PREFIX}KAFKA_SASL_USERNAME",
-        f"{PREFIX}KAFKA_SASL_PASSWORD",
-        f"{PREFIX}KAFKA_SSL_CA_LOCATION",
-    ]
-    nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+        raise SettingsError(option_errors.explain(error.args[0].str().strip(), given)) from None
