@@ -155,7 +155,7 @@ def test_the_filter_holds_a_dozen_rows_however_many_names_there_are(visit: Visit
 
 
 def test_hottest_first_puts_the_hottest_first(visit: Visit, large_bus: Bus) -> None:
-    """Live devices by heat; those that are silent keep the order of their names behind them."""
+    """By heat; those that are offline keep the order of their names behind them."""
     page = visit().open("?sort=hottest")
     expect(page.locator("#filter-value")).to_have_text(f"All {_DEVICES}")
     tell_until(large_bus, "unit-150", 90, page.locator("article:first-child[aria-label=unit-150]"))

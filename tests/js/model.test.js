@@ -195,12 +195,12 @@ test("a reading near the threshold is an alert by the rule of job alert, rounded
   }
 });
 
-test("cards are ranked by heat of those that are heard, or by silence of those that are not", () => {
+test("cards are ranked by heat of those that are not offline, or by silence of those that are not heard", () => {
   const model = heard(bus, NOW, { cool: [20], hot: [30], silent: [40], gone: [10] });
   Object.assign(model.devices.get("silent"), { heardMs: NOW - 4_000 });
   Object.assign(model.devices.get("gone"), { heardMs: NOW - 60_000 });
   const ranked = (sort) => model.order.map((id) => fleet.rank(model, model.devices.get(id), NOW, sort));
   assert.deepEqual(model.order, ["cool", "gone", "hot", "silent"]);
-  assert.deepEqual(ranked("hottest"), [20, -Infinity, 30, -Infinity]);
+  assert.deepEqual(ranked("hottest"), [20, -Infinity, 30, 40]);
   assert.deepEqual(ranked("silent"), [-Infinity, 60_000, -Infinity, 4_000]);
 });

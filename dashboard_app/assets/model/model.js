@@ -201,9 +201,9 @@
 
   /** Return what an order other than by name goes by, the highest first; who has no part in it is -Infinity. */
   function rank(model, device, nowMs, sort) {
-    const isSilent = ["STALE", "OFFLINE"].includes(state(model, device, nowMs));
-    if (sort === "silent") return isSilent ? nowMs - device.heardMs : -Infinity;
-    return isSilent ? -Infinity : device.celsius;
+    const word = state(model, device, nowMs);
+    if (sort === "silent") return word === "STALE" || word === "OFFLINE" ? nowMs - device.heardMs : -Infinity;
+    return word === "OFFLINE" ? -Infinity : device.celsius; // an answer that is late shuffles no cards
   }
 
   /** Return the alerts of the window that ends at the current step; 0 without a result for it. */
