@@ -11,7 +11,7 @@ from sensorbus.contract.topics import TOPICS
 from sensorbus.runtime import kafka
 from tests.support.dashboards import Dashboard, dashboard, send_readings
 from tests.support.real_kafka import RealKafka
-from tests.support.ticks import Ticker
+from tests.support.ticks import Ticker, get
 from tests.support.waiting import wait_until
 
 NOTICED_WITHIN_S = 15
@@ -55,6 +55,7 @@ def test_a_broker_that_is_away_is_said_and_nothing_is_missing_afterwards(own_kaf
         assert own_kafka.address in told["error"]
         assert told["since_ms"] <= browser.last["now"]
         assert "kafka" in page.ready()[1]
+        assert get(f"{page.root}/readyz?despite=kafka,topics")[0] == 200  # an orchestrator keeps it on the net
         own_kafka.start()
         sent += send_readings(page.settings, 100, 100)
         _kafka_is(page, browser, ok=True)

@@ -48,6 +48,23 @@ def test_readiness_gives_its_reasons() -> None:
     assert (ready.status_code, ready.json) == (200, {"status": "ready", "reasons": {}})
 
 
+@pytest.mark.parametrize(
+    ("reasons", "despite", "status"),
+    [
+        ({"kafka": "away"}, "kafka,topics", 200),
+        ({"kafka": "away", "topics": "waiting for sensor"}, "kafka,topics", 200),
+        ({"kafka": "away", "assignment": "none yet"}, "kafka,topics", 503),
+        ({"history": "reading"}, "kafka,topics", 503),
+        ({"kafka": "away"}, "", 503),
+        ({}, "kafka", 200),
+    ],
+)
+def test_what_meets_all_workers_may_be_left_out(reasons: dict[str, str], despite: str, status: int) -> None:
+    """A page without Kafka says so itself; it is told all the same."""
+    answer = client(reasons).get(f"/readyz?despite={despite}")
+    assert (answer.status_code, answer.json and answer.json["reasons"]) == (status, reasons)
+
+
 def test_metrics_are_prometheus_text() -> None:
     """The dashboard's own are among them, and none of other parts."""
     answer = client({}).get("/metrics")
