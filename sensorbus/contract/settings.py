@@ -326,6 +326,14 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dic
         raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
+#: What the patterns of fields say, for people.
+_FORMS: Final = {
+    "topic_prefix": "it may have up to 100 letters, digits and . _ -",
+    "instance_id": "it may have up to 64 letters, digits and . _ -",
+    "dashboard_url_prefix": "it begins and ends with /, as /temperature/, and has letters, digits and . _ ~ - between",
+}
+
+
 def _hint(name: str, known: Iterable[str]) -> str:
     """Return what was probably meant; the prefix, which all share, is no likeness."""
     fields = [other.removeprefix(PREFIX) for other in known]
@@ -335,6 +343,8 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = _FORMS[str(problem["loc"][0])]
     if problem["type"] == "too_short":  # of a text that is secret; pydantic would speak of items
         message = f"it should have at least {problem['ctx']['min_length']} characters"
     if not problem["loc"]:
