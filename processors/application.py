@@ -20,12 +20,11 @@ from quixstreams.models import TopicAdmin, TopicManager
 from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 from quixstreams.state.rocksdb import RocksDBOptions
 
-from processors import alert, alert_count, avg_temp, embedded, ending, everything, headers
+from processors import alert, alert_count, avg_temp, embedded, ending, everything, rows
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
 from processors.job_application import JobApplication
 from processors.meter import Meter
-from processors.records import append_time_ms
 from sensorbus.contract.errors import BrokerUnavailableError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, SENSOR, TOPICS, Topic
@@ -213,10 +212,8 @@ def _dataframe(application: Application, settings: Settings, topic: Topic) -> St
         settings.topic_name(topic),
         key_deserializer="bytes",
         value_deserializer="bytes",
-        timestamp_extractor=append_time_ms,
     )
-    deserialize = headers.left_out_if_unreadable(source.row_deserialize)
-    source.row_deserialize = deserialize  # type: ignore[method-assign]  # a Topic is made by Quix alone
+    source.row_deserialize = rows.of  # type: ignore[method-assign]  # a Topic is made by Quix alone
     return application.dataframe(source)
 
 

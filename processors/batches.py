@@ -38,10 +38,10 @@ def pass_over(consumer: InternalConsumer, end: Callable[[TopicPartition], int]) 
 
     def poll_readable(timeout: float | None = None) -> Message | None:
         message: Message | None = poll(timeout=timeout)
-        if message is not None and batches.is_unreadable(message.error()):
-            told.append(message)
-            return None
-        return message
+        if message is None or (error := message.error()) is None or not batches.is_unreadable(error):
+            return message
+        told.append(message)
+        return None
 
     def poll_row_or_batch(**options: Any) -> Row | list[Row] | None:
         rows: Row | list[Row] | None = poll_row(**options)

@@ -11,22 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from quixstreams import message_context
-from quixstreams.models import TimestampType
 
 from processors.batches import UnreadableBatch
 from processors.bus import Bus
 from processors.outputs import Headers, Output, Step
 from sensorbus.contract.errors import InvalidMessageError
-from sensorbus.contract.messages import (
-    Alert,
-    Reading,
-    TimeRules,
-    encode_key,
-    has_device_key,
-)
+from sensorbus.contract.messages import Alert, Reading, TimeRules, encode_key, has_device_key
 from sensorbus.contract.sizes import check_size, first_bytes
 from sensorbus.contract.topics import DEAD_LETTER, Topic
-from sensorbus.runtime.clock import wall_clock_ms
 
 #: Names of the headers of a dead letter, in their order. A record that had some of these before gets new ones.
 DEAD_LETTER_HEADERS: Final = ("source.topic", "source.partition", "source.offset", "error.kind", "error.message")
@@ -101,18 +93,6 @@ def _refused(topic: Topic, headers: Headers, error: InvalidMessageError) -> Head
     said = "%s is not what %s holds and goes to %s: %s"
     _log.warning(said, place, topic.name, DEAD_LETTER.name, error, extra=place._asdict())
     return dead_letter_headers(headers, place, error)
-
-
-def append_time_ms(_value: object, _headers: object, timestamp_ms: int, timestamp_type: TimestampType) -> int:
-    """Return the time at which Kafka appended a record: Quix's timestamp extractor of our topics.
-
-    On a topic of CreateTime (the embedded broker's, a foreign one) the producer says it, or -1: nothing in the future
-    is believed, so a device's clock cannot vouch for itself.
-    """
-    if timestamp_type is TimestampType.TIMESTAMP_LOG_APPEND_TIME:
-        return timestamp_ms
-    now_ms = wall_clock_ms()
-    return timestamp_ms if 0 < timestamp_ms < now_ms else now_ms
 
 
 def dead_letter_headers(headers: Headers, place: Place, error: InvalidMessageError) -> Headers:

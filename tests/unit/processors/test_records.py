@@ -7,11 +7,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quixstreams.models import TimestampType
 
 from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
-from processors.records import DEAD_LETTER_HEADERS, Place, append_time_ms, dead_letter_headers, step
+from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Reading, encode_reading, parse_reading
 from sensorbus.contract.topics import SENSOR
@@ -223,20 +222,3 @@ def test_a_key_is_compared_in_utf8() -> None:
     job = Job()
     assert job.take(encode_reading("温", "2026-01-31T12:00:00Z", 20.0), "温".encode()) == []
     assert len(job.readings) == 1
-
-
-def test_the_brokers_time_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LogAppendTime is the broker's own, even ahead of our clock."""
-    monkeypatch.setattr("processors.records.wall_clock_ms", lambda: NOW_MS)
-    assert append_time_ms(None, None, NOW_MS + 5_000, TimestampType.TIMESTAMP_LOG_APPEND_TIME) == NOW_MS + 5_000
-
-
-@pytest.mark.parametrize(
-    ("said_ms", "believed_ms"), [(NOW_MS - 5_000, NOW_MS - 5_000), (NOW_MS + 5_000, NOW_MS), (-1, NOW_MS), (0, NOW_MS)]
-)
-def test_a_producers_time_is_not_believed_ahead(
-    said_ms: int, believed_ms: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a topic of CreateTime a record's time is the producer's word, or none."""
-    monkeypatch.setattr("processors.records.wall_clock_ms", lambda: NOW_MS)
-    assert append_time_ms(None, None, said_ms, TimestampType.TIMESTAMP_CREATE_TIME) == believed_ms
