@@ -69,9 +69,9 @@ def test_a_record_is_one_line(record: Record, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "said_ms", "taken_ms"),
-    [(2, 5_000, 5_000), (1, 900, 900), (1, 1_000, 1_000), (1, 1_001, 1_000), (0, -1, 1_000)],
+    [(2, 5_000, 5_000), (1, 900, 900), (1, 1_000, 1_000), (1, 1_001, 1_000), (1, 0, 1_000), (0, -1, 1_000)],
 )
-def test_an_append_time_is_brokers_or_now_at_most(
+def test_an_append_time_is_the_brokers_or_now_at_most(
     kind: int, said_ms: int, taken_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LogAppendTime is believed; a sender's own is not where it is ahead."""
@@ -260,8 +260,9 @@ def _message(offset: int, error: KafkaError | None = None) -> Any:
         (4, 7, False, [4, 6]),
         (0, 5, False, [3, 4]),  # it has grown since
         (0, 6, False, [3, 4]),  # at 5 is a marker; the next record tells that the end is passed
-        (7, None, True, []),
-        (8, None, True, []),
+        (0, 9, True, [3, 4, 6]),  # at 7 and 8 are markers; the client says that the end is reached
+        (7, None, False, []),  # nothing is asked for
+        (8, None, False, []),
     ],
 )
 def test_what_stands_there_is_read_to_its_end_and_no_further(
