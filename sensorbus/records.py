@@ -123,6 +123,17 @@ def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -
             time.sleep(_POLL_S)
 
 
+def behind_transactions(settings: Settings, consumer: Consumer, topics: Sequence[Topic]) -> list[TopicPartition]:
+    """Return the partitions of which a `read_committed` consumer does not see the end: a transaction there is open."""
+    with contextlib.closing(kafka.consumer(settings, "records", **{"isolation.level": "read_uncommitted"})) as other:
+        return [
+            place
+            for topic in topics
+            for place in partitions(settings, consumer, topic)
+            if _watermarks(settings, consumer, place)[1] < _watermarks(settings, other, place)[1]
+        ]
+
+
 def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:
     """Return the topic's size and the time of its last record."""
     held, starts, known = 0, [], {}

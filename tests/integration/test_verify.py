@@ -22,6 +22,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
+from tests.support.command import run
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.parts import environment_of
 from tests.support.topics import Record, produce, read_all, values
@@ -177,3 +178,24 @@ def test_offsets_that_wait_for_a_transaction_are_told_as_such(
             progress.progress(settings, reader)
         producer.commit_transaction()
         assert progress.progress(settings, reader).avg_temp == {0: 0}
+
+
+@pytest.mark.slow
+def test_results_that_an_open_transaction_may_hide_are_said_to_be_so(real_kafka_address: str) -> None:
+    """They are missing as far as anybody can see; when it has ended, nothing hides them."""
+    settings = Settings(
+        kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-", topic_partitions=1
+    )
+    kafka.ensure_topics(settings, "test")
+    produce(settings, SENSOR, [Record(b"a", encode_reading("a", iso_timestamp(BEGIN_MS), 40.0))])
+    hanging = kafka.producer(settings, "test", **{"transactional.id": f"{settings.topic_prefix}hanging"})
+    hanging.init_transactions(30)
+    hanging.begin_transaction()
+    hanging.produce(settings.topic_name(ALERT), b"not committed")
+    assert hanging.flush(10) == 0
+    hidden = run(settings, "verify")
+    hanging.abort_transaction(30)
+    seen = run(settings, "verify")
+    assert (hidden.returncode, seen.returncode) == (1, 1)
+    assert f"{settings.topic_name(ALERT)}[0] is not read to its end; a transaction there is open" in hidden.stderr
+    assert seen.stderr == ""
