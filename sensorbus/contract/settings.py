@@ -4,9 +4,8 @@ A field `alert_threshold_kelvin` is the variable `SENSORBUS_ALERT_THRESHOLD_KELV
 and description here are what docs/settings.md, .env.example and the error messages say; tests hold them to it.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from sensorbus.contract import hints
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.kafka_options import KAFKA_PREFIX, file_text, kafka_option, kafka_warning
 from sensorbus.contract.messages import TimeRules
@@ -318,7 +318,7 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dic
             if warning := kafka_warning(name, option, value):
                 warnings[name] = warning
         else:
-            warnings[name] = f"{name} is not a setting and changes nothing; {_hint(name, known)}"
+            warnings[name] = f"{name} is not a setting and changes nothing; {hints.nearest(name, known, PREFIX)}"
     given = {field: value for field, value in overrides.items() if value is not None}
     try:
         return Settings(**{**values, "kafka_options": kafka_options, **given}), warnings
@@ -326,25 +326,10 @@ def load(environ: Mapping[str, str], **overrides: object) -> tuple[Settings, dic
         raise SettingsError("; ".join(_explain(problem) for problem in error.errors())) from None
 
 
-#: What the patterns of fields say, for people.
-_FORMS: Final = {
-    "topic_prefix": "it may have up to 100 letters, digits and . _ -",
-    "instance_id": "it may have up to 64 letters, digits and . _ -",
-    "dashboard_url_prefix": "it begins and ends with /, as /temperature/, and has letters, digits and . _ ~ - between",
-}
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    """Return what was probably meant; the prefix, which all share, is no likeness."""
-    fields = [other.removeprefix(PREFIX) for other in known]
-    nearest = difflib.get_close_matches(name.removeprefix(PREFIX), fields, n=1, cutoff=0.6)
-    return f"did you mean {PREFIX}{nearest[0]}?" if nearest else "docs/settings.md lists the known ones"
-
-
 def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
-        message = _FORMS[str(problem["loc"][0])]
+        message = hints.FORMS[str(problem["loc"][0])]
     if problem["type"] == "too_short":  # of a text that is secret; pydantic would speak of items
         message = f"it should have at least {problem['ctx']['min_length']} characters"
     if not problem["loc"]:

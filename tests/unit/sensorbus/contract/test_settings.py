@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.messages import TimeRules
-from sensorbus.contract.settings import _FORMS, PREFIX, Settings, load, variable_name
+from sensorbus.contract.settings import PREFIX, Settings, load, variable_name
 from sensorbus.contract.topics import SENSOR
 
 MARKER: Final = "marker-hunter2"
@@ -328,13 +328,3 @@ def test_sign_in_at_a_provider_says_what_it_lacks() -> None:
 def test_a_form_is_said_in_words(name: str, value: str, said: str) -> None:
     """And not as a regular expression."""
     assert refusal(**{name: value}).startswith(f"SENSORBUS_{name}={value!r} cannot be used: {said}")
-
-
-def test_each_pattern_has_its_words() -> None:
-    """A field with a pattern and without words would end in a traceback."""
-    with_pattern = {
-        name
-        for name, field in Settings.model_fields.items()
-        if any(getattr(rule, "pattern", None) for rule in field.metadata)
-    }
-    assert with_pattern == _FORMS.keys()
