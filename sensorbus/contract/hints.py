@@ -1,4 +1,4 @@
-"""What is said for people of names that no setting has, and of values whose form is wrong."""
+"""What is said of names that no setting has, and of values of a wrong form."""
 
 import difflib
 from collections.abc import Iterable

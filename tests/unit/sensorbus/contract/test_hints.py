@@ -1,4 +1,4 @@
-"""Hints for people, as they stand by themselves; what settings make of them is in test_settings.py."""
+"""Hints for people; what settings make of them is in test_settings.py."""
 
 import re
 
