@@ -20,13 +20,14 @@ from werkzeug.security import check_password_hash
 from dashboard_app.users import read_users
 from sensorbus import cli
 from sensorbus.contract.settings import Settings, load
+from sensorbus.services import SERVICES
 from tests.support import compose
 from tests.support.manifests import documents, pod, workloads
 from tests.support.shell import blocks
 from tests.support.sources import REPOSITORY, files
 
 #: What is called in place of what is not installed, must not be done here, or would start something.
-STAND_INS = ("docker", "kubectl", "git", "make", "kill")
+STAND_INS = ("docker", "kubectl", "git", "make", "kill", "cp", "systemctl")
 #: Called by its name, in backticks, without what it is given.
 NAMED_ONLY = {"sensorbus dead-letter export"}
 NEW_VERSION = "../sensorbus-0.2.0/.venv/bin/python"
@@ -81,6 +82,10 @@ def test_a_console_block_names_what_there_is(block: list[str], tmp_path: Path) -
             assert arguments[-1] in re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
         elif program == "python":
             assert arguments[:2] == ["-m", "processors"]
+        elif program == "cp":
+            assert all((REPOSITORY / name).is_file() for name in arguments[:-1])
+        elif program == "systemctl":
+            assert why_systemctl(arguments) == []
         else:
             assert program in {"git", "kill"}
 
@@ -105,6 +110,15 @@ def why_docker(arguments: list[str]) -> list[str]:
     if verb in {"exec", "run"}:
         named = named[:1]  # what follows is a command in there
     return [*({*asked} - profiles), *({*named} - services)]
+
+
+def why_systemctl(arguments: list[str]) -> list[str]:
+    """Return the units that a call names and deploy/systemd does not have, or whose job there is not."""
+    verb, *words = arguments
+    assert verb in {"daemon-reload", "enable", "reload"}
+    jobs = {service.name for service in SERVICES if service.jobs}
+    known = {f"sensorbus-job@{job}" for job in jobs} | {"sensorbus-dashboard"}
+    return [word for word in words if not word.startswith("-") and word not in known]
 
 
 def why_kubectl(arguments: list[str]) -> list[str]:
