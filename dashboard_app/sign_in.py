@@ -117,7 +117,7 @@ def _by_password(
         given = authorization()
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
-        address = _address(proxies)
+        address = _counted(_address(proxies))
         wait_s = gate.wait_s(address, given.username)
         if wait_s > 0:
             answer = refusal(429, "too many wrong passwords; wait")
@@ -167,9 +167,9 @@ class Gate:
         return user
 
     def _note_failure(self, key: tuple[str, str], now_s: float) -> None:
+        count, last_s = self._failures.pop(key, (0, now_s))  # the newest stands last
         if len(self._failures) >= _MOST_REMEMBERED:
-            self._failures.clear()
-        count, last_s = self._failures.get(key, (0, now_s))
+            del self._failures[next(iter(self._failures))]
         self._failures[key] = (count + 1 if now_s - last_s < _REMEMBERED_S else 1, now_s)
 
     def _wait_s(self, key: tuple[str, str], free: int) -> float:
@@ -197,6 +197,16 @@ def _address(proxies: Networks) -> str:
             break
         address = said.strip()
     return address
+
+
+def _counted(address: str) -> str:
+    """Return for what an address counts: one of IPv6 is any of the 2**64 that a single client has."""
+    if not _is_address(address):
+        return address
+    known = ip_address(address)
+    if known.version == 4 or known.ipv4_mapped:  # noqa: PLR2004  # IPv4
+        return str(getattr(known, "ipv4_mapped", None) or known)
+    return f"{int(known) >> 64:x}::"
 
 
 def _is_address(text: str) -> bool:

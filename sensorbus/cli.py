@@ -207,7 +207,9 @@ def dead_letter_replay(
     settings = _with_topics(settings, "dead-letter", (DEAD_LETTER,))
     with contextlib.closing(_consumer_to_end(settings, "dead-letter")) as consumer:
         done = dead_letters.replay(settings, consumer, wall_clock_ms, values, dry_run=dry_run)
-    typer.echo(f"{'would send' if dry_run else 'sent'} {done.sent}; {done.still_refused} cannot be read and stay")
+    unknown = f"; lines of the file without an open letter: {done.unknown}" if done.unknown else ""
+    said = f"{'would send' if dry_run else 'sent'} {done.sent}; {done.still_refused} cannot be read and stay"
+    typer.echo(f"{said}{unknown}")
 
 
 def _look(settings: Settings, part: str, topics: Sequence[Topic]) -> tuple[Settings, list[Topic]]:

@@ -52,6 +52,8 @@ class Replay:
 
     sent: int = 0
     still_refused: int = 0
+    #: Of the repaired values: those of no letter that is open.
+    unknown: int = 0
 
 
 def open_letters(settings: Settings, consumer: Consumer) -> list[DeadLetter]:
@@ -118,7 +120,9 @@ def replay(
     done = Replay()
     producer = None if dry_run else _transactional_producer(settings)
     readable = []
-    for letter in open_letters(settings, consumer):  # after the fencing, so that nothing is sent between the two
+    letters = open_letters(settings, consumer)  # after the fencing, so that nothing is sent between the two
+    done.unknown = len((repaired or {}).keys() - {letter.place for letter in letters})
+    for letter in letters:
         if repaired is not None and letter.place not in repaired:
             continue
         value = letter.value if repaired is None else repaired[letter.place]

@@ -220,9 +220,13 @@ def _source_topic(message: Message) -> str:
     return (dict(kafka.headers(message)).get("source.topic") or b"").decode(errors="replace")
 
 
-def _source(message: Message) -> tuple[int, int]:
+def _source(message: Message) -> tuple[int, int] | None:
+    """Return partition and offset of the record that a letter is of; None: somebody else has written it."""
     headers = dict(kafka.headers(message))
-    return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
+    try:
+        return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
+    except (KeyError, ValueError):
+        return None
 
 
 def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int | None) -> Iterator[Message]:

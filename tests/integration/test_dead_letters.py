@@ -40,7 +40,7 @@ def test_repaired_letters_are_sent_back_once(fresh_settings: Settings, tmp_path:
     done = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
     assert done.stdout == "sent 1; 1 cannot be read and stay\n", done.stderr
     again = run(fresh_settings, "dead-letter", "replay", "--repaired", str(file))
-    assert again.stdout == "sent 0; 1 cannot be read and stay\n"
+    assert again.stdout == "sent 0; 1 cannot be read and stay; lines of the file without an open letter: 1\n"
     (sent,) = read_all(fresh_settings, SENSOR)
     assert (sent.key(), sent.value()) == (b"a", rows[1]["value"].encode())
     assert dict(sent.headers() or ()) == {"own": b"1", "replayed.from": rows[1]["place"].encode()}

@@ -200,6 +200,32 @@ def test_what_is_remembered_is_bounded(users: Path) -> None:
     for number in range(3_000):
         gate._note_failure(("1.2.3.4", str(number)), 0.0)
     assert len(gate._failures) <= 1_000
+    assert ("1.2.3.4", "2999") in gate._failures
+
+
+def test_who_goes_on_trying_is_not_forgotten_for_others(users: Path) -> None:
+    """The oldest goes, not all, and not the one that is still at it."""
+    gate = sign_in.Gate(read_users(Settings(dashboard_users_file=users)), Clock())
+    for number in range(3_000):
+        gate._note_failure(("1.2.3.4", ""), 0.0)
+        gate._note_failure((f"10.0.{number // 250}.{number % 250}", ""), 0.0)
+    assert gate._failures["1.2.3.4", ""] == (3_000, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_one"),
+    [
+        (("2001:db8:0:7::1", "2001:db8:0:7:ffff::2"), True),
+        (("2001:db8:0:7::1", "2001:db8:0:8::1"), False),
+        (("::ffff:192.0.2.1", "192.0.2.1"), True),
+        (("::ffff:192.0.2.1", "::ffff:192.0.2.2"), False),
+        (("192.0.2.1", "192.0.2.2"), False),
+        (("fe80::1%eth0", "fe80::2%eth0"), True),
+    ],
+)
+def test_an_address_of_ipv6_counts_for_its_network(addresses: tuple[str, str], is_one: bool) -> None:
+    """A client has 2**64 of them."""
+    assert (sign_in._counted(addresses[0]) == sign_in._counted(addresses[1])) is is_one
 
 
 def test_a_named_proxy_is_believed() -> None:

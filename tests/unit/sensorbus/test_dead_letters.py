@@ -206,6 +206,14 @@ def test_letters_are_sent_in_batches(letters: int, sizes: list[int], monkeypatch
     assert places == [[("replayed.from", b"0@%d" % number)] for number in range(letters)]
 
 
+def test_values_of_letters_that_are_not_open_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent back before, or of another bus: nothing is sent, and it is said."""
+    monkeypatch.setattr(dead_letters, "open_letters", lambda *_: [letter(b"{", "0@1")])
+    values = {"0@1": READING, "0@2": READING, "7@9": READING}
+    done = dead_letters.replay(Settings(), Mock(), lambda: NOON_MS, values, dry_run=True)
+    assert (done.sent, done.still_refused, done.unknown) == (1, 0, 2)
+
+
 def test_large_letters_do_not_fill_the_clients_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """500 letters of 8 MB are more than it holds; it is emptied before each of them."""
     large = letter(READING + b" " * 1_000_000)

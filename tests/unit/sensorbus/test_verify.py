@@ -164,6 +164,14 @@ def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
     assert [row.different for row in comparisons] == [1, 1, 1, 0]
 
 
+@pytest.mark.parametrize("said", [[], [("source.partition", b"two"), ("source.offset", b"7")]])
+def test_a_letter_of_somebody_else_is_none_of_ours(said: list[tuple[str, bytes]]) -> None:
+    """It names the topic, and no place in it."""
+    foreign = Record(b"{", record_headers=[("source.topic", b"sensor"), *said])
+    assert rows(expect(), dead=[foreign])["dead-letter"].is_true
+    assert rows(expect(Record(b"{", place=(2, 7))), dead=[foreign])["dead-letter"].missing == 1
+
+
 def test_the_dead_letters_of_alert_are_not_those_of_sensor() -> None:
     """They may stand at the same place of their topic."""
     headers = [("source.topic", b"alert"), ("source.partition", b"2"), ("source.offset", b"7")]
