@@ -226,17 +226,14 @@ class Reader:
 
     def _go_on_behind(self, message: Message, error: KafkaError, consumer: Consumer) -> None:
         """Leave out a batch that cannot be decompressed."""
-        first = TopicPartition(message.topic(), message.partition(), message.offset())
+        topic, partition = message.topic(), message.partition()
         try:
-            behind = batches.end(self._settings, first)
+            behind = batches.go_on_behind(self._settings, consumer, message)
         except BrokerUnavailableError as missing:
             self._down(str(missing))  # the client says it again
             return
-        _log.warning(
-            "%s[%d]@%d to %d is left out: %s", first.topic, first.partition, first.offset, behind - 1, error.str()
-        )
-        consumer.seek(TopicPartition(first.topic, first.partition, behind))
-        self._note_read(Place(self._topics[first.topic], first.partition), behind, is_live=True)
+        _log.warning("%s[%d]@%d to %d is left out: %s", topic, partition, message.offset(), behind - 1, error.str())
+        self._note_read(Place(self._topics[topic], partition), behind, is_live=True)
 
     def _note_read(self, place: Place, next_offset: int, *, is_live: bool) -> None:
         self._progress.note(place, next_offset, time.monotonic(), is_live=is_live)

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
@@ -204,9 +204,9 @@ def _counted(address: str) -> str:
     if not _is_address(address):
         return address
     known = ip_address(address)
-    if known.version == 4 or known.ipv4_mapped:  # noqa: PLR2004  # IPv4
-        return str(getattr(known, "ipv4_mapped", None) or known)
-    return f"{int(known) >> 64:x}::"
+    if isinstance(known, IPv6Address):
+        return str(known.ipv4_mapped or f"{int(known) >> 64:x}::")
+    return str(known)
 
 
 def _is_address(text: str) -> bool:

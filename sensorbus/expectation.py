@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
-from sensorbus import records
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
@@ -101,7 +100,7 @@ class Expectation:
 
     def add(self, message: Message) -> None:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
-        place, append_ms = (message.partition(), message.offset()), records.append_ms(message)
+        place, append_ms = (message.partition(), message.offset()), kafka.append_time_ms(*message.timestamp())
         counted = append_ms >= self.since_ms
         try:
             check_size(message.value(), message.key(), kafka.headers(message), SENSOR)

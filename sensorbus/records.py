@@ -13,7 +13,6 @@ from typing import Final
 
 from confluent_kafka import (
     OFFSET_END,
-    TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
     KafkaException,
@@ -27,7 +26,6 @@ from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
 from sensorbus.runtime import access, batches, kafka
-from sensorbus.runtime.clock import wall_clock_ms
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -185,18 +183,10 @@ def _read_to(settings: Settings, consumer: Consumer, message: Message) -> float:
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # the client's own name for it
         return math.inf
     if batches.is_unreadable(error):
-        return _go_on_behind(settings, consumer, message)
+        return batches.go_on_behind(settings, consumer, message)
     if not error.retriable():
         raise _unreadable(message, error)
     return 0
-
-
-def _go_on_behind(settings: Settings, consumer: Consumer, message: Message) -> int:
-    """Have a consumer go on behind a batch that cannot be decompressed; return the offset there."""
-    first = TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
-    behind = batches.end(settings, first)
-    consumer.seek(TopicPartition(first.topic, first.partition, behind))
-    return behind
 
 
 def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Ends:
@@ -236,19 +226,9 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
         if error is None:
             yield message
         elif batches.is_unreadable(error):
-            _go_on_behind(settings, consumer, message)
+            batches.go_on_behind(settings, consumer, message)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise _unreadable(message, error)
-
-
-def append_ms(message: Message) -> int:
-    """Return when a record was appended, as the jobs take it: a sender's own word, or none, counts as now at most.
-
-    It is the sender's on a topic of CreateTime, as all of the embedded broker's are.
-    """
-    kind, time_ms = message.timestamp()
-    now_ms = wall_clock_ms()
-    return time_ms if kind == TIMESTAMP_LOG_APPEND_TIME or 0 < time_ms < now_ms else now_ms
 
 
 def line(message: Message, most: int | None = MOST_CHARACTERS) -> str:

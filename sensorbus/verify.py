@@ -245,7 +245,7 @@ def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int |
 
 def _noted(readings: Iterable[Message], newest: list[int], tell: Tell) -> Iterator[Message]:
     for number, message in enumerate(readings, 1):
-        newest[0] = max(newest[0], records.append_ms(message))
+        newest[0] = max(newest[0], kafka.append_time_ms(*message.timestamp()))
         if not number % 1000:
             tell(number)
         yield message

@@ -8,7 +8,7 @@ import contextlib
 import time
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
@@ -20,6 +20,14 @@ _ANSWERED_WITHIN_S: Final = 30.0
 def is_unreadable(error: KafkaError | None) -> bool:
     """Tell whether a consumer's error is of a batch that cannot be decompressed; its message names the first offset."""
     return error is not None and error.code() == KafkaError._BAD_COMPRESSION  # noqa: SLF001  # its public name
+
+
+def go_on_behind(settings: Settings, consumer: Consumer, message: Message) -> int:
+    """Have a consumer go on behind the batch that its message names; return the offset there. Raises as `end`."""
+    first = TopicPartition(message.topic() or "", message.partition() or 0, message.offset() or 0)
+    behind = end(settings, first)
+    consumer.seek(TopicPartition(first.topic, first.partition, behind))
+    return behind
 
 
 def end(settings: Settings, first: TopicPartition) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
@@ -19,6 +19,7 @@ from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.sizes import Headers
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.runtime import access, option_errors
+from sensorbus.runtime.clock import wall_clock_ms
 
 #: What every topic of the embedded broker has; it is bounded by itself. Quix derives its changelog topics from these.
 EMBEDDED_PARTITIONS: Final = 4
@@ -198,6 +199,18 @@ def headers(message: Message) -> Headers:
         return ask_for_headers(message) or ()
     except SystemError:
         return ()
+
+
+def append_time_ms(kind: int, timestamp_ms: int) -> int:
+    """Return the time at which Kafka appended a record, of what its message says of its timestamp.
+
+    On a topic of CreateTime (the embedded broker's, a foreign one) the producer says it, or -1: nothing in the future
+    is believed, so a device's clock cannot vouch for itself.
+    """
+    if kind == TIMESTAMP_LOG_APPEND_TIME:
+        return timestamp_ms
+    now_ms = wall_clock_ms()
+    return timestamp_ms if 0 < timestamp_ms < now_ms else now_ms
 
 
 def offsets_held(settings: Settings, whose: str) -> BrokerUnavailableError:

@@ -3,11 +3,9 @@
 from typing import Any, Final
 from unittest.mock import MagicMock
 
-import pytest
-from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from processors import rows
-from processors.rows import append_time_ms
 
 NOW_MS: Final = 1_769_860_800_000
 PARTS: Final = {
@@ -50,21 +48,3 @@ def test_a_message_is_asked_once_for_headers_that_cannot_be_read() -> None:
     row = rows.of(broken)
     assert (row.value, row.size, list(row.headers or ())) == (b"v", 7, [])
     assert broken.headers.call_count == 1
-
-
-def test_the_brokers_time_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LogAppendTime is the broker's own, even ahead of our clock."""
-    monkeypatch.setattr("processors.rows.wall_clock_ms", lambda: NOW_MS)
-    assert append_time_ms(TIMESTAMP_LOG_APPEND_TIME, NOW_MS + 5_000) == NOW_MS + 5_000
-
-
-@pytest.mark.parametrize("kind", [TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE])
-@pytest.mark.parametrize(
-    ("said_ms", "believed_ms"), [(NOW_MS - 5_000, NOW_MS - 5_000), (NOW_MS + 5_000, NOW_MS), (-1, NOW_MS), (0, NOW_MS)]
-)
-def test_a_producers_time_is_not_believed_ahead(
-    said_ms: int, believed_ms: int, kind: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a topic of CreateTime a record's time is the producer's word, or none."""
-    monkeypatch.setattr("processors.rows.wall_clock_ms", lambda: NOW_MS)
-    assert append_time_ms(kind, said_ms) == believed_ms

@@ -67,20 +67,6 @@ def test_a_record_is_one_line(record: Record, expected: str) -> None:
     assert records.line(record) == f"2026-08-01T00:00:00.250Z sensor[3]@41 {expected}"
 
 
-@pytest.mark.parametrize(
-    ("kind", "said_ms", "taken_ms"),
-    [(2, 5_000, 5_000), (1, 900, 900), (1, 1_000, 1_000), (1, 1_001, 1_000), (1, 0, 1_000), (0, -1, 1_000)],
-)
-def test_an_append_time_is_the_brokers_or_now_at_most(
-    kind: int, said_ms: int, taken_ms: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """LogAppendTime is believed; a sender's own is not where it is ahead."""
-    monkeypatch.setattr("sensorbus.records.wall_clock_ms", lambda: 1_000)
-    record = Record(None, None, None)
-    monkeypatch.setattr(record, "timestamp", lambda: (kind, said_ms))
-    assert records.append_ms(cast("Message", record)) == taken_ms
-
-
 @pytest.mark.parametrize("character", ["\n", "\r", "\x1b", "\x00", "\u2028", "\u202e"])
 def test_nothing_in_a_record_breaks_its_line(character: str) -> None:
     """A terminal never sees a control character that a device has sent."""

@@ -8,7 +8,13 @@ from threading import Event
 from typing import Any, Final
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    KafkaError,
+    KafkaException,
+)
 from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
@@ -17,6 +23,7 @@ from sensorbus.contract.topics import DEAD_LETTER, SENSOR, TOPICS
 from sensorbus.runtime import access, kafka
 
 MARKER: Final = "marker-hunter2"
+NOW_MS: Final = 1_769_860_800_000
 
 
 class Waits(Event):
@@ -192,3 +199,33 @@ def test_a_new_topic_stamps_records_when_they_arrive() -> None:
         "max.message.bytes": str(SENSOR.max_message_bytes),
     }
     assert made[DEAD_LETTER.name].config["retention.ms"] == "604800000"
+
+
+def test_the_brokers_time_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LogAppendTime is the broker's own, even ahead of our clock."""
+    monkeypatch.setattr("sensorbus.runtime.kafka.wall_clock_ms", lambda: NOW_MS)
+    assert kafka.append_time_ms(TIMESTAMP_LOG_APPEND_TIME, NOW_MS + 5_000) == NOW_MS + 5_000
+
+
+@pytest.mark.parametrize("kind", [TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE])
+@pytest.mark.parametrize(
+    ("said_ms", "believed_ms"), [(NOW_MS - 5_000, NOW_MS - 5_000), (NOW_MS + 5_000, NOW_MS), (-1, NOW_MS), (0, NOW_MS)]
+)
+def test_a_producers_time_is_not_believed_ahead(
+    said_ms: int, believed_ms: int, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a topic of CreateTime a record's time is the producer's word, or none."""
+    monkeypatch.setattr("sensorbus.runtime.kafka.wall_clock_ms", lambda: NOW_MS)
+    assert kafka.append_time_ms(kind, said_ms) == believed_ms
+
+
+@pytest.mark.parametrize(
+    ("kind", "said_ms", "taken_ms"),
+    [(2, 5_000, 5_000), (1, 900, 900), (1, 1_000, 1_000), (1, 1_001, 1_000), (1, 0, 1_000), (0, -1, 1_000)],
+)
+def test_an_append_time_is_the_brokers_or_now_at_most(
+    kind: int, said_ms: int, taken_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LogAppendTime is believed; a sender's own is not where it is ahead."""
+    monkeypatch.setattr("sensorbus.runtime.kafka.wall_clock_ms", lambda: 1_000)
+    assert kafka.append_time_ms(kind, said_ms) == taken_ms
