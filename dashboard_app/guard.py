@@ -19,8 +19,8 @@ from werkzeug.exceptions import HTTPException
 from dashboard_app import api_problems, callbacks
 from dashboard_app.api_problems import ProblemError
 from dashboard_app.api_table import BASE, ROUTES
+from dashboard_app.arrival import MAX_BODY_BYTES
 
-MAX_BODY_BYTES: Final = 262_144
 _MAX_DEPTH: Final = 8
 _FIELDS: Final = frozenset(
     {"output", "outputs", "inputs", "state", "changedPropIds", "parsedChangedPropsIds", "running"}

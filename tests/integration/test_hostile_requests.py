@@ -136,6 +136,29 @@ def test_clients_that_do_not_hang_up_keep_nobody_waiting(bus: Settings, tmp_path
     assert len(page.part.said()) < LOG_BYTES
 
 
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "part_sent",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: loc",
+        b"POST /_dash-update-component HTTP/1.1\r\nHost: here\r\nContent-Length: 900\r\n\r\n{",
+        b"POST /_dash-update-component HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\nGET /",
+    ],
+    ids=["nothing", "head", "body", "no length", "chunks", "second request"],
+)
+def test_clients_that_stop_in_the_middle_keep_nobody_waiting(bus: Settings, tmp_path: Path, part_sent: bytes) -> None:
+    """Of the page, whose threads are 16: none is given to them."""
+    page = dashboard(bus, tmp_path)
+    with page.part:
+        page.wait_ready()
+        with held_open(Listener(page.settings.dashboard_port), part_sent, HELD_OPEN):
+            assert [soon(f"{page.root}/healthz") for _ in range(20)] == [200] * 20
+    assert len(page.part.said()) < LOG_BYTES
+
+
 def authorized(port: int, name: str) -> int:
     """Return the status that a user gets whose password is `right`, from an address that has tried no other."""
     given = base64.b64encode(f"{name}:right".encode()).decode()

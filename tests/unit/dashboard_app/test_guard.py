@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dashboard_app import guard, ids
 from dashboard_app.app import create_app
+from dashboard_app.arrival import MAX_BODY_BYTES
 from dashboard_app.feed import Feed
-from dashboard_app.guard import MAX_BODY_BYTES
 from sensorbus.contract.settings import Settings
 
 NOW_MS = 1_769_860_800_000
