@@ -43,7 +43,7 @@ def read_users(settings: Settings) -> dict[str, User]:
             return {}
         raise SettingsError(f"{variable} is not set: sign-in by password needs a file of users (docs/security.md)")
     try:
-        lines = settings.dashboard_users_file.read_text(encoding="utf-8").splitlines()
+        lines = settings.dashboard_users_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}: cannot read the file that it names: {error}") from None
     users = {}

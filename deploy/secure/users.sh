@@ -3,6 +3,8 @@
 # usage: users.sh FOLDER BOOTSTRAP_SERVER; FOLDER has a file for each user, with the password in it
 set -eu
 for file in "$1"/*; do
-    kafka-configs.sh --bootstrap-server "$2" --alter --entity-type users --entity-name "$(basename "$file")" \
-        --add-config "SCRAM-SHA-512=[password=$(cat "$file")]"
+    # Not as an argument, which every process of the host can read; a properties file wants \ twice.
+    sed 's/\\/\\\\/g; s/^/SCRAM-SHA-512=[password=/; s/$/]/' "$file" |
+        kafka-configs.sh --bootstrap-server "$2" --alter --entity-type users --entity-name "$(basename "$file")" \
+            --add-config-file /dev/stdin
 done

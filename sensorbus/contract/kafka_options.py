@@ -64,9 +64,12 @@ def kafka_warning(name: str, option: str, value: str) -> str | None:
 
 
 def file_text(name: str, path: str) -> str:
-    """Return what stands in the file that the variable `name` names, without the newline at its end."""
+    """Return what stands in the file that the variable `name` names, without the newline at its end.
+
+    A byte order mark, as some editors put it at the begin, is no part of it either.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        text = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: cannot read the file that it names: {error}") from None
     if not text:

@@ -27,6 +27,11 @@ def test_a_line_is_a_user(tmp_path: Path) -> None:
     }
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Some editors put one at the begin of a file."""
+    assert list(read_users(written(tmp_path, "\ufeffbob:operator:", dashboard_sign_in="proxy"))) == ["bob"]
+
+
 @pytest.mark.parametrize("text", ["ann", "ann:admin:x", "ann:viewer:", ":viewer:x", "ann:viewer"])
 def test_a_file_of_no_use_is_one_line_with_the_variable(tmp_path: Path, text: str) -> None:
     """It names the line, and shows nothing of it."""

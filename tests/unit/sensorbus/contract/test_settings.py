@@ -171,10 +171,11 @@ def test_any_other_kafka_variable_is_an_option_of_the_client(name: str, option: 
     assert loaded(**{name: "x"}).kafka_options[option].get_secret_value() == "x"
 
 
-def test_an_option_can_come_from_a_file(tmp_path: Path) -> None:
-    """`_FILE` reads it, without the newline that editors put at the end."""
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_an_option_can_come_from_a_file(tmp_path: Path, encoding: str) -> None:
+    """`_FILE` reads it, without what editors put at the begin and the end: a byte order mark, a newline."""
     secret = tmp_path / "password"
-    secret.write_text(f" {MARKER} \n", encoding="utf-8")
+    secret.write_text(f" {MARKER} \n", encoding=encoding)
     settings = loaded(KAFKA_SASL_PASSWORD_FILE=str(secret))
     assert settings.kafka_options["sasl.password"].get_secret_value() == f" {MARKER} "
 
