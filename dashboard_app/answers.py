@@ -69,11 +69,13 @@ class Answers:
 
     def text(self, body: Any) -> str:
         """Return the value of the callback's output: JSON as docs/tick.md has it."""
+        self._feed.start()
         changes, cursor = self._changes(body, self._now_ms())
         return (self._first_part(changes.common, cursor) + last_part(changes)).decode()
 
     def response(self, body: Any, *, is_packed: bool) -> bytes:
         """Return what Dash would send for that value, as gzip if wanted."""
+        self._feed.start()  # gunicorn's hook has done it; under another server the first tick does
         now_ms = self._now_ms()
         moment = self._feed.store.moment(now_ms)
         key = (is_packed, hashlib.blake2b(orjson.dumps(body), digest_size=16).digest())  # short, whatever was sent

@@ -8,7 +8,10 @@ from typing import Final
 from dash import Dash
 
 from dashboard_app import api, bundles, callbacks, clientside, guard, layout, ops
+from dashboard_app.answers import Answers
+from dashboard_app.arrival import QUICK
 from dashboard_app.compression import Compression
+from dashboard_app.fast_tick import FastTick
 from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime.clock import ClockMs, wall_clock_ms
@@ -38,12 +41,18 @@ def create_app(settings: Settings, feed: Feed, now_ms: ClockMs = wall_clock_ms) 
     bundles.serve(app.server, own)
     app.index_string = layout.index_string(settings.dashboard_url_prefix, own)
     app.layout = layout.build(settings)
-    callbacks.register(app, feed, now_ms, settings.dashboard_url_prefix)
+    answers = Answers(feed, now_ms)
+    callbacks.register(app, answers, settings.dashboard_url_prefix)
     clientside.register(app)
     ops.register(app.server, feed)
     api.register(app.server, settings, feed, now_ms)
-    guard.protect(app, settings.dashboard_url_prefix)
+    headers = guard.protect(app, settings.dashboard_url_prefix)
     Compression(settings.dashboard_url_prefix).install(app.server)
+    if settings.dashboard_sign_in == "off":  # else Flask asks first who is there
+        path = f"{settings.dashboard_url_prefix}{callbacks.PATH}"
+        fast = FastTick(app.server.wsgi_app, answers, path, headers)
+        app.server.wsgi_app = fast
+        app.server.extensions[QUICK] = fast.is_quick
     _set_up(app)
     return app
 

@@ -6,6 +6,8 @@ Only then is a thread given to it: 16 clients that stop in the middle would else
 from http import HTTPStatus
 from typing import Final
 
+#: Under this name the app's `extensions` may hold what tells of a request's bytes whether it is answered at once.
+QUICK: Final = "sensorbus_quick"
 #: A tick has some kB.
 MAX_BODY_BYTES: Final = 262_144
 #: A request line and headers may have so many bytes together; nginx lets through half of it.

@@ -3,6 +3,7 @@
 Filter, unit, theme, pause and zoom are the browser's own (clientside.py) and cost the server nothing.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -11,8 +12,6 @@ from flask import Response, request
 
 from dashboard_app import ids
 from dashboard_app.answers import Answers
-from dashboard_app.feed import Feed
-from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.metrics import TICK_SECONDS
 
 #: The callback's (id, property) pairs; the guard lets no other through.
@@ -23,9 +22,15 @@ STATE: Final = (ids.CURSOR, "data")
 PATH: Final = "_dash-update-component"
 
 
-def register(app: Dash, feed: Feed, now_ms: ClockMs, prefix: str) -> None:
+def answer_to(fields: Mapping[str, Any], answers: Answers, *, is_packed: bool) -> bytes:
+    """Return what a tick is answered with; `fields` are what Dash's renderer sends, seen by the guard."""
+    with TICK_SECONDS.time():
+        (state,) = fields["state"]
+        return answers.response(state.get("value"), is_packed=is_packed)
+
+
+def register(app: Dash, answers: Answers, prefix: str) -> None:
     """Add the tick to the app."""
-    answers = Answers(feed, now_ms)
 
     @app.callback(
         Output(*OUTPUT),
@@ -35,21 +40,16 @@ def register(app: Dash, feed: Feed, now_ms: ClockMs, prefix: str) -> None:
         running=[(Output(ids.TICK, "disabled"), True, False)],
     )
     def tick(_intervals: int | None, body: Any) -> str:
-        feed.start()  # gunicorn's hook has done it; under another server the first tick does
         return answers.text(body)
 
     def view() -> Response:
         """Answer as Dash does, without what it does for callbacks of any kind: a third of a tick's CPU."""
-        with TICK_SECONDS.time():
-            feed.start()
-            (state,) = orjson.loads(request.get_data())["state"]  # the guard has seen that this is a tick
-            is_packed = bool(request.accept_encodings["gzip"])
-            response = Response(
-                answers.response(state.get("value"), is_packed=is_packed), content_type="application/json"
-            )
-            response.headers["Cache-Control"] = "no-store"
-            if is_packed:
-                response.headers["Content-Encoding"] = "gzip"
-            return response
+        is_packed = bool(request.accept_encodings["gzip"])
+        answer = answer_to(orjson.loads(request.get_data()), answers, is_packed=is_packed)
+        response = Response(answer, content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        if is_packed:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
 
     app.server.view_functions[f"{prefix}{PATH}"] = view

@@ -43,12 +43,17 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+#: And, where the browser came by TLS, that it must from now on.
+ONLY_TLS: Final = ("Strict-Transport-Security", "max-age=31536000")
 
 _log = logging.getLogger(__name__)
 
 
-def protect(app: Dash, prefix: str) -> None:
-    """Put the guard before and after every request; call it when the last callback was added, for their hashes."""
+def protect(app: Dash, prefix: str) -> dict[str, str]:
+    """Put the guard before and after every request; return the headers that it gives every answer.
+
+    Call it when the last callback was added, for their hashes.
+    """
     server: Flask = app.server
     server.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     server.url_map.merge_slashes = False  # else a device's id with two slashes in it is redirected to another one
@@ -71,7 +76,7 @@ def protect(app: Dash, prefix: str) -> None:
     def complete(response: Response) -> Response:
         response.headers.update(headers)
         if request.is_secure:  # said by one of the named proxies (dashboard_proxies)
-            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+            response.headers.set(*ONLY_TLS)
         return response
 
     @server.errorhandler(Exception)
@@ -80,6 +85,8 @@ def protect(app: Dash, prefix: str) -> None:
             return explained(error.code or 500, error.name, request.path, prefix)
         _log.error("cannot answer %s", request.path, exc_info=error)
         return explained(500, "internal error", request.path, prefix)
+
+    return headers
 
 
 def policy(script_hashes: Sequence[str]) -> str:
@@ -115,7 +122,7 @@ def check_body(body: bytes) -> Response | None:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return refusal(400, "the body is not JSON")
-    return None if _is_tick(fields) else refusal(400, "not a callback of this page")
+    return None if is_tick(fields) else refusal(400, "not a callback of this page")
 
 
 def explained(status: int, reason: str, path: str, prefix: str) -> Response:
@@ -163,7 +170,7 @@ def _is_same_site(headers: Headers, host: str) -> bool:
         return False
 
 
-def _is_tick(fields: object) -> bool:
+def is_tick(fields: object) -> bool:
     """Tell whether a body is what Dash's renderer sends for the tick, and not deeper than that needs."""
     if not isinstance(fields, dict) or not fields.keys() <= _FIELDS or not _is_shallow(fields, _MAX_DEPTH):
         return False

@@ -28,6 +28,7 @@ THREADED = (
     "sensorbus.runtime.",
     "dashboard_app.answers",
     "dashboard_app.feed",
+    "dashboard_app.gunicorn_",
     "dashboard_app.store",
 )
 TEXT_SUFFIXES = (".py", ".md", ".toml", ".yml", ".yaml", ".js", ".css", ".xml", ".json", "")
