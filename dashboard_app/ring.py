@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 #: So many of the newest rows are kept as the JSON that answers are made of; older ones are encoded when asked for.
 ENCODED_ROWS: Final = 131_072
+#: The columns begin with so many rows, and grow by a quarter when more are held: rows go around in all that is there.
+FIRST_ROWS: Final = 16_384
 
 
 def encode(row: Sequence[str | float]) -> bytes:
@@ -98,19 +100,22 @@ class Offsets:
 class Ring:
     """One topic's rows."""
 
-    def __init__(self, offsets: Offsets, capacity: int, encoded_rows: int = ENCODED_ROWS) -> None:
-        """Reserve the columns (the system gives the memory when they are written); `offsets` are the topic's."""
+    def __init__(
+        self, offsets: Offsets, capacity: int, encoded_rows: int = ENCODED_ROWS, first_rows: int = FIRST_ROWS
+    ) -> None:
+        """Hold `capacity` rows at most; `offsets` are the topic's."""
         self.offsets = offsets
-        self._capacity = capacity
+        self._capacity, self._encoded_rows = capacity, encoded_rows
+        self._room = min(capacity, first_rows)
         self._columns: dict[str, NDArray[Any]] = {
-            "device": np.empty(capacity, np.int32),
-            "partition": np.empty(capacity, np.int32),
-            "offset": np.empty(capacity, np.int64),
-            "append": np.empty(capacity, np.int64),
-            "time": np.empty(capacity, np.int64),
-            "value": np.empty(capacity, np.float64),
+            "device": np.empty(self._room, np.int32),
+            "partition": np.empty(self._room, np.int32),
+            "offset": np.empty(self._room, np.int64),
+            "append": np.empty(self._room, np.int64),
+            "time": np.empty(self._room, np.int64),
+            "value": np.empty(self._room, np.float64),
         }
-        self._encoded = np.empty(min(capacity, encoded_rows), object)
+        self._encoded = np.empty(min(self._room, encoded_rows), object)
         self._first = self._next = 0  # rows `[first, next)` are held
         self._read = np.zeros(0, np.int64)  # by partition: the offset that follows what was put in
         self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
@@ -168,15 +173,11 @@ class Ring:
 
     def values_of(self, name: str, rows: Integers) -> NDArray[Any]:
         """Return a column of these rows."""
-        return self._columns[name][rows % self._capacity]
+        return self._columns[name][rows % self._room]
 
     def column(self, name: str, first: int, end: int) -> NDArray[Any]:
         """Return a column of the rows `[first, end)`."""
-        column, start = self._columns[name], first % self._capacity
-        stop = start + end - first
-        if stop <= self._capacity:
-            return column[start:stop]
-        return np.concatenate((column[start:], column[: stop - self._capacity]))
+        return _cut(self._columns[name], first, end)
 
     def held(self, name: str) -> NDArray[Any]:
         """Return a column of all rows held."""
@@ -206,14 +207,25 @@ class Ring:
         newest_ms = int(appends_ms.max())
         self._marks.add(Mark(self._next, self._read.copy(), self._newest_append_ms or 0), end, newest_ms)
         self._drop_until(end - self._capacity)
+        if end - self._first > self._room:
+            self._widen(end - self._first)
         rows = np.arange(self._next, end)
-        places = rows % self._capacity
+        places = rows % self._room
         columns = (devices, partitions, offsets, appends_ms, records.times_ms, records.values)
         for name, values in zip(self._columns, columns, strict=True):
             self._columns[name][places] = values
         self._encoded[rows % len(self._encoded)] = records.fragments
         np.maximum.at(self._read, partitions, offsets + 1)
         self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, newest_ms)
+
+    def _widen(self, rows: int) -> None:
+        """Make room for so many rows, and move those that are held to their new places."""
+        room = min(self._capacity, max(rows, self._room + self._room // 4))
+        first, end = self._first, self._next
+        self._columns = {name: _placed(_cut(column, first, end), first, room) for name, column in self._columns.items()}
+        first = max(first, end - len(self._encoded))
+        self._encoded = _placed(_cut(self._encoded, first, end), first, min(room, self._encoded_rows))
+        self._room = room
 
     def _grow(self, partitions: int) -> None:
         if partitions > len(self._lost):
@@ -232,3 +244,22 @@ class Ring:
 
 def _grown(array: Integers, size: int) -> Integers:
     return np.concatenate((array, np.zeros(size - len(array), array.dtype)))
+
+
+def _cut(column: NDArray[Any], first: int, end: int) -> NDArray[Any]:
+    """Return the rows `[first, end)` of a column in which they go around."""
+    start = first % len(column)
+    stop = start + end - first
+    if stop <= len(column):
+        return column[start:stop]
+    return np.concatenate((column[start:], column[: stop - len(column)]))
+
+
+def _placed(values: NDArray[Any], first: int, size: int) -> NDArray[Any]:
+    """Return a column of that size in which these values, rows from `first` on, have their places."""
+    column = np.empty(size, values.dtype)
+    start = first % size
+    until_end = size - start
+    column[start : start + len(values)] = values[:until_end]
+    column[: max(0, len(values) - until_end)] = values[until_end:]
+    return column

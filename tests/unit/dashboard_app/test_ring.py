@@ -51,12 +51,17 @@ def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring) -> list[
     return plain
 
 
-@given(batches=BATCHES, capacity=st.integers(1, 40), encoded=st.integers(1, 40), cursor=st.lists(st.integers(0, 30)))
+@given(
+    batches=BATCHES,
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)),
+    cursor=st.lists(st.integers(0, 30)),
+)
 def test_a_ring_answers_as_a_plain_list(
-    batches: list[list[tuple[int, int, int, int]]], capacity: int, encoded: int, cursor: list[int]
+    batches: list[list[tuple[int, int, int, int]]], sizes: tuple[int, int, int], cursor: list[int]
 ) -> None:
     """What is since a cursor, and whether all of it is held, is what a list of everything says."""
-    ring = Ring(Offsets(), capacity, encoded)
+    capacity, encoded, first = sizes
+    ring = Ring(Offsets(), capacity, encoded, first)
     plain = _filled(batches, ring)
     wanted = dict(enumerate(cursor[:PARTITIONS]))
 
@@ -74,7 +79,7 @@ def test_old_rows_go_and_recent_ones_are_found(
     batches: list[list[tuple[int, int, int, int]]], age_s: int, looked_back_s: int
 ) -> None:
     """Rows go by append time, and the last seconds are the list's last seconds."""
-    ring = Ring(Offsets(), 1_000)
+    ring = Ring(Offsets(), 1_000, first_rows=2)
     plain = _filled(batches, ring)
     newest_ms = plain[-1][2] if plain else 0
     before_ms, since_ms = newest_ms - age_s * 1000, newest_ms - looked_back_s * 1000
@@ -90,7 +95,7 @@ def test_old_rows_go_and_recent_ones_are_found(
 @given(batches=BATCHES, wanted=st.sets(st.integers(0, 4)))
 def test_the_rows_of_devices_are_found(batches: list[list[tuple[int, int, int, int]]], wanted: set[int]) -> None:
     """Rows of chosen devices are the list's rows of them."""
-    ring = Ring(Offsets(), 20)
+    ring = Ring(Offsets(), 20, first_rows=3)
     plain = _filled(batches, ring)
 
     of_wanted = [row[4] for row in plain[-20:] if row[3] in wanted]
@@ -150,3 +155,15 @@ def _records_in_order(ring: Ring, batch: int) -> None:
     rows = [(0, batch * 5_000 + number, batch * 500 + number // 10, number % 5, b"") for number in range(5_000)]
     records, devices = _records(rows)
     ring.append(ring.offsets.fresh(records), devices)
+
+
+def test_a_ring_takes_room_for_what_it_holds() -> None:
+    """Not for what it may hold: rows that go make room for those that come."""
+    ring = Ring(Offsets(), 1_000_000, first_rows=10)
+    for second in range(1_000):
+        now_ms = second * 1_000
+        ring.append(*_records([(0, second * 4 + number, now_ms, number, b"") for number in range(4)]))
+        ring.drop_before(now_ms - 9_000)
+    statistics = ring.statistics()
+    assert (statistics.held, statistics.capacity, statistics.dropped) == (40, 1_000_000, 3_960)
+    assert len(ring._columns["device"]) <= 60
