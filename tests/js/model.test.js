@@ -9,14 +9,26 @@ const STEP = 1_795_554_000_000;
 
 test("states follow the age of the last reading and the threshold", () => {
   const model = heard(bus, NOW, { cold: [20], hot: [29.86], edge: [29.85] });
-  const state = (id, afterMs) => fleet.state(model, model.devices.get(id), NOW + afterMs);
+  const state = (id, afterMs) => {
+    fleet.ingest(model, answer(NOW + afterMs, {}));
+    return fleet.state(model, model.devices.get(id), NOW + afterMs);
+  };
   assert.deepEqual([state("cold", 0), state("hot", 0), state("edge", 0)], ["OK", "HIGH", "OK"]);
   assert.deepEqual([3_000, 3_001, 10_000, 10_001].map((ms) => state("hot", ms)), ["HIGH", "STALE", "STALE", "OFFLINE"]);
+});
+
+test("without an answer a number is stale, but no device is called offline", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const state = () => fleet.state(model, model.devices.get("a"), NOW + 60_000);
+  assert.equal(state(), "STALE");
+  fleet.ingest(model, answer(NOW + 60_000, {}));
+  assert.equal(state(), "OFFLINE");
 });
 
 test("a clock that is ahead does not keep a silent device alive", () => {
   const model = fleet.create(CONFIG);
   fleet.ingest(model, answer(NOW, { devices: [["ahead", NOW + 240_000, 20]] }));
+  fleet.ingest(model, answer(NOW + 10_001, {}));
   assert.equal(fleet.state(model, model.devices.get("ahead"), NOW + 10_001), "OFFLINE");
 });
 
@@ -49,6 +61,7 @@ test("a device that is offline has no live average", () => {
   fleet.ingest(model, answer(NOW, { averages: [["a", STEP, 20.5]] }));
   const device = model.devices.get("a");
   assert.deepEqual(fleet.average(model, device, NOW), { endMs: STEP, celsius: 20.5 });
+  fleet.ingest(model, answer(NOW + 10_001, {}));
   assert.equal(fleet.average(model, device, NOW + 10_001), null);
 });
 

@@ -191,11 +191,11 @@
     return Math.abs(above) > 0.01 ? above > 0 : bus.format.kelvin(celsius) > config.threshold_kelvin;
   }
 
-  /** Return OK, HIGH, STALE or OFFLINE. */
+  /** Return OK, HIGH, STALE or OFFLINE: numbers grow old by the clock, a device is silent when an answer says so. */
   function state(model, device, nowMs) {
-    const periods = (nowMs - device.heardMs) / model.config.reading_period_ms;
-    if (periods > OFFLINE_PERIODS) return "OFFLINE";
-    if (periods > STALE_PERIODS) return "STALE";
+    const periodMs = model.config.reading_period_ms;
+    if (Math.min(nowMs, model.nowMs) - device.heardMs > OFFLINE_PERIODS * periodMs) return "OFFLINE";
+    if (nowMs - device.heardMs > STALE_PERIODS * periodMs) return "STALE";
     return isHigh(model, device.celsius) ? "HIGH" : "OK";
   }
 
