@@ -1,7 +1,9 @@
 """gunicorn's connection, for a loop that gives a thread only to who needs one."""
 
 import contextlib
+import select
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.workers.gthread import TConn
@@ -78,6 +80,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn publishes no types
                 self._is_length_known = size is not None
                 self._want(size or len(received) + 1)
                 return False
+        elif self._is_urgent():
+            raise RefusedError(HTTPStatus.BAD_REQUEST)
         self.want_anything()
         self.is_quick = is_quick(received)
         return True
@@ -98,6 +102,12 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn publishes no types
         except RefusedError:
             return True
         return size is None or size > len(rest)
+
+    def _is_urgent(self) -> bool:
+        """Tell whether there is urgent data: the poller counts it as come, and a thread would wait for it in vain."""
+        look = select.poll()
+        look.register(self.sock, select.POLLPRI)
+        return any(seen & select.POLLPRI for _, seen in look.poll(0))
 
     def _want(self, number: int) -> None:
         self._wanted_bytes = number

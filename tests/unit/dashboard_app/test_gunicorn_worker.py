@@ -75,6 +75,18 @@ def test_a_request_that_will_be_refused_is_not_waited_for(scene: Scene, sent: by
     assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 " + status)
 
 
+@pytest.mark.parametrize("before", [HEAD[:20], HEAD + b"123"], ids=["head", "body"])
+def test_urgent_data_gets_no_thread(scene: Scene, before: bytes) -> None:
+    """It counts as come, but whoever reads would wait for it; no browser sends it."""
+    scene.begin()
+    scene.send(before)
+    scene.client.send(b"4", socket.MSG_OOB)
+    scene.client.sendall(b"56")
+    wait_until(lambda: bool(scene.worker.poller.select(0)), 5, "what was sent")
+    scene.turn()
+    assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 400 Bad Request")
+
+
 @pytest.mark.parametrize(("rest", "goes_on"), [(b"GET /", False), (b"GET / HTTP/1.1\r\n\r\n", True), (b"", True)])
 def test_a_part_of_another_request_ends_the_connection(scene: Scene, rest: bytes, goes_on: bool) -> None:
     """Nobody can wait for the rest of what is read already; what is whole is answered."""
