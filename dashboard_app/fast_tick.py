@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from werkzeug.sansio.utils import get_host
 
 from dashboard_app import callbacks, guard
 from dashboard_app.answers import Answers
@@ -80,5 +81,5 @@ def _is_same_site(environ: "WSGIEnvironment") -> bool:
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return "HTTP_SEC_FETCH_SITE" not in environ  # no browser of today
-    host = environ.get("HTTP_HOST")
+    host = get_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"))
     return bool(host) and origin in {f"http://{host}", f"https://{host}"}

@@ -135,6 +135,15 @@ def test_it_takes_nothing_that_flask_would_refuse(changes: dict[str, Any], body:
     assert answer == ask(FAST._rest, environment(changes, body))
 
 
+@pytest.mark.parametrize("host", ["here:80", "here/x", "you@here", "here?x", "here:0"])
+def test_it_takes_a_host_as_flask_does(host: str) -> None:
+    """Flask leaves out the usual port, and takes no host with characters that no host has."""
+    changes = {"HTTP_HOST": host, "HTTP_ORIGIN": f"http://{host}"}
+    answer = ask(FAST, environment(changes))
+    assert answer == ask(FAST._rest, environment(changes))
+    assert answer[0] == "403 FORBIDDEN"
+
+
 def test_who_must_sign_in_is_asked_first() -> None:
     """By Flask: there is nothing in front of it."""
     server = page(dashboard_sign_in="proxy")
