@@ -83,6 +83,7 @@ class Worker(EndingWorker):
             is_whole = conn.is_whole(self._is_quick)
         except RefusedError as refused:
             self._arriving.pop(conn, None)
+            conn.want_anything()
             self.end(conn, refused.status)
             return
         if is_whole:

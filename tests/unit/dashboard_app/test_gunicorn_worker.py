@@ -75,6 +75,17 @@ def test_a_request_that_will_be_refused_is_not_waited_for(scene: Scene, sent: by
     assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 " + status)
 
 
+def test_what_a_refused_client_goes_on_to_send_is_taken(scene: Scene) -> None:
+    """However much it was waited for before; closing over it would cut off the answer."""
+    scene.begin()
+    scene.send(b"GET / HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD_BYTES - 100))
+    scene.send(b"x" * 1_000)
+    scene.turn()
+    scene.turn()
+    scene.send(b"x")
+    assert scene.held() == 0
+
+
 @pytest.mark.parametrize("before", [HEAD[:20], HEAD + b"123"], ids=["head", "body"])
 def test_urgent_data_gets_no_thread(scene: Scene, before: bytes) -> None:
     """It counts as come, but whoever reads would wait for it; no browser sends it."""
