@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ARRIVES_WITHIN_S: Final = 10.0
+#: So long the loop answers, at a turn, before threads do: gunicorn ends a worker whose loop does not come round.
+_ANSWERS_FOR_S: Final = 0.5
 
 
 class Worker(EndingWorker):
@@ -30,6 +32,7 @@ class Worker(EndingWorker):
         super().__init__(*args, **kwargs)
         self._arriving: dict[Connection, None] = {}  # the oldest first
         self._is_quick: Callable[[bytes], bool] = lambda _: False
+        self._answering_s = 0.0  # at this turn of the loop
 
     def load_wsgi(self) -> None:
         """Ask the page which requests it answers quickly."""
@@ -64,8 +67,9 @@ class Worker(EndingWorker):
             super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """Let go also who has not gone on in time; gunicorn calls it once a second at least."""
+        """Let go also who has not gone on in time; gunicorn calls it at each turn, once a second at least."""
         super().murder_pending()
+        self._answering_s = 0.0
         while (conn := next(iter(self._arriving), None)) and conn.timeout <= time.monotonic():
             del self._arriving[conn]
             self.poller.unregister(conn.sock)
@@ -89,8 +93,10 @@ class Worker(EndingWorker):
         if is_whole:
             self._arriving.pop(conn, None)
             conn.data_ready = True
-            if conn.is_quick:
+            if conn.is_quick and self._answering_s < _ANSWERS_FOR_S:
+                started_s = time.monotonic()
                 self._answer_here(conn)
+                self._answering_s += time.monotonic() - started_s
             else:
                 self.enqueue_req(conn)
             return

@@ -75,6 +75,32 @@ def test_a_request_that_will_be_refused_is_not_waited_for(scene: Scene, sent: by
     assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 " + status)
 
 
+def test_a_loop_that_has_answered_for_long_lets_threads_do_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it has come round: what looks quick may ask for all that is held, and many may ask at once."""
+    monkeypatch.setattr(gunicorn_worker, "_ANSWERS_FOR_S", 0.0)
+    scene.worker._is_quick = lambda _: True
+    scene.send(GET)
+    scene.begin()
+    assert scene.given == [scene.connection]
+
+
+def test_each_turn_of_the_loop_answers_anew(scene: Scene) -> None:
+    """However long the one before has answered."""
+    scene.answer_with(b"quick")
+    scene.worker._is_quick = lambda _: True
+    scene.send(GET)
+    scene.begin()
+    scene.worker._answering_s = 60.0
+    scene.send(GET)
+    assert scene.given == [scene.connection]
+    done: Future[bool] = Future()
+    done.set_result(True)
+    scene.connection.sock.recv(len(GET))
+    scene.worker.finish_request(scene.connection, done)
+    scene.send(GET)
+    assert scene.given == [scene.connection]
+
+
 def test_what_a_refused_client_goes_on_to_send_is_taken(scene: Scene) -> None:
     """However much it was waited for before; closing over it would cut off the answer."""
     scene.begin()
