@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ARRIVES_WITHIN_S: Final = 10.0
+_LETS_IN_AGAIN_AFTER_S: Final = 1.0
 #: So long the loop answers, at a turn, before threads do: gunicorn ends a worker whose loop does not come round.
 _ANSWERS_FOR_S: Final = 0.5
 
@@ -33,6 +34,7 @@ class Worker(EndingWorker):
         self._arriving: dict[Connection, None] = {}  # the oldest first
         self._is_quick: Callable[[bytes], bool] = lambda _: False
         self._answering_s = 0.0  # at this turn of the loop
+        self._lets_in_from_s = 0.0
 
     def load_wsgi(self) -> None:
         """Ask the page which requests it answers quickly."""
@@ -41,15 +43,24 @@ class Worker(EndingWorker):
 
     def accept(self, listener: socket.socket) -> None:
         """Let a client in."""
-        if self.cfg.is_ssl:  # only a thread can tell what comes
-            super().accept(listener)
-            return
         try:
+            if self.cfg.is_ssl:  # only a thread can tell what comes
+                super().accept(listener)
+                return
             connection, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):  # another worker has it, or nobody
             return
+        except OSError as error:  # mostly too many open files; gunicorn would end the worker, and so all its clients
+            self.log.warning("no client is let in for %.0f s: %s", _LETS_IN_AGAIN_AFTER_S, error)
+            self._lets_in_from_s = time.monotonic() + _LETS_IN_AGAIN_AFTER_S
+            self.set_accept_enabled(False)
+            return
         self.nr_conns += 1
         self._take(Connection(self.cfg, connection, address, listener.getsockname()))
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Let clients in, or wait until the system can; gunicorn asks at each turn."""
+        super().set_accept_enabled(enabled and time.monotonic() >= self._lets_in_from_s)
 
     def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:
         """Look at what comes on a connection that was kept."""

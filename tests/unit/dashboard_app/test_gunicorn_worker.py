@@ -1,13 +1,17 @@
 """When the worker gives a thread to a request: with a poller, without a server."""
 
+import errno
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from unittest.mock import Mock
 
 import pytest
 
 from dashboard_app import gunicorn_worker
 from dashboard_app.arrival import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from dashboard_app.gunicorn_log import RootLogger
 from tests.support.waiting import wait_until
 from tests.support.worker_scene import GET, HEAD, Scene
 
@@ -73,6 +77,25 @@ def test_a_request_that_will_be_refused_is_not_waited_for(scene: Scene, sent: by
     scene.begin()
     scene.send(sent)
     assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 " + status)
+
+
+def test_too_many_open_files_end_no_worker(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lets nobody in for a while, without asking all the time, and then goes on."""
+    monkeypatch.setattr(gunicorn_worker, "_LETS_IN_AGAIN_AFTER_S", 0.2)
+    scene.worker.log = RootLogger(scene.worker.cfg)
+    full = Mock(accept=Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        scene.worker.sockets = [listener]
+        scene.worker.set_accept_enabled(True)
+        scene.worker.accept(full)
+        scene.worker.set_accept_enabled(True)
+        assert (scene.worker._accepting, scene.worker.nr_conns, len(scene.worker.poller.get_map())) == (False, 1, 0)
+        time.sleep(0.2)
+        scene.worker.set_accept_enabled(True)
+        assert (scene.worker._accepting, len(scene.worker.poller.get_map())) == (True, 1)
+    assert "Too many open files" in caplog.text
 
 
 def test_a_loop_that_has_answered_for_long_lets_threads_do_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
