@@ -74,7 +74,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn publishes no types
             return False
         except OSError:
             return True  # a thread finds the same, and ends it
-        if not self._is_length_known and len(received) >= self._wanted_bytes:
+        is_here = len(received) >= self._wanted_bytes
+        if is_here and not self._is_length_known:
             size = request_bytes(received)
             if size is None or size > len(received):
                 self._is_length_known = size is not None
@@ -83,7 +84,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn publishes no types
         elif self._is_urgent():
             raise RefusedError(HTTPStatus.BAD_REQUEST)
         self.want_anything()
-        self.is_quick = is_quick(received)
+        self.is_quick = is_here and is_quick(received)  # else a thread finds the end, or waits: a poller may tell early
         return True
 
     def want_anything(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +32,17 @@ def test_the_loop_is_woken_by_the_last_byte_alone(scene: Scene) -> None:
     assert scene.worker.poller.select(0) == []
     scene.client.sendall(b"6")
     wait_until(lambda: bool(scene.worker.poller.select(0)), 5, "the last byte")
+
+
+@pytest.mark.parametrize("part_sent", [HEAD[:20], HEAD + b"123"], ids=["head", "body"])
+def test_what_has_not_come_is_not_quick(scene: Scene, part_sent: bytes) -> None:
+    """A unix socket tells of each byte; then a thread waits, as the loop must not."""
+    scene.worker._is_quick = lambda _: True
+    scene.begin()
+    scene.send(part_sent)
+    scene.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    scene.turn()
+    assert (scene.given, scene.connection.is_quick) == ([scene.connection], False)
 
 
 def test_who_does_not_take_its_answer_is_let_go(
