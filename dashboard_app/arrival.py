@@ -42,7 +42,7 @@ def request_bytes(received: bytes) -> int | None:
         raise RefusedError(HTTPStatus.LENGTH_REQUIRED)  # where its body ends, reading it tells alone
     _, found, rest = head.partition(_LENGTH)
     if not found:
-        if head.startswith(b"post "):  # gunicorn would read on until the client hangs up
+        if head.startswith(b"post "):  # gunicorn would take its body for the next request
             raise RefusedError(HTTPStatus.LENGTH_REQUIRED)
         return size
     length = rest[: rest.index(b"\r\n")].strip()
