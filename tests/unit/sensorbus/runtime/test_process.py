@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -205,6 +206,33 @@ def test_a_process_keeps_two_heaps(said: dict[str, str], heaps: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"} | said
     done = subprocess.run([sys.executable, "-c", _HEAPS], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.count("<heap nr=") == heaps
+
+
+#: Takes and gives back a large piece, after which glibc would keep such in its heaps; prints what is outside of them.
+_LARGE = """
+import ctypes
+from sensorbus.runtime import process
+process.bound_heaps()
+c = ctypes.CDLL(None)
+c.malloc.argtypes, c.malloc.restype, c.free.argtypes = [ctypes.c_size_t], ctypes.c_void_p, [ctypes.c_void_p]
+c.free(c.malloc(4_000_000))
+c.malloc(1_000_000)
+c.fdopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(c.fdopen(1, b"w"))
+c.malloc_info(0, stream)
+c.fflush(stream)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="another C library than glibc")
+@pytest.mark.parametrize(("said", "is_outside"), [({}, True), ({"MALLOC_MMAP_THRESHOLD_": "8000000"}, False)])
+def test_a_large_piece_is_in_no_heap(said: dict[str, str], is_outside: bool) -> None:
+    """So that it goes back to the system when it is free; who sets glibc's own variable has what that says."""
+    names = {"MALLOC_MMAP_THRESHOLD_"}
+    environment = {name: value for name, value in os.environ.items() if name not in names} | said
+    done = subprocess.run([sys.executable, "-c", _LARGE], env=environment, capture_output=True, text=True, check=True)
+    outside = sum(int(size) for size in re.findall(r'<total type="mmap" count="\d+" size="(\d+)"/>', done.stdout))
+    assert (outside >= 1_000_000) == is_outside
 
 
 #: Takes memory in small pieces, lets all go but the last, and prints what it holds: before, then, and a moment later.
