@@ -23,6 +23,7 @@ from tests.support.real_kafka import free_ports
 
 _BACK_WITHIN_MS: Final = 30_000
 _SAID_WITHIN_MS: Final = 15_000  # 3 s by the clock of tests/js; here a busy machine may starve the browser
+_OFFLINE_AFTER_MS: Final = 11_000  # 10 periods of a reading
 _NOTHING: Final = "\N{EN DASH}"
 _IS_BANNER_SEEN: Final = """() => {
   const { top } = document.querySelector("#banner").getBoundingClientRect();
@@ -54,11 +55,12 @@ def _signal_group(bus: Bus, number: signal.Signals) -> None:
 
 
 def test_a_dashboard_that_dies_is_said_in_3_s_and_caught_up_with_later(visit: Visit, up_bus: Bus) -> None:
-    """Banner with since when, values dimmed, no reload; then what was missed."""
+    """Banner with since when, values dimmed, nobody called offline, no reload; then what was missed."""
     visitor = visit()
     page = visitor.open()
     tell(up_bus, "survivor", 20)
-    expect(page.get_by_role("article", name="survivor", exact=True)).to_be_visible()
+    card = page.get_by_role("article", name="survivor", exact=True)
+    expect(card).to_be_visible()
     up_bus.dashboard.stop()
     expect(page.get_by_role("alert")).to_contain_text(
         re.compile("^Connection to the dashboard lost since"), timeout=_SAID_WITHIN_MS
@@ -68,6 +70,8 @@ def test_a_dashboard_that_dies_is_said_in_3_s_and_caught_up_with_later(visit: Vi
     expect(page.get_by_role("status", name="Pipeline")).to_contain_text("The dashboard does not answer")
     expect(page.locator(".alerts").first).to_have_text(_NOTHING)
     keep(page, "lost")
+    page.wait_for_timeout(_OFFLINE_AFTER_MS)
+    expect(card.locator(".word")).to_have_text("STALE")
     assert serious_faults(page) == []
     tell(up_bus, "survivor", 21)
     up_bus.dashboard.start()

@@ -32,7 +32,8 @@
     if (!body) make(box);
     const { model } = view;
     const wanted = (id) => view.chosen === null || view.chosen.has(id);
-    const { newest, total } = bus.episodes.recent(model.episodes, view.nowMs, wanted, MOST);
+    const nowMs = Math.min(view.nowMs, model.nowMs ?? Infinity); // without answers, none is known to have ended
+    const { newest, total } = bus.episodes.recent(model.episodes, nowMs, wanted, MOST);
     const keys = newest.map((episode) => `${episode.startMs} ${episode.id}`);
     place(keys);
     newest.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
