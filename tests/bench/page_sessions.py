@@ -2,12 +2,13 @@
 
 import asyncio
 import gzip
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 from tests.bench.page_servers import Server
 from tests.bench.pages import fleet, naive
@@ -58,7 +59,7 @@ class Asking:
         writer.close()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bytes]:
-        body = json.dumps(self._body()).encode()
+        body = orjson.dumps(self._body())
         writer.write(
             b"POST /_dash-update-component HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: gzip\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (self._server.port, len(body), body)
@@ -80,7 +81,7 @@ def our_browser(server: Server, devices: int) -> Asking:
     asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": ""}
 
     def take(answer: bytes) -> None:
-        told = json.loads(json.loads(answer)["response"]["delta"]["data"])
+        told = orjson.loads(orjson.loads(answer)["response"]["delta"]["data"])
         asked["cursor"] = told["cursor"]
         if told["roster"]:
             asked["roster"] = told["roster"][0]
