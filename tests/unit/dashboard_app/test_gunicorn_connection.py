@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,14 +10,6 @@ import pytest
 from dashboard_app import gunicorn_connection
 from tests.support.waiting import wait_until
 from tests.support.worker_scene import GET, HEAD, Scene
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    """Give a worker with one connection."""
-    made = Scene()
-    yield made
-    made.close()
 
 
 def test_the_loop_is_woken_by_the_last_byte_alone(scene: Scene) -> None:

@@ -1,20 +1,11 @@
 """How the worker ends connections: with a poller, without a server."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
 
 from dashboard_app import gunicorn_ending
 from tests.support.worker_scene import Scene
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    """Give a worker with one connection."""
-    made = Scene()
-    yield made
-    made.close()
 
 
 def test_a_client_is_told_at_once_and_nobody_waits_for_it(scene: Scene) -> None:

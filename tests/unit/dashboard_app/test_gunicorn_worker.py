@@ -3,7 +3,6 @@
 import errno
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
 from unittest.mock import Mock
 
@@ -14,14 +13,6 @@ from dashboard_app.arrival import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from dashboard_app.gunicorn_log import RootLogger
 from tests.support.waiting import wait_until
 from tests.support.worker_scene import GET, HEAD, Scene
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    """Give a worker with one connection."""
-    made = Scene()
-    yield made
-    made.close()
 
 
 def test_a_request_that_is_here_gets_a_thread_at_once(scene: Scene) -> None:
