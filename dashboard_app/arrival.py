@@ -39,7 +39,8 @@ def request_bytes(received: bytes) -> int | None:
     head = received[: end + 2].lower()
     size = end + len(_HEAD_END)
     if _ENCODING in head:
-        raise RefusedError(HTTPStatus.LENGTH_REQUIRED)  # where its body ends, reading it tells alone
+        # Where its body ends, reading it tells alone; with a length too, others may think otherwise.
+        raise RefusedError(HTTPStatus.BAD_REQUEST if _LENGTH in head else HTTPStatus.LENGTH_REQUIRED)
     _, found, rest = head.partition(_LENGTH)
     if not found:
         if head.startswith(b"post "):  # gunicorn would take its body for the next request

@@ -4,7 +4,7 @@
 set -eu
 for file in "$1"/*; do
     # Not as an argument, which every process of the host can read; a properties file wants \ twice.
-    sed 's/\\/\\\\/g; s/^/SCRAM-SHA-512=[password=/; s/$/]/' "$file" |
+    sed 's/\\/\\\\/g; s/^/SCRAM-SHA-512=password=/' "$file" |
         kafka-configs.sh --bootstrap-server "$2" --alter --entity-type users --entity-name "$(basename "$file")" \
             --add-config-file /dev/stdin
 done
