@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.sansio.utils import get_host
 
 from dashboard_app import callbacks, guard
@@ -64,22 +65,13 @@ class FastTick:
 
 
 def _has_usual_headers(environ: "WSGIEnvironment") -> bool:
-    """Tell whether a request is what a browser's own page sends; others may be as good."""
+    """Tell whether a request is what a browser's own page sends and the guard lets through; others may be as good."""
     length = environ.get("CONTENT_LENGTH", "")
+    if environ["REQUEST_METHOD"] != "POST" or not length.isdecimal() or len(length) > _MOST_DIGITS:
+        return False
+    host = get_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"))
     return (
-        environ["REQUEST_METHOD"] == "POST"
-        and environ.get("CONTENT_TYPE") == "application/json"
-        and _is_same_site(environ)
-        and len(length) <= _MOST_DIGITS
-        and length.isdecimal()
-        and int(length) <= MAX_BODY_BYTES
+        bool(host)
+        and guard.check_headers(EnvironHeaders(environ), host, int(length)) is None
         and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "").split(", ")
     )
-
-
-def _is_same_site(environ: "WSGIEnvironment") -> bool:
-    origin = environ.get("HTTP_ORIGIN")
-    if origin is None:
-        return "HTTP_SEC_FETCH_SITE" not in environ  # no browser of today
-    host = get_host(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"))
-    return bool(host) and origin in {f"http://{host}", f"https://{host}"}
