@@ -38,8 +38,10 @@ _STEP_S: Final = 0.2
 _BAD: Final = 2_000
 _VERIFY_WITHIN_S: Final = 900.0
 _BROWSERS: Final = 20
-#: Less than the warm-up holds, so that the page's ring is full before its memory is looked at.
+#: Less than the warm-up holds, so that what the page holds of readings and of alerts is whole before its memory is
+#: looked at.
 _RING_S: Final = 240
+_HISTORY_S: Final = 360
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class Soak:
             own = self._settings.model_copy(update={"state_dir": home / job, "instance_id": "soak"})
             self._parts[job] = part(own, home / f"{job}.log", "processors", job)
         ring_rows = terms.devices * _RING_S
-        self._page = dashboard(self._settings, home, dashboard_workers=2, dashboard_ring_rows=ring_rows)
+        bounds = {"dashboard_ring_rows": ring_rows, "dashboard_history_ms": _HISTORY_S * 1_000}
+        self._page = dashboard(self._settings, home, dashboard_workers=2, **bounds)
         self._parts["dashboard"] = self._page.part
         self._samples: dict[tuple[str, int], list[tuple[float, int]]] = {}
         self._timeline = home / "memory.csv"
