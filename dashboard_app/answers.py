@@ -17,6 +17,7 @@ from dashboard_app.changes import Changes, Common
 from dashboard_app.compression import QUICK_LEVEL
 from dashboard_app.delta import cursor_text, epoch_in, first_part, last_part, question_in
 from dashboard_app.feed import Feed
+from dashboard_app.overview import SETTLED_MS, Newest
 from sensorbus.runtime.clock import ClockMs
 
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
@@ -52,6 +53,15 @@ class Once:
         return cast("T", found.result())
 
 
+class _Answer(NamedTuple):
+    """What is new, the cursor of the next request, the fleet; `is_followed`: the overview's last seconds will do."""
+
+    changes: Changes
+    cursor: str
+    fleet: Newest
+    is_followed: bool = False
+
+
 class _Begun(NamedTuple):
     """The begin of an answer, compressed, and the state of the compressor behind it."""
 
@@ -70,8 +80,8 @@ class Answers:
     def text(self, body: Any) -> str:
         """Return the value of the callback's output: JSON as docs/tick.md has it."""
         self._feed.start()
-        changes, cursor = self._changes(body, self._now_ms())
-        return (self._first_part(changes.common, cursor) + last_part(changes)).decode()
+        answer = self._changes(body, self._now_ms())
+        return (self._first_part(answer) + last_part(answer.changes)).decode()
 
     def response(self, body: Any, *, is_packed: bool) -> bytes:
         """Return what Dash would send for that value, as gzip if wanted."""
@@ -81,33 +91,36 @@ class Answers:
         key = (is_packed, hashlib.blake2b(orjson.dumps(body), digest_size=16).digest())  # short, whatever was sent
 
         def make() -> bytes:
-            changes, cursor = self._changes(body, now_ms)
-            return self._packed(changes, cursor, moment) if is_packed else self._plain(changes, cursor)
+            answer = self._changes(body, now_ms)
+            return self._packed(answer, moment) if is_packed else self._plain(answer)
 
         return self._whole.get(moment, key, make)
 
-    def _plain(self, changes: Changes, cursor: str) -> bytes:
-        return _HEAD + _escaped(self._first_part(changes.common, cursor)) + _escaped(last_part(changes)) + _TAIL
+    def _plain(self, answer: "_Answer") -> bytes:
+        return _HEAD + _escaped(self._first_part(answer)) + _escaped(last_part(answer.changes)) + _TAIL
 
-    def _packed(self, changes: Changes, cursor: str, moment: Hashable) -> bytes:
-        common = changes.common
-        begun = self._begun.get(moment, common, lambda: _begin(self._first_part(common, cursor)))
+    def _packed(self, answer: "_Answer", moment: Hashable) -> bytes:
+        key = (answer.changes.common, answer.fleet, answer.is_followed)
+        begun = self._begun.get(moment, key, lambda: _begin(self._first_part(answer)))
         compressor = begun.compressor.copy()
-        rest: bytes = compressor.compress(_escaped(last_part(changes)) + _TAIL) + compressor.flush()
+        rest: bytes = compressor.compress(_escaped(last_part(answer.changes)) + _TAIL) + compressor.flush()
         return begun.packed + rest
 
-    def _changes(self, body: Any, now_ms: int) -> tuple[Changes, str]:
-        """Return what is new and the cursor of the next request."""
-        epoch = self._feed.store.epoch
+    def _changes(self, body: Any, now_ms: int) -> "_Answer":
+        epoch, fleet = self._feed.store.epoch, self._feed.overview.newest
         other = epoch_in(body, epoch)
         if other is not None and not self._feed.can_judge(other):
             # Another worker may have seen new topics first: ours may be the old ones, which must not come back.
-            return Changes(Common(now_ms=now_ms)), body["cursor"]
-        changes = self._feed.store.changes(question_in(body, epoch), now_ms)
-        return changes, cursor_text(changes.common.cursor, epoch)
+            return _Answer(Changes(Common(now_ms=now_ms)), body["cursor"], fleet)
+        question = question_in(body, epoch)
+        changes = self._feed.store.changes(question, now_ms)
+        is_followed = not changes.common.reset and fleet.recent_ms <= question.overview_ms - SETTLED_MS
+        return _Answer(changes, cursor_text(changes.common.cursor, epoch), fleet, is_followed=is_followed)
 
-    def _first_part(self, common: Common, cursor: str) -> bytes:
-        return first_part(common, cursor, self._feed.overview, self._feed.pipeline(common.now_ms))
+    def _first_part(self, answer: "_Answer") -> bytes:
+        common, fleet = answer.changes.common, answer.fleet
+        bands = fleet.recent if answer.is_followed else fleet.bands
+        return first_part(common, answer.cursor, fleet.fleet, bands, self._feed.pipeline(common.now_ms))
 
 
 def _begin(first: bytes) -> _Begun:

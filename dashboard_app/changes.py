@@ -28,13 +28,14 @@ Cursor = Mapping[str, Mapping[int, int]]
 class Question(NamedTuple):
     """What a browser wants: all that is new since `cursor` (None: everything), readings of the devices in `detail`.
 
-    `roster` is the key of the roster that it holds.
+    `roster` is the key of the roster that it holds, `overview_ms` the newest second of the overview, 0 for none.
     """
 
     cursor: Cursor | None
     detail: Sequence[str] | None
     history: Sequence[str]
     roster: str = ""
+    overview_ms: int = 0
 
 
 class Columns(NamedTuple):

@@ -12,10 +12,9 @@ import orjson
 
 from dashboard_app.changes import Changes, Columns, Common, Cursor, Question
 from dashboard_app.held import CURSOR_TOPICS
-from dashboard_app.overview import Overview
 
 #: The answer's format; a page of another one loads itself anew.
-VERSION: Final = 3
+VERSION: Final = 4
 _MAX_DETAIL: Final = 200
 _MAX_HISTORY: Final = 50
 _MAX_CURSOR_CHARACTERS: Final = 100_000
@@ -34,6 +33,7 @@ def question_in(body: object, epoch: str) -> Question:
         _names(detail, _MAX_DETAIL) if isinstance(detail, list) else None,
         _names(fields.get("history"), _MAX_HISTORY),
         held if isinstance(held := fields.get("roster"), str) else "",
+        overview_ms if isinstance(overview_ms := fields.get("overview"), int) else 0,
     )
 
 
@@ -70,22 +70,27 @@ def epoch_in(body: object, epoch: str) -> str | None:
     return told if is_other else None
 
 
-def first_part(common: Common, cursor: str, overview: Overview, pipeline: Pipeline) -> bytes:
+def first_part(
+    common: Common, cursor: str, fleet: orjson.Fragment, overview: orjson.Fragment | None, pipeline: Pipeline
+) -> bytes:
     """Return the begin of an answer (JSON in UTF-8), which browsers of one cursor and roster have in common."""
-    fleet, bands = overview.newest
+    previous = _told({"previous": common.devices.previous})
+    told = {
+        "reset": common.reset,
+        "roster": common.roster and [common.roster.key, orjson.Fragment(common.roster.names)],
+        "alerts": common.alerts and _array(common.alerts),
+        "counts": common.counts and _array(common.counts),
+        "overview": overview,
+    }
     return _dumps(
         {
             "v": VERSION,
             "now": common.now_ms,
             "cursor": cursor,
-            "reset": common.reset,
-            "roster": [common.roster.key, orjson.Fragment(common.roster.names)] if common.roster else None,
-            "devices": _columns(common.devices, common.now_ms) | {"previous": common.devices.previous},
-            "alerts": _array(common.alerts),
-            "counts": _array(common.counts),
+            "devices": _columns(common.devices, common.now_ms) | previous,
+            **_told(told),
             "fleet": fleet,
-            "overview": bands,
-            "pipeline": pipeline,
+            "pipeline": _pipeline(pipeline),
         }
     )[:-1]
 
@@ -96,12 +101,21 @@ def last_part(changes: Changes) -> bytes:
         b",%b"
         % _dumps(
             {
-                "skipped": changes.skipped,
-                "readings": _array(changes.readings),
                 "averages": _columns(changes.averages, changes.common.now_ms),
+                **_told({"skipped": changes.skipped, "readings": changes.readings and _array(changes.readings)}),
             }
         )[1:]
     )
+
+
+def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something: a page takes what is left out for false, 0, null or empty."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _pipeline(pipeline: Pipeline) -> Pipeline:
+    kafka = {"ok": True} if pipeline["kafka"]["ok"] else pipeline["kafka"]
+    return {**pipeline, "kafka": kafka, "topics": list(pipeline["topics"].values())}
 
 
 def _dumps(fields: Mapping[str, Any]) -> bytes:

@@ -71,12 +71,7 @@ class Feed:
         health, newest_ms = self._reader.health, self.store.newest_append_ms()
         ages_ms = {name: None if ms is None else max(0, now_ms - ms) for name, ms in newest_ms.items()}
         return {
-            "kafka": {
-                "ok": health.kafka_ok,
-                "since_ms": health.since_ms,
-                "error": health.error,
-                "address": self._settings.bootstrap_servers,
-            },
+            "kafka": {"ok": health.kafka_ok, "since_ms": health.since_ms, "error": health.error},
             "behind": health.behind,
             "topics": {topic.name: ages_ms[topic.name] for topic in SHOWN},
             "dead_letters": self.store.dead_letters,

@@ -127,6 +127,7 @@ def config(settings: Settings) -> dict[str, Any]:
         "reading_period_ms": settings.reading_period_ms,
         "history_ms": settings.dashboard_history_ms,
         "tick_ms": settings.dashboard_tick_ms,
+        "kafka": settings.bootstrap_servers,
         "topics": {topic.name: settings.topic_name(topic) for topic in SHOWN},
     }
 

@@ -4,7 +4,8 @@ Computed by the consumer thread once a second, for all browsers of a worker; req
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import orjson
@@ -15,18 +16,25 @@ from dashboard_app.store import Store
 _EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
 _WINDOW_MS: Final = 100_000
-_SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
+SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
+_RECENT_MS: Final = 12_000  # what is not settled, and some ticks
 _STEP_MS: Final = 1_000
 _ARRIVED_MS: Final = 500  # a second is told so long after its end: before, some devices' readings are on their way
 #: Name and percentile.
 BANDS: Final = {"min": 0, "p10": 10, "median": 50, "p90": 90, "max": 100}
 
 
-class Newest(NamedTuple):
-    """The answer's fields `fleet` and `overview`, encoded."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Newest:
+    """The answer's fields `fleet` and `overview`, encoded; None: the fleet is small.
+
+    `recent` has the overview's seconds from `recent_ms` on.
+    """
 
     fleet: orjson.Fragment
-    bands: orjson.Fragment
+    bands: orjson.Fragment | None = None
+    recent: orjson.Fragment | None = None
+    recent_ms: int = 0
 
 
 class Overview:
@@ -37,14 +45,20 @@ class Overview:
         self._store = store
         self._updated_ms: int | None = None
         self._bands: dict[int, list[float]] = {}  # by the second's start
-        self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}), _encode(None))
+        self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}))
 
     def update(self, now_ms: int, *, at_once: bool = False) -> None:
         """Compute anew, unless that was within the last second and may wait; for the consumer thread."""
         if not at_once and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
             return
         self._updated_ms = now_ms
-        self.newest = Newest(_encode(self._fleet(now_ms)), _encode(self._overview(now_ms)))
+        fleet, recent_ms = _encode(self._fleet(now_ms)), (now_ms - _RECENT_MS) // _STEP_MS * _STEP_MS
+        if self._store.is_large:
+            self._update_bands(now_ms)
+            self.newest = Newest(fleet, self._columns(0), self._columns(recent_ms), recent_ms)
+        else:
+            self._bands = {}
+            self.newest = Newest(fleet)
 
     def clear(self) -> None:
         """Forget the bands: these are other topics now."""
@@ -68,24 +82,20 @@ class Overview:
             "refused": self._store.refused_devices,
         }
 
-    def _overview(self, now_ms: int) -> dict[str, object] | None:
-        if not self._store.is_large:
-            self._bands = {}
-            return None
-        self._update_bands(now_ms)
-        seconds = sorted(self._bands)
+    def _columns(self, from_ms: int) -> orjson.Fragment:
+        seconds = sorted(second for second in self._bands if second >= from_ms)
         columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(BANDS)}
-        return {"step_ms": _STEP_MS, "t": seconds, **columns}
+        return _encode({"step_ms": _STEP_MS, "t": seconds, **columns})
 
     def _update_bands(self, now_ms: int) -> None:
         oldest_ms = (now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS
-        settled = [second for second in self._bands if second < now_ms - _SETTLED_MS - _STEP_MS]
+        settled = [second for second in self._bands if second < now_ms - SETTLED_MS - _STEP_MS]
         from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled)])
         kept = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms}
         self._bands = kept | self._bands_since(from_ms, now_ms)  # a new one: request threads may hold the old one
 
     def _bands_since(self, from_ms: int, now_ms: int) -> dict[int, list[float]]:
-        recent = self._store.recent(from_ms - _SETTLED_MS)
+        recent = self._store.recent(from_ms - SETTLED_MS)
         wanted = (recent.times_ms >= from_ms) & (recent.times_ms < (now_ms - _ARRIVED_MS) // _STEP_MS * _STEP_MS)
         return bands(recent.times_ms[wanted], recent.values[wanted])
 

@@ -72,7 +72,8 @@ class Delta:
         if self._last:  # the browser's part of the last tick
             told = json.loads(json.loads(self._last)["response"]["delta"]["data"])
             self._asked["cursor"] = told["cursor"]
-            if told["roster"]:
+            self._asked["overview"] = max(told.get("overview", {}).get("t", ()), default=0)
+            if "roster" in told:
                 self._asked["roster"] = told["roster"][0]
         self._now_ms = max(time_ms for _, time_ms, _ in readings)
         self._feed.take(readings)

@@ -78,12 +78,13 @@ def our_browser(server: Server, devices: int) -> Asking:
     """Return a browser of our page that shows 10 lines; of a large fleet each browser has its own."""
     first = random.randrange(devices)  # noqa: S311  # spreads, hides nothing
     detail = (fleet.names(devices) * 2)[first : first + fleet.LINES] if devices > 100 else None
-    asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": ""}
+    asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": "", "overview": 0}
 
     def take(answer: bytes) -> None:
         told = orjson.loads(orjson.loads(answer)["response"]["delta"]["data"])
         asked["cursor"] = told["cursor"]
-        if told["roster"]:
+        asked["overview"] = max(told.get("overview", {}).get("t", ()), default=asked["overview"])
+        if "roster" in told:
             asked["roster"] = told["roster"][0]
 
     return Asking(server, lambda: tick_body(asked), take)

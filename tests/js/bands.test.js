@@ -17,9 +17,10 @@ test("what is told replaces what is held from its first second on, and older sec
   assert.deepEqual(bands.join(null, of([3_000, 4]), 0), of([3_000, 4]));
 });
 
-test("a small fleet has no bands, and what is told of nothing is nothing", () => {
+test("a small fleet has no bands, and when nothing new is told what is held stays as long as it is wanted", () => {
   assert.equal(bands.join(of([1_000, 1]), null, 0), null);
-  assert.deepEqual(bands.join(of([1_000, 1]), of(), 0), of());
+  assert.deepEqual(bands.join(of([1_000, 1], [2_000, 2]), of(), 2_000), of([2_000, 2]));
+  assert.deepEqual(bands.join(null, of(), 0), of());
 });
 
 test("a second without readings parts the bands", () => {

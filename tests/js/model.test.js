@@ -154,15 +154,15 @@ test("a device unheard of for the whole history is forgotten", () => {
 
 test("a small fleet is asked for whole", () => {
   const model = heard(bus, NOW, { a: [20] });
-  assert.deepEqual(fleet.request(model, "c", ["a"]), { cursor: "c", detail: null, history: [], roster: "" });
+  assert.deepEqual(fleet.request(model, "c", ["a"]), { cursor: "c", detail: null, history: [], roster: "", overview: 0 });
 });
 
 test("of a large fleet only what is in view is asked for, its history once, and what left is forgotten", () => {
   const model = heard(bus, NOW, { a: [20, 21], b: [20, 21] });
   model.fleet = { devices: 1_000 };
-  assert.deepEqual(fleet.request(model, "c", ["a", "a"]), { cursor: "c", detail: ["a"], history: ["a"], roster: "" });
+  assert.deepEqual(fleet.request(model, "c", ["a", "a"]), { cursor: "c", detail: ["a"], history: ["a"], roster: "", overview: 0 });
   assert.equal(model.devices.get("b").series.end, 0);
-  assert.deepEqual(fleet.request(model, "c", ["a", "b"]), { cursor: "c", detail: ["a", "b"], history: ["b"], roster: "" });
+  assert.deepEqual(fleet.request(model, "c", ["a", "b"]), { cursor: "c", detail: ["a", "b"], history: ["b"], roster: "", overview: 0 });
   assert.deepEqual(fleet.request(model, "c", ["b"]).history, []);
   assert.deepEqual(fleet.request(model, "c", ["a"]).history, ["a"]);
 });

@@ -11,8 +11,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboard_app import ids
+from dashboard_app.held import SHOWN
+from dashboard_app.overview import BANDS
 
 _TIMEOUT_S: Final = 10.0
+#: The fields that an answer leaves out when they say nothing.
+_NOTHING: Final[dict[str, Any]] = {
+    "reset": False, "skipped": 0, "roster": None, "readings": [], "alerts": [], "counts": [], "overview": None
+}  # fmt: skip
 
 
 class Ticker:
@@ -27,19 +33,24 @@ class Ticker:
         self.devices: dict[str, list[Any]] = {}
         self.last: dict[str, Any] = {}
         self.roster: tuple[str, list[str]] = ("", [])
+        #: The overview's rows by second.
+        self.seconds: dict[int, tuple[float, ...]] = {}
 
     def tick(self, detail: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
         """Ask for what is new and keep it as the page does; raises `HTTPError` when refused."""
+        newest_ms = max(self.seconds, default=0)
         asked = {"cursor": self.cursor, "detail": detail, "history": list(history), "roster": self.roster[0]}
-        answer = json.loads(self._post(tick_body(asked))["response"][ids.DELTA]["data"])
+        asked |= {"overview": newest_ms}
+        answer = whole(json.loads(self._post(tick_body(asked))["response"][ids.DELTA]["data"]))
         self.cursor = answer["cursor"]
         if answer["reset"]:
             self.resets += 1
-            self.readings, self.devices = [], {}
+            self.readings, self.devices, self.seconds = [], {}, {}
         if answer["roster"]:
             key, names = answer["roster"]
             self.roster = (key, names)
         self.readings.extend((device, time_ms, celsius) for device, time_ms, celsius in answer["readings"])
+        self.seconds |= seconds_of(answer["overview"])
         self._take_newest(answer, detail)
         self.last = answer
         return self.last
@@ -62,12 +73,31 @@ class Ticker:
             return json.load(answer)
 
 
+def whole(told: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with all its fields, as the page reads it: the topics' ages by name."""
+    pipeline = told["pipeline"]
+    ages_ms = dict(zip((topic.name for topic in SHOWN), pipeline["topics"], strict=True))
+    return {
+        **_NOTHING,
+        **told,
+        "devices": {"previous": [], **told["devices"]},
+        "pipeline": {**pipeline, "topics": ages_ms},
+    }
+
+
 def rows(columns: dict[str, Any], now_ms: int, roster: Sequence[str] = ()) -> list[tuple[str, int, float]]:
     """Return an answer's columns as (device, time in ms, °C)."""
     places = itertools.accumulate(columns["steps"]) if "steps" in columns else range(len(roster))
     names = columns["id"] if "id" in columns else [roster[place] for place in places]
     times_ms = [now_ms - age_ms for age_ms in columns["age_ms"]]
     return list(zip(names, times_ms, columns["celsius"], strict=True))
+
+
+def seconds_of(overview: dict[str, Any] | None) -> dict[int, tuple[float, ...]]:
+    """Return the rows of an answer's overview by the second's start."""
+    if overview is None:
+        return {}
+    return dict(zip(overview["t"], zip(*(overview[name] for name in BANDS), strict=True), strict=True))
 
 
 def tick_body(asked: object) -> dict[str, Any]:

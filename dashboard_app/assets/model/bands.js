@@ -6,8 +6,8 @@
 
   /** Return what is held with what is told put behind it; seconds told anew replace, those before `fromMs` go. */
   function join(held, told, fromMs) {
-    if (!held || !told || told.t.length === 0) return told;
-    const end = bus.series.lowerBound({ tMs: held.t, first: 0, end: held.t.length }, told.t[0]);
+    if (!held || !told) return told;
+    const end = bus.series.lowerBound({ tMs: held.t, first: 0, end: held.t.length }, told.t[0] ?? Infinity);
     const first = bus.series.lowerBound({ tMs: held.t, first: 0, end }, fromMs);
     const joined = { step_ms: told.step_ms };
     for (const name of ["t", ...NAMES]) joined[name] = [...held[name].slice(first, end), ...told[name]];

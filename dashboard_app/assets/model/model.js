@@ -250,8 +250,9 @@
    */
   function request(model, cursor, wanted) {
     const roster = model.roster.key;
+    const overview = model.overview?.t.at(-1) ?? 0;
     model.detail = null;
-    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster };
+    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, overview };
     const detail = [...new Set(wanted)].slice(0, 200);
     const inDetail = new Set(detail);
     model.detail = inDetail;
@@ -262,7 +263,7 @@
     const history = detail.filter((id) => model.devices.get(id) && !model.devices.get(id).asked).slice(0, 50);
     for (const id of history) model.devices.get(id).asked = true;
     for (const [id, device] of model.devices) if (!inDetail.has(id)) device.asked = false;
-    return { cursor, detail, history, roster };
+    return { cursor, detail, history, roster, overview };
   }
 
   bus.model = {

@@ -30,7 +30,7 @@ export function columns(now, rows) {
 /** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones, columns given as rows. */
 export function answer(now, { devices = [], averages = [], ...parts } = {}) {
   return {
-    v: 3, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], alerts: [], counts: [],
+    v: 4, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], alerts: [], counts: [],
     devices: columns(now, devices), averages: columns(now, averages), fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
     pipeline: {
       kafka: { ok: true, since_ms: null, error: null, address: "broker:9092" }, behind: 0, dead_letters: 0,

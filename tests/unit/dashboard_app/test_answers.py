@@ -24,6 +24,7 @@ from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR
 from tests.support.held_parts import NOW_MS, records
+from tests.support.ticks import seconds_of, whole
 
 FLEET = [f"d{number:03d}" for number in range(ALL_DETAIL_DEVICES + 1)]
 
@@ -58,7 +59,7 @@ class Worker:
         """Return what a browser would be told if there were no other."""
         store, alone = self.feed.store, Answers(self.feed, lambda: self.now_ms)
         shared, store._shared = store._shared, Shared()
-        told = json.loads(alone.text(body))
+        told = whole(json.loads(alone.text(body)))
         store._shared = shared
         return told
 
@@ -67,7 +68,7 @@ class Worker:
         told = self.answers.response(body, is_packed=is_packed)
         outer = json.loads(gzip.decompress(told) if is_packed else told)
         assert (outer["multi"], list(outer["response"])) == (True, [ids.DELTA])
-        return json.loads(outer["response"][ids.DELTA]["data"])
+        return whole(json.loads(outer["response"][ids.DELTA]["data"]))
 
 
 @pytest.fixture
@@ -150,6 +151,42 @@ def test_shared_answers_are_those_that_each_browser_would_get_alone() -> None:
         assert _timed(found) == _timed(expected)
         roster = found["roster"] or told[browser]["roster"]
         told[browser] = {"cursor": found["cursor"], "roster": roster} if random.random() < 0.9 else told[browser]
+
+
+def test_a_browser_that_follows_the_overview_is_told_its_last_seconds_alone(worker: Worker) -> None:
+    """It holds, for all that, what one is told that asks for everything: with late readings and ticks left out too."""
+    random = Random(3)  # noqa: S311  # repeatable, hides nothing
+    seconds: dict[int, tuple[float, ...]] = {}
+    cursor, lengths = None, []
+    for step in range(150):
+        worker.now_ms += 1_000
+        late_ms = random.choice((0, 0, 900, 3_900))
+        rows = [[name, worker.now_ms - late_ms, random.uniform(15, 25)] for name in FLEET]
+        worker.feed.store.append(SENSOR.name, records(0, (step + 1) * len(FLEET), rows, worker.now_ms))
+        worker.feed.overview.update(worker.now_ms)
+        if random.random() < 0.2:  # this browser is slow
+            continue
+        newest_ms = max(seconds, default=0)
+        told = worker.told({"cursor": cursor, "overview": newest_ms}, is_packed=True)
+        cursor, seconds = told["cursor"], seconds | seconds_of(told["overview"])
+        every = seconds_of(worker.ask()["overview"])
+        assert {second: seconds.get(second) for second in every} == every
+        lengths.append(len(seconds_of(told["overview"])))
+    assert (len(every) > 50, sum(length <= 12 for length in lengths) > 90) == (True, True)
+
+
+@pytest.mark.parametrize("overview", [0, NOW_MS - 60_000, -1, True, 1.5, "x", None, [], 2**63])
+def test_who_does_not_follow_the_overview_is_told_all_of_it(worker: Worker, overview: Any) -> None:
+    """Whatever it says that it holds, and with a cursor that is gone too; whose clock is ahead follows."""
+    for _ in range(30):
+        worker.now_ms += 1_000
+        worker.take(FLEET)
+        worker.feed.overview.update(worker.now_ms)
+    cursor = worker.ask()["cursor"]
+    told = worker.told({"cursor": cursor, "overview": overview}, is_packed=False)
+    assert len(seconds_of(told["overview"])) == (11 if overview == 2**63 else 29)
+    gone = worker.told({"cursor": None, "overview": worker.now_ms}, is_packed=False)
+    assert len(seconds_of(gone["overview"])) == 29
 
 
 def _timed(answer: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.ring import Records
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
-from tests.support.ticks import tick_body
+from tests.support.ticks import tick_body, whole
 
 NOW_MS = 1_769_860_800_000
 OTHERS: dict[str, dict[int, int]] = {topic: {0: 1} for topic in CURSOR_TOPICS}
@@ -61,8 +61,7 @@ def tick(feed: Feed, cursor: Any) -> dict[str, Any]:
     body = tick_body({"cursor": cursor, "detail": None, "history": []})
     answer = client.post("/_dash-update-component", json=body).json
     assert answer is not None
-    told: dict[str, Any] = json.loads(answer["response"][ids.DELTA]["data"])
-    return told
+    return whole(json.loads(answer["response"][ids.DELTA]["data"]))
 
 
 def test_topics_that_another_worker_saw_first_are_looked_for_before_anything_is_said(feed: HeldFeed) -> None:

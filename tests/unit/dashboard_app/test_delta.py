@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard_app.changes import Question
+from dashboard_app.changes import Common, Question
 from dashboard_app.delta import cursor_in, cursor_text, first_part, last_part, question_in
 from dashboard_app.held import CURSOR_TOPICS
-from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
@@ -20,7 +19,8 @@ from tests.support.held_parts import records
 NOW_MS = 1_769_860_800_000
 EPOCH = "epoch"
 CURSOR = {topic: {0: 5, 3: 2**60} for topic in CURSOR_TOPICS}
-PIPELINE = {"kafka": {"ok": True}}
+PIPELINE = {"kafka": {"ok": True, "since_ms": None, "error": None}, "topics": {"sensor": 5, "alert": None}}
+FLEET, BANDS = orjson.Fragment(b'{"devices":2}'), orjson.Fragment(b'{"t":[]}')
 
 
 def started(*names: str) -> Store:
@@ -43,7 +43,7 @@ def answer(store: Store, body: object) -> dict[str, Any]:
     """Return the decoded answer to a browser's body."""
     changes = store.changes(question_in(body, store.epoch), NOW_MS)
     cursor = cursor_text(changes.common.cursor, store.epoch)
-    text = first_part(changes.common, cursor, Overview(store), PIPELINE) + last_part(changes)
+    text = first_part(changes.common, cursor, FLEET, None, PIPELINE) + last_part(changes)
     decoded: dict[str, Any] = json.loads(text)
     return decoded
 
@@ -53,23 +53,26 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     store = started("a", "a", "b")
     found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 3,
+        "v": 4,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
-        "skipped": 0,
-        "roster": None,
-        "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "celsius": [20.5, 20.5], "previous": []},
+        "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "celsius": [20.5, 20.5]},
         "readings": [["a", NOW_MS - 1_000, 20.5]],
-        "alerts": [],
-        "counts": [],
         "averages": {"id": [], "age_ms": [], "celsius": []},
-        "fleet": {"devices": 0, "rate_hz": 0.0, "age_p95_ms": None},
-        "overview": None,
-        "pipeline": PIPELINE,
+        "fleet": {"devices": 2},
+        "pipeline": {"kafka": {"ok": True}, "topics": [5, None]},
     }
     following = answer(store, {"cursor": found["cursor"]})
-    assert (following["reset"], following["readings"], following["devices"]["id"]) == (False, [], [])
+    assert following.keys() == {"v", "now", "cursor", "devices", "averages", "fleet", "pipeline"}
+    assert following["devices"]["id"] == []
+
+
+def test_what_is_wrong_with_kafka_is_told_and_the_overview_of_a_large_fleet() -> None:
+    """Of a Kafka that answers nothing but that."""
+    away = {"kafka": {"ok": False, "since_ms": 7, "error": "away"}, "topics": {}}
+    told = json.loads(first_part(Common(now_ms=NOW_MS), "c", FLEET, BANDS, away) + b"}")
+    assert (told["pipeline"], told["overview"]) == ({**away, "topics": []}, {"t": []})
 
 
 def test_a_roster_is_told_once_and_stands_for_the_names() -> None:
@@ -81,12 +84,12 @@ def test_a_roster_is_told_once_and_stands_for_the_names() -> None:
     key, names = whole["roster"]
     assert names == ["a", "b", "c", "d"]
     found = answer(store, {"cursor": None, "roster": key})
-    assert (found["roster"], found["averages"]) == (None, {"steps": [], "age_ms": [], "celsius": []})
-    assert found["devices"] == {"age_ms": [1_000] * 4, "celsius": [20.5] * 4, "previous": []}
+    assert ("roster" in found, found["averages"]) == (False, {"steps": [], "age_ms": [], "celsius": []})
+    assert found["devices"] == {"age_ms": [1_000] * 4, "celsius": [20.5] * 4}
     rows = [[name, NOW_MS, 21.0] for name in ("d", "b")]
     store.append(SENSOR.name, records(0, 4, rows))
     some = answer(store, {"cursor": whole["cursor"], "roster": key})["devices"]
-    assert some == {"steps": [1, 2], "age_ms": [0, 0], "celsius": [21.0, 21.0], "previous": []}
+    assert some == {"steps": [1, 2], "age_ms": [0, 0], "celsius": [21.0, 21.0]}
 
 
 def test_a_hostile_name_stays_text_in_the_json() -> None:
@@ -141,12 +144,18 @@ _CURSORS = st.lists(st.lists(st.lists(st.integers(-1, 2**64), max_size=3), max_s
 @given(
     _JSON
     | st.fixed_dictionaries(
-        {}, optional={"cursor": _JSON | _CURSORS, "detail": _JSON | st.lists(_JSON), "history": _JSON | st.lists(_JSON)}
+        {},
+        optional={
+            "overview": _JSON,
+            "cursor": _JSON | _CURSORS,
+            "detail": _JSON | st.lists(_JSON),
+            "history": _JSON | st.lists(_JSON),
+        },
     )
 )
 def test_any_json_is_answered(body: object) -> None:
     """Never an exception, whatever a browser, or somebody who is none, sends."""
-    assert answer(started("a", "b"), body)["v"] == 3
+    assert answer(started("a", "b"), body)["v"] == 4
 
 
 def test_a_question_names_a_bounded_number_of_devices() -> None:
