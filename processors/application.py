@@ -44,7 +44,7 @@ JOBS: Final[Mapping[str, tuple[tuple[Topic, ...], Build]]] = {
 # job that holds 1 MB of state was seen to grow by 18 MB a minute, towards more than its container's limit. What changes
 # with alerts alone takes 20 minutes to collect 8 MB, and looks like a leak for as long. The cache keeps blocks of files
 # that were merged away until it is full, for hours; the system has the files themselves in memory.
-_CACHE_BYTES: Final = 4 * 2**20
+_CACHE_BYTES: Final = 2**20
 _STATE: Final = RocksDBOptions(write_buffer_size=8 * 2**20, block_cache_size=_CACHE_BYTES)
 _SMALL_STATE: Final = RocksDBOptions(write_buffer_size=2 * 2**20, block_cache_size=_CACHE_BYTES)
 # A commit is looked for after each poll, so an idle poll must be shorter than the commit interval.
