@@ -89,9 +89,11 @@ def _reading(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
     return Row(device_id, time_ms, celsius, (device_id, time_ms, celsius))
 
 
-def _alert(message: Message, append_ms: int, rules: TimeRules) -> Row:
+def _alert(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
     check_size(message.value(), message.key(), None, ALERT)
     alert = parse_alert(message.value(), append_ms, rules)
+    if not has_device_key(message.key(), alert.device_id):
+        return None  # job alert-count sends it again under its device's key
     shown = (alert.device_id, alert.event_time_ms, alert.celsius)
     return Row(alert.device_id, alert.event_time_ms, alert.celsius, shown)
 

@@ -143,6 +143,7 @@ def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
     return JobApplication(
         servers,
         end_of_batch=functools.partial(batches.end, settings),
+        on_commit=meter.committed,
         consumer_group=group,
         auto_offset_reset="earliest",  # what was sent before the first start counts too
         commit_interval=settings.commit_interval_ms / 1000,

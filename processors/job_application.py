@@ -21,7 +21,13 @@ _REGISTERED_WITHIN_S: Final = 5.0
 class JobApplication(Application):
     """Quix's application: it recovers before it reads, drops what it lost, and remembers the error that ended it."""
 
-    def __init__(self, *arguments: Any, end_of_batch: Callable[[TopicPartition], int], **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        end_of_batch: Callable[[TopicPartition], int],
+        on_commit: Callable[[], object],
+        **options: Any,
+    ) -> None:
         """As Quix's own; `end_of_batch` finds the offset after a batch that begins at a place."""
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
@@ -29,8 +35,22 @@ class JobApplication(Application):
         batches.pass_over(self._consumer, end_of_batch)
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
+        self._tell_commits(on_commit)
         outputs.serve_seldom(self._producer)
         outputs.hand_on_changes(self._producer)
+
+    def _tell_commits(self, on_commit: Callable[[], object]) -> None:
+        """Call it whenever what was processed is committed: Quix begins another checkpoint then."""
+        context = self._processing_context
+        commit = context.commit_checkpoint
+
+        def commit_and_tell(*arguments: Any, **options: Any) -> None:
+            before = context.checkpoint
+            commit(*arguments, **options)
+            if context.checkpoint is not before:
+                on_commit()
+
+        context.commit_checkpoint = commit_and_tell  # type: ignore[method-assign]  # Quix has no place for it
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.

@@ -14,7 +14,7 @@ import orjson
 from sensorbus.runtime import metrics
 from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 
-#: The delay is looked at once in so many records: the clock and the histogram cost as much as a parse.
+#: The delay is looked at once in so many records: a histogram's place costs as much as a parse.
 _DELAY_EVERY_RECORDS: Final = 32
 _TURNING_WITHIN_S: Final = 30.0
 _CHANGELOG_PREFIX: Final = "changelog__"  # Quix's
@@ -36,6 +36,8 @@ class Meter:
         self._commits = 0
         self._until_delay = 0
         self._append_time_ms = 0
+        self._uncommitted_ms: list[int] = []  # append times of the records whose delay is looked at
+        self._is_behind = True
         self._turned_s = time.monotonic()
         self._answered_s = time.monotonic()
         self._joined = False
@@ -53,7 +55,15 @@ class Meter:
         self._until_delay -= 1
         if self._until_delay < 0:
             self._until_delay = _DELAY_EVERY_RECORDS - 1
-            metrics.JOB_DELAY_SECONDS.labels(self.job).observe(max(0, self._clock_ms() - append_time_ms) / 1000)
+            self._uncommitted_ms.append(append_time_ms)
+
+    def committed(self) -> None:
+        """Tell how old the records are whose results can be read now."""
+        if self._uncommitted_ms:
+            now_ms, delay = self._clock_ms(), metrics.JOB_DELAY_SECONDS.labels(self.job)
+            for append_time_ms in self._uncommitted_ms:
+                delay.observe(max(0, now_ms - append_time_ms) / 1000)
+            self._uncommitted_ms.clear()
 
     def result(self, topic: str) -> None:
         """Count a record that was handed to the producer."""
@@ -98,11 +108,13 @@ class Meter:
         metrics.JOB_REKEYED.labels(self.job).inc(self._since("rekeyed", "", self._rekeyed))
         metrics.JOB_COMMITS.labels(self.job).inc(self._since("commits", "", self._commits))
         if self._append_time_ms:
-            metrics.JOB_LAG_SECONDS.labels(self.job).set(max(0, self._clock_ms() - self._append_time_ms) / 1000)
+            age_s = max(0, self._clock_ms() - self._append_time_ms) / 1000
+            metrics.JOB_LAG_SECONDS.labels(self.job).set(age_s if self._is_behind else 0)
 
     def _publish_lags(self, stats: Mapping[str, Any]) -> None:
         """Show the lag of each partition that is ours; another member shows that of one we had to give away."""
         lags = _lags(stats)
+        self._is_behind = any(lags.values())  # not known is behind
         for place in self._lagging - lags.keys():
             metrics.JOB_LAG_RECORDS.remove(self.job, *place)
         self._lagging &= lags.keys()

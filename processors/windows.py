@@ -18,8 +18,9 @@ from sensorbus.contract.errors import StateError
 STATE_VERSION: Final = 2
 _STATE_FIELDS: Final = 8
 _WITHOUT_GRACE: Final = 1  # a version that did not hold the grace
-#: Identities that a pane remembers at most; what is beyond counts again when it is repeated.
-MAX_IDENTITIES_PER_PANE: Final = 1_000
+#: Identities that a device's panes remember at most, each pane as many; what is beyond counts again when it is
+#: repeated. They are some 40 bytes each, and Kafka takes 1 MB as the state of a device.
+MAX_IDENTITIES: Final = 5_000
 
 
 class RingRules(NamedTuple):
@@ -183,7 +184,7 @@ def is_repeat(ring: Ring, rules: RingRules, event_time_ms: int, identity: str) -
     known = ring.identities.setdefault(pane, [])
     if identity in known:
         return True
-    if len(known) < MAX_IDENTITIES_PER_PANE:
+    if len(known) < max(1, MAX_IDENTITIES * rules.step_ms // (rules.length_ms + rules.grace_ms)):
         known.append(identity)
     return False
 

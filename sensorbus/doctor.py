@@ -11,11 +11,13 @@ from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, ResourceType
 
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, TopicError
+from sensorbus.contract.partitioning import partition_of
 from sensorbus.contract.settings import Settings, variable_name
-from sensorbus.contract.topics import TOPICS, Topic
+from sensorbus.contract.topics import SENSOR, TOPICS, Topic
 from sensorbus.records import topic_state
 from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
+from sensorbus.runtime.logs import escape
 
 _CLEANUP_POLICY: Final = "delete"
 _PACKAGES: Final = ("sensorbus", "quixstreams", "confluent-kafka", "dash", "plotly")
@@ -64,6 +66,7 @@ def _topic(settings: Settings, consumer: Consumer, client: AdminClient, topic: T
         *partition_difference(settings, state.partitions),
         *replica_difference(settings, _replicas(metadata, settings.topic_name(topic)), len(metadata.brokers)),
         *_described_differences(settings, client, topic),
+        *(placement_difference(state.last_keys, state.partitions) if topic == SENSOR else ()),
     ]
     if differences:
         return Finding(subject=subject, state="warning", detail=f"{detail}; {'; '.join(differences)}")
@@ -74,6 +77,19 @@ def partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
     """Yield that a topic has another number of partitions than it would be made with."""
     if partitions != settings.topic_partitions and not settings.embedded_broker:
         yield f"not {settings.topic_partitions} partitions, as {variable_name('topic_partitions')} says"
+
+
+def placement_difference(keys: Mapping[int, bytes | None], partitions: int) -> Iterator[str]:
+    """Yield that a writer has put a key, the last one of its partition, where no client like Java's would."""
+    for partition, key in keys.items():
+        wanted = partition_of(key, partitions) if key else partition
+        if wanted != partition:
+            shown = escape((key or b"")[:64].decode(errors="replace"))
+            yield (
+                f"key {shown} stands in partition {partition}, not {wanted}, where murmur2 puts it and a replay would "
+                "send it: set partitioner=murmur2_random where it is written"
+            )
+            return
 
 
 def replica_difference(settings: Settings, replicas: int, brokers: int) -> Iterator[str]:

@@ -42,12 +42,16 @@ Ends = Mapping[tuple[str, int], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """What stands in a topic: `offsets` counts transaction markers too; `last_append_ms` is None when it is empty."""
+    """What stands in a topic: `offsets` counts transaction markers too; `last_append_ms` is None when it is empty.
+
+    `last_keys` are those of the last records, by partition.
+    """
 
     name: str
     partitions: int
     offsets: int
     last_append_ms: int | None
+    last_keys: Mapping[int, bytes | None]
 
 
 def topic_by_name(settings: Settings, name: str) -> Topic:
@@ -133,7 +137,7 @@ def behind_transactions(settings: Settings, consumer: Consumer, topics: Sequence
 
 
 def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicState:
-    """Return the topic's size and the time of its last record."""
+    """Return the topic's size, the time of its last record, and the last keys."""
     held, starts, known = 0, [], {}
     all_partitions = partitions(settings, consumer, topic)
     for partition in all_partitions:
@@ -142,10 +146,13 @@ def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicSt
         if high > low:
             starts.append(TopicPartition(partition.topic, partition.partition, max(low, high - _MARKERS_LOOKED_PAST)))
             known[partition.topic, partition.partition] = high
-    found = read_to_end(settings, consumer, starts, known)
-    last_append_ms = max((message.timestamp()[1] for message in found), default=None)
+    last = {message.partition(): message for message in read_to_end(settings, consumer, starts, known)}
     return TopicState(
-        name=settings.topic_name(topic), partitions=len(all_partitions), offsets=held, last_append_ms=last_append_ms
+        name=settings.topic_name(topic),
+        partitions=len(all_partitions),
+        offsets=held,
+        last_append_ms=max((message.timestamp()[1] for message in last.values()), default=None),
+        last_keys={partition: message.key() for partition, message in last.items()},
     )
 
 

@@ -51,6 +51,10 @@ _ISO_SHAPE: Final = re.compile(
 _DIGITS_TO_0: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
 
+#: So much further ahead an alert may be than its reading: another broker, with a clock of its own, gave it its time.
+ALERT_AHEAD_SLACK_MS: Final = 60_000
+
+
 class TimeRules(NamedTuple):
     """How a payload's timestamp becomes event time.
 
@@ -116,7 +120,7 @@ def parse_alert(raw: bytes | None, append_time_ms: int, rules: TimeRules) -> Ale
     fields = _parse_object(raw)
     device_id = _device_id(fields)
     celsius = _celsius(fields, "celsius")
-    timestamp, event_time_ms = _event_time(fields, append_time_ms, rules)
+    timestamp, event_time_ms = _event_time(fields, append_time_ms, rules, ALERT_AHEAD_SLACK_MS)
     return Alert(
         device_id,
         timestamp,
@@ -277,18 +281,18 @@ def _integer(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _event_time(fields: Mapping[str, Any], append_time_ms: int, rules: TimeRules) -> tuple[str, int]:
+def _event_time(fields: Mapping[str, Any], append_time_ms: int, rules: TimeRules, slack_ms: int = 0) -> tuple[str, int]:
     timestamp = fields.get("timestamp")
     if type(timestamp) is not str:
         _refuse_type(fields, "timestamp", "timestamp", "a string")
     event_time_ms = event_time_ms_from_iso(timestamp, rules.zone)
-    ahead_ms = event_time_ms - append_time_ms
-    if ahead_ms > rules.clock_ahead_limit_ms:
+    ahead_ms, limit_ms = event_time_ms - append_time_ms, rules.clock_ahead_limit_ms + slack_ms
+    if ahead_ms > limit_ms:
         hint = _zone_hint(timestamp, rules.zone)
         raise InvalidMessageError(
             "clock-ahead",
             f"timestamp {timestamp} is {ahead_ms / 1000:.0f} s ahead of the record's append time, more than "
-            f"{rules.clock_ahead_limit_ms / 1000:g} s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS){hint}",
+            f"{limit_ms / 1000:g} s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS{' and a minute' if slack_ms else ''}){hint}",
         )
     return timestamp, event_time_ms
 

@@ -30,9 +30,14 @@ JOB_LATE: Final = Counter(
 )
 JOB_COMMITS: Final = Counter("sensorbus_job_commits_total", "Commits.", ["job"])
 JOB_LAG_RECORDS: Final = Gauge("sensorbus_job_lag_records", "Records not yet read.", ["job", "topic", "partition"])
-JOB_LAG_SECONDS: Final = Gauge("sensorbus_job_lag_seconds", "Age of the record read last, by its append time.", ["job"])
+JOB_LAG_SECONDS: Final = Gauge(
+    "sensorbus_job_lag_seconds", "Age of the record read last, by its append time; 0 where none is unread.", ["job"]
+)
 JOB_DELAY_SECONDS: Final = Histogram(
-    "sensorbus_job_delay_seconds", "From a record's append time to its processing.", ["job"], buckets=_SECONDS
+    "sensorbus_job_delay_seconds",
+    "From a record's append time to the commit that shows its results.",
+    ["job"],
+    buckets=_SECONDS,
 )
 
 # dashboard

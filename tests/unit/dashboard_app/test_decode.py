@@ -20,6 +20,8 @@ from sensorbus.runtime.metrics import FEED_INVALID
 NOW_MS = 1_769_860_800_000
 RULES = TimeRules()
 
+ALERT_OF_A = b'{"celsius":31,"fahrenheit":87.8,"kelvin":304.15,"device_id":"a","timestamp":"2026-01-31T11:59:00Z"}'
+
 
 @dataclass
 class Received:
@@ -70,11 +72,16 @@ def test_a_reading_under_another_key_is_not_one_yet(key: bytes | None) -> None:
     assert records_in(SENSOR.name, [Received(reading(), key)], RULES, NOW_MS).offsets == []
 
 
+def test_an_alert_under_another_key_is_not_one_yet() -> None:
+    """Job alert-count sends it again."""
+    found = records_in(ALERT.name, [Received(ALERT_OF_A, b"b"), Received(ALERT_OF_A, b"a", at=8)], RULES, NOW_MS)
+    assert found.offsets == [8]
+
+
 @pytest.mark.parametrize("topic", [SENSOR.name, ALERT.name])
 def test_what_the_jobs_refuse_as_too_large_is_not_shown(topic: str) -> None:
     """However readable it is."""
-    alert = b'{"celsius":31,"fahrenheit":87.8,"kelvin":304.15,"device_id":"a","timestamp":"2026-01-31T11:59:00Z"}'
-    value = reading() if topic == SENSOR.name else alert
+    value = reading() if topic == SENSOR.name else ALERT_OF_A
     found = records_in(topic, [Received(value), Received(value + b" " * 8_388_608, at=8)], RULES, NOW_MS)
     assert found.offsets == [7]
 

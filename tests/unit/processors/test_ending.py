@@ -110,7 +110,7 @@ def test_an_error_that_is_a_bug_has_no_line() -> None:
 def application(tmp_path: Path) -> JobApplication:
     """Give an application that has not asked Kafka for anything."""
     return JobApplication(
-        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="ending", state_dir=tmp_path, loglevel=None
+        "127.0.0.1:1", end_of_batch=Mock(), on_commit=Mock(), consumer_group="ending", state_dir=tmp_path, loglevel=None
     )
 
 

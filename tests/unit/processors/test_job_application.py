@@ -11,10 +11,26 @@ from processors.job_application import JobApplication
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> JobApplication:
+def on_commit() -> Mock:
+    """Give what is told of commits."""
+    return Mock()
+
+
+@pytest.fixture
+def application(tmp_path: Path, on_commit: Mock) -> JobApplication:
     """Give an application that has not asked Kafka for anything."""
+    return made(tmp_path, on_commit)
+
+
+def made(folder: Path, on_commit: Mock) -> JobApplication:
+    """Return such an application."""
     return JobApplication(
-        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="changed", state_dir=tmp_path, loglevel=None
+        "127.0.0.1:1",
+        end_of_batch=Mock(),
+        on_commit=on_commit,
+        consumer_group="changed",
+        state_dir=folder,
+        loglevel=None,
     )
 
 
@@ -48,6 +64,17 @@ def test_what_was_sent_is_registered_before_its_transaction_is_aborted(
     assert checkpoint.method_calls == [call.flushed(), call.close(revoking=True)]
 
 
+@pytest.mark.parametrize(("is_due", "told"), [(True, 1), (False, 0)])
+def test_a_commit_is_told_once_it_is_done(
+    application: JobApplication, checkpoint: Mock, on_commit: Mock, is_due: bool, told: int
+) -> None:
+    """Not while what was processed still waits for its time."""
+    checkpoint.expired.return_value, checkpoint.empty.return_value = is_due, False
+    checkpoint.commit.side_effect = lambda **_: on_commit.assert_not_called()
+    application._processing_context.commit_checkpoint()
+    assert (on_commit.call_count, checkpoint.commit.call_count) == (told, told)
+
+
 def test_an_error_while_it_is_given_up_is_the_one_that_ended_it(application: JobApplication, checkpoint: Mock) -> None:
     """confluent-kafka may lose it: poll then raises a SystemError without a cause."""
     checkpoint.close.side_effect = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
@@ -70,9 +97,7 @@ def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Quix polls it with each record."""
     asked = Mock()
     monkeypatch.setattr(InternalProducer, "poll", asked)
-    application = JobApplication(
-        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="changed", state_dir=tmp_path, loglevel=None
-    )
+    application = made(tmp_path, Mock())
     for _ in range(40):
         application._producer.poll(0)
     assert asked.call_count == 1

@@ -99,6 +99,15 @@ def test_lag_is_what_the_job_was_not_given(partition: dict[str, int], lag: int |
     assert sample("lag_records", job=meter.job, topic="changelog__avg-temp", partition="0") is None
 
 
+@pytest.mark.parametrize(("partition", "age_s"), [(("active", 0), 0), (("active", 7), 2), (("offset-query", 0), 2)])
+def test_who_has_read_all_lags_by_no_time(partition: tuple[str, int], age_s: float) -> None:
+    """However old the last record is; where the lag is not known, its age is told."""
+    meter = Meter(f"age-{partition}", clock_ms=lambda: 10_000)
+    meter.record("sensor", 8_000)
+    meter.on_consumer_stats(partitions(p0=partition))
+    assert sample("lag_seconds", job=meter.job) == age_s
+
+
 def test_the_lag_of_a_partition_that_is_lost_goes_away() -> None:
     """A rebalance gives it to another member, and it comes back with what is true then."""
     meter = Meter("rebalanced")
@@ -131,12 +140,15 @@ def test_exactly_once_commits_are_the_producers() -> None:
 
 
 def test_delay_and_age_are_by_the_append_time() -> None:
-    """The first record after a while is looked at; the age is that of the last one."""
+    """The first record after a while is looked at, once its results are committed; the age is that of the last one."""
     meter = Meter("delay", clock_ms=lambda: 10_000)
     for _ in range(32):
         meter.record("sensor", 9_750)
     meter.record("sensor", 9_000)
     meter.publish()
+    assert sample("delay_seconds_count", job="delay") is None
+    for _ in range(2):
+        meter.committed()
     assert sample("delay_seconds_count", job="delay") == 2
     assert sample("delay_seconds_sum", job="delay") == 1.25
     assert sample("lag_seconds", job="delay") == 1.0

@@ -12,13 +12,15 @@ from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
 from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, step
 from sensorbus.contract.errors import InvalidMessageError
-from sensorbus.contract.messages import Reading, encode_reading, parse_reading
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.messages import Alert, Reading, encode_alert, encode_reading, parse_alert, parse_reading
+from sensorbus.contract.topics import ALERT, SENSOR
 from tests.support.bad_input import Case, sensor_cases
 from tests.support.job_parts import at, bus_of, seen
 
 NOW_MS = 1_800_000_000_000
+TIME_MS = 1_769_860_800_000
 GOOD = encode_reading("oven", "2026-01-31T12:00:00Z", 20.0)
+ALERT_OF_OVEN = encode_alert(Alert("oven", "2026-01-31T12:00:00Z", TIME_MS, 40.0, 104.0, 313.15))
 
 
 class Job:
@@ -207,6 +209,24 @@ def test_every_record_is_counted_once() -> None:
     for value, key in ((GOOD, b"oven"), (GOOD, None), (b"{", None), (None, b"oven")):
         job.take(value, key)
     assert job.bus.meter._records == {"sensor": 4}
+
+
+def test_an_alert_under_a_foreign_key_is_sent_again_to_its_own_topic() -> None:
+    """As a reading is, by the job that answers for `alert`."""
+    bus = bus_of()
+    run = step(bus, ALERT, parse_alert, [lambda _alert, _state: ()], answers_for_topic=True)
+    (copy,) = at("alert", 3, 42, lambda: run(ALERT_OF_OVEN, None, NOW_MS, None))
+    assert (copy.topic, copy.key, copy.value) == ("alert", b"oven", ALERT_OF_OVEN)
+
+
+@pytest.mark.parametrize(("ahead_ms", "outputs"), [(360_000, 0), (360_001, 1)])
+def test_an_alert_may_be_a_minute_further_ahead_than_its_reading(ahead_ms: int, outputs: int) -> None:
+    """A reading at the limit is an alert that another broker, whose clock is behind, gave its time."""
+    run = step(bus_of(), ALERT, parse_alert, [lambda _alert, _state: ()], answers_for_topic=True)
+    found = list(at("alert", 3, 42, lambda: run(ALERT_OF_OVEN, b"oven", TIME_MS - ahead_ms, None)))
+    assert len(found) == outputs
+    words = b"more than 360 s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS and a minute)"
+    assert all((dict(letter.headers or ())["error.message"] or b"").endswith(words) for letter in found)
 
 
 def test_the_other_jobs_pass_over_a_foreign_key() -> None:

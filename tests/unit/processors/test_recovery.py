@@ -67,7 +67,12 @@ def test_a_jobs_application_asks_its_own_state(tmp_path: Path, monkeypatch: pyte
     put_back = Mock()
     monkeypatch.setattr("processors.recovery._put_back", put_back)
     application = JobApplication(
-        "127.0.0.1:1", end_of_batch=Mock(), consumer_group="recovery", state_dir=tmp_path, loglevel=None
+        "127.0.0.1:1",
+        end_of_batch=Mock(),
+        on_commit=Mock(),
+        consumer_group="recovery",
+        state_dir=tmp_path,
+        loglevel=None,
     )
     application._consumer.assign([PLACE])
     assert application._consumer.poll_row(timeout=0.1) is not None

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.windows import (
-    MAX_IDENTITIES_PER_PANE,
     STATE_VERSION,
     Ring,
     RingRules,
@@ -285,13 +284,18 @@ def test_identities_survive_a_restart() -> None:
     assert is_repeat(again, rules, 1_200, "a")
 
 
-def test_identities_are_bounded() -> None:
-    """A pane remembers so many and no more."""
-    rules, ring = RingRules(5_000, 1_000, 0), Ring()
+@pytest.mark.parametrize(
+    ("length_ms", "step_ms", "grace_ms", "per_pane"),
+    [(5_000, 1_000, 0, 1_000), (5_000, 1_000, 5_000, 500), (300_000, 1_000, 0, 16), (10_000, 1, 0, 1)],
+)
+def test_identities_are_bounded(length_ms: int, step_ms: int, grace_ms: int, per_pane: int) -> None:
+    """A pane remembers so many and no more; all panes together what a state may hold, whatever the windows' shape."""
+    rules, ring = RingRules(length_ms, step_ms, grace_ms), Ring()
     move_time(ring, rules, 1_200)
-    for number in range(MAX_IDENTITIES_PER_PANE + 50):
+    for number in range(1_050):
         is_repeat(ring, rules, 1_200, str(number))
-    assert len(ring.identities["1000"]) == MAX_IDENTITIES_PER_PANE
+    ((_, remembered),) = ring.identities.items()
+    assert len(remembered) == per_pane
 
 
 def test_what_is_too_late_for_any_window_is_not_remembered() -> None:

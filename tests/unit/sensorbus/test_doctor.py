@@ -76,6 +76,23 @@ def test_too_few_replicas_are_told(wanted: int, replicas: int, brokers: int, tol
 
 
 @pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({}, []),
+        ({0: None, 1: b""}, []),
+        ({2: b"foobar"}, []),
+        ({0: None, 1: b"foobar", 3: b"foobar"}, ["key foobar stands in partition 1, not 2, where murmur2"]),
+        ({1: "\u202eé".encode() + b"\xff"}, ["key \\u202eé\ufffd stands in partition 1, not"]),
+    ],
+)
+def test_a_writer_with_another_partitioner_is_told(keys: dict[int, bytes | None], told: list[str]) -> None:
+    """By the last keys of the partitions; the first is enough, and it is shown harmlessly."""
+    found = list(doctor.placement_difference(keys, 4))
+    assert len(found) == len(told)
+    assert all(line.startswith(words) for line, words in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
     ("policies", "words"),
     [
         ({}, []),
