@@ -6,6 +6,7 @@ Dash sends no security headers and answers hostile callback bodies with a traceb
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
+from posixpath import normpath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -153,8 +154,10 @@ def _is_there(path: str, prefix: str, app: Dash) -> bool:
     if not path.startswith(prefix):
         return False
     name = path.removeprefix(prefix)
+    if name.startswith(_ASSETS):
+        return normpath(name) == name  # a file of many names would be kept compressed under each of them
     if not name.startswith(_SUITES):
-        return name in _PATHS or name in _API_PATHS or name.startswith((_ASSETS, DEVICE))
+        return name in _PATHS or name in _API_PATHS or name.startswith(DEVICE)
     package, _, file = name.removeprefix(_SUITES).partition("/")
     file, _ = check_fingerprint(file)  # type: ignore[no-untyped-call]  # Dash publishes no type for it
     return file in app.registered_paths.get(package, ())

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,13 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
+def _every_name(networks: str) -> str:
+    """Return networks and, of those of IPv4, what their addresses are called by a socket that listens on `::`."""
+    known = [ip_network(text.strip()) for text in networks.split(",")]
+    mapped = [f"::ffff:{of.network_address}/{96 + of.prefixlen}" for of in known if isinstance(of, IPv4Network)]
+    return ",".join([*map(str, known), *mapped])
+
+
 _settings = _load()
 
 # What gunicorn reads:
@@ -74,7 +81,7 @@ graceful_timeout = 3
 timeout = 30
 limit_request_line = 8190  # as long as a header, and as nginx lets through
 preload_app = False  # librdkafka does not survive a fork
-forwarded_allow_ips = _settings.dashboard_proxies  # whatever FORWARDED_ALLOW_IPS says
+forwarded_allow_ips = _every_name(_settings.dashboard_proxies)  # whatever FORWARDED_ALLOW_IPS says
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 forwarder_headers = ""  # not even a proxy gives us SCRIPT_NAME or REMOTE_USER
 control_socket_disable = True  # it would be a file in the home folder, which a container has not

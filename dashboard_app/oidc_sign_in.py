@@ -90,7 +90,8 @@ class SignIn:
         except REFUSED as error:
             if self.user() is not None:  # in another tab, meanwhile
                 return _unstored(redirect(self._home, 303))
-            _log.warning("a sign-in from %s failed: %s", request.remote_addr, _why(error))
+            address = request.remote_addr
+            _log.warning("a sign-in from %s failed: %s", address, _why(error), extra={"fold_by": address})
             said = "The sign-in did not come to its end. Try again."
             return plain_pages.page(400, "Not signed in", (said,), self._home)
         user = user_of(claims, self._settings)
@@ -130,7 +131,8 @@ class SignIn:
         try:
             return user_of(self._provider.who_has(token), self._settings)
         except (AWAY, *REFUSED) as error:
-            _log.warning("an access token from %s is refused: %s", request.remote_addr, _why(error))
+            address = request.remote_addr
+            _log.warning("an access token from %s is refused: %s", address, _why(error), extra={"fold_by": address})
             return None
 
     def _is_away(self, error: Exception) -> Response:

@@ -2,14 +2,14 @@
 
 Nobody is asked, a proxy says it, a name and a password are checked, or a provider is asked.
 Off by default. On, everything but /healthz and a bare /readyz answers 401 to who is not known. Each worker counts wrong
-passwords by itself; what is shared between its request threads are single entries of dicts, which Python changes in one
-step.
+passwords by itself, and hashes one password at a time: many tried at once take turns, and the memory of one.
 """
 
 import hashlib
 import hmac
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -38,6 +38,8 @@ _MOST_REMEMBERED: Final = 1_000
 _FREE_TRIES: Final = 3
 _FREE_TRIES_OF_ADDRESS: Final = 20
 _LONGEST_WAIT_S: Final = 60.0
+#: A request waits for so long while others' passwords are hashed.
+_QUEUES_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -117,16 +119,14 @@ def _by_password(
         given = authorization()
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
-        address = _counted(_address(proxies))
-        wait_s = gate.wait_s(address, given.username)
-        if wait_s > 0:
+        found = gate.look(_counted(_address(proxies)), given.username, given.password)
+        if isinstance(found, float):
             answer = refusal(429, "too many wrong passwords; wait")
-            answer.headers["Retry-After"] = str(int(wait_s) + 1)
+            answer.headers["Retry-After"] = str(int(found) + 1)
             return answer
-        user = gate.user(address, given.username, given.password)
-        if user is None:
+        if found is None:
             return _challenge()
-        _let_in(user.name, user.role)
+        _let_in(found.name, found.role)
         return None
 
     return check
@@ -142,23 +142,36 @@ class Gate:
         self._some_hash = next((user.password_hash for user in users.values()), "")  # for names that are not there
         self._remembered: dict[bytes, float] = {}  # digests of what was right, and until when they count
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # how many, and when the last one was
+        self._lock = threading.Lock()  # held from the look at the failures to the note of the next one
 
-    def wait_s(self, address: str, name: str) -> float:
-        """Return for how long nothing of this name, or of anybody at this address, is looked at."""
-        return max(self._wait_s((address, name), _FREE_TRIES), self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS))
+    def look(self, address: str, name: str, password: str) -> User | float | None:
+        """Return the user whose password that is, None for a wrong one, or for how many seconds none is looked at.
 
-    def user(self, address: str, name: str, password: str) -> User | None:
-        """Return the user whose password that is; as long takes a name that is not there."""
+        Who was right a moment ago waits for nobody else at the address. A name that is not there takes as long.
+        """
         user = self._users.get(name)
         known_hash = user.password_hash if user else self._some_hash
         digest = hmac.digest(self._key, f"{name}\0{known_hash}\0{password}".encode(), hashlib.sha256)
-        now_s = self._clock_s()
-        if user is not None and self._remembered.get(digest, now_s) > now_s:
+        wait_s = self._wait_s((address, name), _FREE_TRIES)
+        if user is not None and wait_s <= 0 and self._remembered.get(digest, 0.0) > self._clock_s():
             return user
+        if not self._lock.acquire(timeout=_QUEUES_S):
+            return 1.0
+        try:
+            wait_s = max(
+                self._wait_s((address, name), _FREE_TRIES), self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS)
+            )
+            return wait_s if wait_s > 0 else self._checked(address, user, (name, known_hash, password), digest)
+        finally:
+            self._lock.release()
+
+    def _checked(self, address: str, user: User | None, tried: tuple[str, str, str], digest: bytes) -> User | None:
+        name, known_hash, password = tried
+        now_s = self._clock_s()
         if not check_password_hash(known_hash, password) or user is None:
             for key in ((address, name), (address, "")):
                 self._note_failure(key, now_s)
-            _log.warning("wrong password or name from %s", address)
+            _log.warning("wrong password or name from %s", address, extra={"fold_by": address})
             return None
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
@@ -219,6 +232,9 @@ def _is_address(text: str) -> bool:
 
 def _is_within(address: str | None, networks: Networks) -> bool:
     try:
-        return any(ip_address(address or "") in network for network in networks)
+        known = ip_address(address or "")
     except ValueError:
         return False
+    if isinstance(known, IPv6Address):  # a socket that listens on :: has IPv4's clients so
+        known = known.ipv4_mapped or known
+    return any(known in network for network in networks)

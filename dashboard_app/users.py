@@ -4,9 +4,12 @@ The hash is werkzeug's, and may be empty behind a proxy.
 gunicorn's master reads it too, before it may load anything that counts (prometheus_client looks at its variable once).
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Final, Literal, cast
+
+from werkzeug.security import check_password_hash
 
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.settings import Settings, variable_name
@@ -14,8 +17,8 @@ from sensorbus.contract.settings import Settings, variable_name
 Role = Literal["viewer", "operator"]
 _ROLES: Final = ("viewer", "operator")
 _LONGEST_NAME: Final = 128
-#: What werkzeug makes and can check: it raises for others, such as those of htpasswd.
-_HASH: Final = re.compile(r"(scrypt(:\d+){3}|pbkdf2:\w+:\d+)\$[^$]+\$[0-9a-f]+")
+#: What werkzeug makes: it raises for others, such as those of htpasswd.
+_HASH: Final = re.compile(r"(scrypt(?::\d{1,9}){3}|pbkdf2:\w+:\d{1,9})\$[^$]+\$[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,24 @@ def read_users(settings: Settings) -> dict[str, User]:
         role, _, password_hash = rest.partition(":")
         if not name or role not in _ROLES or (not password_hash and settings.dashboard_sign_in == "basic"):
             raise SettingsError(f"{variable}: line {number} is not name:viewer:hash or name:operator:hash")
-        if password_hash and settings.dashboard_sign_in == "basic" and not _HASH.fullmatch(password_hash):
+        if settings.dashboard_sign_in == "basic" and not _can_be_checked(password_hash):
             raise SettingsError(f"{variable}: line {number} has no hash of the kind that docs/security.md makes")
         users[name] = User(name, cast("Role", role), password_hash)
     if not users and settings.dashboard_sign_in == "basic":
         raise SettingsError(f"{variable}: the file has no user, so nobody could sign in")
     return users
+
+
+def _can_be_checked(password_hash: str) -> bool:
+    found = _HASH.fullmatch(password_hash)
+    return found is not None and _is_method(found[1])
+
+
+@functools.cache
+def _is_method(method: str) -> bool:
+    """Tell whether werkzeug can hash so: it raises for parameters that the algorithm refuses, with each password."""
+    try:
+        check_password_hash(f"{method}$salt$00", "")
+    except (ValueError, OverflowError):
+        return False
+    return True

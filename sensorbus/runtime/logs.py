@@ -23,6 +23,7 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "taskName",
     "fold",
     "folded",
+    "fold_by",
 }
 #: Where something stands. For machines: the message has it in words.
 _PLACE_FIELDS: Final = frozenset({"device", "topic", "partition", "offset"})
@@ -101,7 +102,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class FoldRepeats(logging.Filter):
-    """Lets the same event of a logger through once per interval and says how many were held back."""
+    """Lets the same event of a logger through once per interval and says how many were held back.
+
+    Events are the same whatever values they tell of, but for what a record says that it is folded by.
+    """
 
     def __init__(self, interval_s: float = FOLD_INTERVAL_S, clock_s: Callable[[], float] = time.monotonic) -> None:
         """Fold WARNING and above; INFO is rare by design and DEBUG is asked for. `clock_s` never runs back."""
@@ -115,7 +119,7 @@ class FoldRepeats(logging.Filter):
         """Tell whether the record becomes a line."""
         if record.levelno < logging.WARNING or not getattr(record, "fold", True):  # `extra={"fold": False}`
             return True
-        key = (record.name, _event(record))
+        key = (record.name, f"{_event(record)} {getattr(record, 'fold_by', '')}")  # `extra={"fold_by": address}`
         now_s = self._clock_s()
         with self._lock:
             last_s, held_back = self._seen.get(key, (-self._interval_s, 0))

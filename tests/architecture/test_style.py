@@ -29,6 +29,7 @@ THREADED = (
     "dashboard_app.answers",
     "dashboard_app.feed",
     "dashboard_app.gunicorn_",
+    "dashboard_app.sign_in",
     "dashboard_app.store",
 )
 TEXT_SUFFIXES = (".py", ".md", ".toml", ".yml", ".yaml", ".js", ".css", ".xml", ".json", "")

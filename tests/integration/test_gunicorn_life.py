@@ -4,6 +4,7 @@ Reload, kill, stop, hang; and what it believes of a request.
 """
 
 import base64
+import contextlib
 import http.client
 import os
 import re
@@ -84,6 +85,21 @@ def test_a_killed_worker_fails_no_request(bus: Settings, tmp_path: Path) -> None
         assert load.outcome.sent_again < 2 * BROWSERS
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_other_signals_stop_it_too(bus: Settings, tmp_path: Path, number: signal.Signals) -> None:
+    """In 5 s with exit code 0, with a connection open; SIGUSR2, gunicorn's change of programs, does nothing."""
+    page = dashboard(bus, tmp_path)
+    with page.part, contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.settings.dashboard_port)) as open_:
+        page.wait_ready()
+        open_.request("GET", "/healthz")
+        assert open_.getresponse().read()
+        page.part.signal(signal.SIGUSR2)
+        assert page.ready()[0] == 200
+        page.part.signal(number)
+        page.part.wait(0, within_s=6)
+    assert "Traceback" not in page.part.said()
+
+
 def test_a_stop_answers_what_was_asked(bus: Settings, tmp_path: Path) -> None:
     """SIGTERM under load: exit code 0 in 5 s; nobody who was let in goes without an answer."""
     page = dashboard(bus, tmp_path, dashboard_workers=4)
@@ -139,6 +155,15 @@ def test_forwarded_headers_are_believed_of_named_proxies_only(bus: Settings, tmp
         assert "Strict-Transport-Security" not in headers_of(other, X_Forwarded_Proto="https")[1]
         assert len(other.worker_pids()) == 1
     assert other.part.said().count("GUNICORN_CMD_ARGS is ignored; set SENSORBUS_DASHBOARD_HOST") == 1
+
+
+def test_a_proxy_of_ipv4_is_believed_where_the_page_listens_on_all_of_ipv6(bus: Settings, tmp_path: Path) -> None:
+    """There its address is ::ffff:127.0.0.1: it may say https, and who is there."""
+    page = dashboard(bus, tmp_path, dashboard_host="::", dashboard_proxies="127.0.0.0/8", dashboard_sign_in="proxy")
+    with page.part:
+        page.wait_listening()
+        status, headers = headers_of(page, X_Forwarded_Proto="https", X_Forwarded_User="ann")
+        assert (status, "Strict-Transport-Security" in headers) == (200, True)
 
 
 def test_switches_of_others_change_nothing(bus: Settings, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the file of users of a page with passwords."""
     file = tmp_path / "users"
-    file.write_text("ann:viewer:scrypt:1:2:3$s$a0\n")
+    file.write_text("ann:viewer:scrypt:1024:8:1$s$a0\n")
     monkeypatch.setenv("SENSORBUS_DASHBOARD_SIGN_IN", "basic")
     monkeypatch.setenv("SENSORBUS_DASHBOARD_USERS_FILE", str(file))
     return file
@@ -60,6 +60,6 @@ def test_what_is_kept_stays_whatever_becomes_of_the_file(users: Path) -> None:
 def test_where_nothing_is_kept_it_is_read(users: Path) -> None:
     """As under another server than gunicorn, each time anew."""
     assert list(running.configuration().users) == ["ann"]
-    users.write_text("bob:viewer:scrypt:1:2:3$s$a0\n")
+    users.write_text("bob:viewer:scrypt:1024:8:1$s$a0\n")
     assert list(running.configuration().users) == ["bob"]
     assert running.kept() is None

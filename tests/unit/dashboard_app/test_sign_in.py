@@ -1,5 +1,9 @@
 """Who is let in, by password and by a proxy's word, and who has to wait."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from dashboard_app import ops, sign_in
 from dashboard_app.feed import Feed
 from dashboard_app.users import read_users
 from sensorbus.contract.settings import Settings
+from sensorbus.runtime.logs import FoldRepeats
 
 PASSWORD = "marker-hunter2"  # noqa: S105  # no secret: it is looked for in what is said
 HASH = generate_password_hash(PASSWORD, method="scrypt:1024:8:1")  # cheap: the tests check many
@@ -174,9 +179,71 @@ def test_an_attacker_behind_the_same_proxy_locks_nobody_out(users: Path) -> None
     for number in range(20):
         way = {"X-Forwarded-For": f"10.0.0.{number}, 192.0.2.66"}  # the proxy adds the last one
         assert client.get("/page", auth=(f"name-{number}", "x"), headers=way).status_code == 401
-    for said, expected in (("192.0.2.66", 429), ("192.0.2.1", 200), ("192.0.2.66, 127.0.0.1", 429), ("none", 200)):
-        answer = client.get("/page", auth=("ann", PASSWORD), headers={"X-Forwarded-For": said})
+    for said, name, expected in (
+        ("192.0.2.66", "ann", 429),
+        ("192.0.2.1", "ann", 200),
+        ("192.0.2.66, 127.0.0.1", "bob", 429),
+        ("none", "bob", 200),
+    ):
+        answer = client.get("/page", auth=(name, PASSWORD), headers={"X-Forwarded-For": said})
         assert answer.status_code == expected
+
+
+def test_who_was_let_in_is_not_locked_out_by_others_at_the_address(users: Path) -> None:
+    """Such as a program with an old password, behind the same router; who tries her own name makes her wait."""
+    client = with_passwords(users)
+    assert status(client, "ann", PASSWORD) == 200
+    assert [status(client, f"name-{number}", "x") for number in range(21)] == [401] * 20 + [429]
+    assert (status(client, "ann", PASSWORD), status(client, "bob", PASSWORD)) == (200, 429)
+    client = with_passwords(users)
+    assert status(client, "ann", PASSWORD) == 200
+    assert [status(client, "ann", word) for word in ("x", "x", "x", PASSWORD)] == [401, 401, 401, 429]
+
+
+def test_of_tries_at_once_as_many_are_looked_at_as_of_tries_in_a_row(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other: 16 threads would else try 16 passwords for each wait, with the memory of all of them."""
+    busy, most = 0, 0
+
+    def check(*arguments: str) -> bool:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        time.sleep(0.01)
+        busy -= 1
+        return check_password_hash(*arguments)
+
+    monkeypatch.setattr(sign_in, "check_password_hash", check)
+    gate, together = sign_in.Gate(read_users(Settings(dashboard_users_file=users)), Clock()), threading.Barrier(16)
+
+    def look(_number: int) -> object:
+        together.wait()
+        return gate.look("192.0.2.1", "ann", "x")
+
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(look, range(16)))
+    assert (most, found.count(None), found.count(1.0)) == (1, 3, 13)
+
+
+def test_who_waits_too_long_for_other_passwords_is_told_to_come_again(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread is for others too."""
+    monkeypatch.setattr(sign_in, "_QUEUES_S", 0.01)
+    gate = sign_in.Gate(read_users(Settings(dashboard_users_file=users)), Clock())
+    with gate._lock:
+        assert gate.look("192.0.2.1", "ann", PASSWORD) == 1.0
+
+
+def test_each_address_is_logged(users: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where somebody types wrong, nobody hides behind it."""
+    client = with_passwords(users)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        client.get("/page", auth=("ann", "x"), environ_base={"REMOTE_ADDR": address})
+    fold = FoldRepeats(clock_s=Clock())
+    told = [record.getMessage() for record in caplog.records if fold.filter(record)]
+    assert told == ["wrong password or name from 192.0.2.1", "wrong password or name from 192.0.2.2"]
 
 
 def test_nobody_tries_on_by_another_address_that_he_makes_up(users: Path) -> None:
@@ -235,6 +302,13 @@ def test_a_named_proxy_is_believed() -> None:
     assert answer.json == {"user": "ann", "role": "viewer"}
     for name in ("", "x" * 200):
         assert client.get("/page", headers={sign_in.USER_HEADER: name}).status_code == 401
+
+
+def test_a_proxy_of_ipv4_is_known_where_the_page_listens_on_ipv6_too() -> None:
+    """Such a socket calls it ::ffff:10.0.0.1."""
+    networks = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
+    addresses = ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "::ffff:11.1.2.3", "2001:db9::1", "none", None)
+    assert [sign_in._is_within(each, networks) for each in addresses] == [True] * 3 + [False] * 4
 
 
 def test_nobody_else_is(users: Path) -> None:

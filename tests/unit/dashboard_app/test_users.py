@@ -20,9 +20,9 @@ def written(tmp_path: Path, text: str, **changes: object) -> Settings:
 
 def test_a_line_is_a_user(tmp_path: Path) -> None:
     """A hash may hold colons; comments and empty lines are none."""
-    settings = written(tmp_path, "# who\n\nann:viewer:scrypt:1:2:3$s$a0\nbob:operator:pbkdf2:sha256:9$s$b1\n")
+    settings = written(tmp_path, "# who\n\nann:viewer:scrypt:1024:8:1$s$a0\nbob:operator:pbkdf2:sha256:9$s$b1\n")
     assert read_users(settings) == {
-        "ann": User("ann", "viewer", "scrypt:1:2:3$s$a0"),
+        "ann": User("ann", "viewer", "scrypt:1024:8:1$s$a0"),
         "bob": User("bob", "operator", "pbkdf2:sha256:9$s$b1"),
     }
 
@@ -39,7 +39,20 @@ def test_a_file_of_no_use_is_one_line_with_the_variable(tmp_path: Path, text: st
         read_users(written(tmp_path, f"# first\n{text}\n"))
 
 
-@pytest.mark.parametrize("text", ["hunter2", "$2y$05$abcdefghijklmnopqrstuv", "md5$salt$a0", "scrypt:1:2:3$salt$A0"])
+#: With parameters that the algorithm refuses: each try at a password would be a 500.
+UNUSABLE = (
+    "scrypt:0:8:1$salt$ab",
+    "scrypt:3:8:1$salt$ab",
+    "scrypt:16:8:0$salt$ab",
+    "scrypt:999999999:8:1$salt$ab",
+    "pbkdf2:md99:1$salt$ab",
+    "pbkdf2:sha256:0$salt$ab",
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2", "$2y$05$abcdefghijklmnopqrstuv", "md5$salt$a0", "scrypt:1024:8:1$salt$A0", *UNUSABLE]
+)
 def test_a_hash_that_cannot_be_checked_is_refused(tmp_path: Path, text: str) -> None:
     """The password itself, what htpasswd makes: the first would never let in, the second would answer 500."""
     with pytest.raises(SettingsError, match="USERS_FILE: line 1 has no hash of the kind") as told:

@@ -170,6 +170,14 @@ def test_only_the_same_event_of_the_same_logger_is_folded() -> None:
     assert [fold.filter(each) for each in (record("a"), record("b"), other, record("a"))] == [True, True, True, False]
 
 
+def test_an_event_may_be_folded_by_what_it_tells_of() -> None:
+    """Such as the address that tries passwords: each is news, and the field is in no line."""
+    fold = FoldRepeats(clock_s=Clock())
+    told = [record("from %s", address, fold_by=address) for address in ("a", "b", "a")]
+    assert [fold.filter(each) for each in told] == [True, True, False]
+    assert TextFormatter("up").format(told[0]).endswith("up: from a")
+
+
 def test_a_line_of_librdkafka_hides_none_of_another_kind() -> None:
     """They all come with the same pattern; a warning that heals must not hold an error back."""
     fold = FoldRepeats(clock_s=Clock())
