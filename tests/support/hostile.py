@@ -43,6 +43,8 @@ _PATHS: Final = (
     "/_dash-component-suites/%00/x.js",
     "/assets/..%2f..%2fapp.py",
     "/assets/%2e%2e/%2e%2e/etc/passwd",
+    "/assets/./dom.js?m=1",
+    "/assets/x/../dom.js?m=1",
     "/_favicon.ico",
     "/_reload-hash",
     "/_mcp",
