@@ -1,13 +1,18 @@
 """deploy/systemd runs what the table of services says."""
 
 import re
+import shutil
+import subprocess
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from sensorbus.contract.settings import Settings, load
 from sensorbus.services import DASHBOARD, SERVICES, Service
 from tests.support.manifests import container, workloads
+from tests.support.needs import need
 from tests.support.sources import REPOSITORY
 
 UNITS = REPOSITORY / "deploy" / "systemd"
@@ -48,6 +53,24 @@ def test_a_units_variables_are_settings(service: Service) -> None:
         return
     assert (str(settings.state_dir), settings.instance_id) == (f"/var/lib/{read['StateDirectory'][0]}", HOST)
     assert service.name in read["StateDirectory"][0]
+
+
+@pytest.mark.parametrize("service", RUN, ids=lambda service: service.name)
+def test_systemd_itself_finds_nothing_wrong(service: Service, tmp_path: Path) -> None:
+    """With a program that is there in place of the one in /opt."""
+    need(None if shutil.which("systemd-analyze") else "systemd-analyze is not installed")
+    for template in UNITS.glob("*.service"):
+        (tmp_path / template.name).write_text(template.read_text().replace(PYTHON, sys.executable))
+    name = "sensorbus-dashboard.service" if service is DASHBOARD else f"sensorbus-job@{service.name}.service"
+    if service is not DASHBOARD:
+        (tmp_path / name).write_text((tmp_path / "sensorbus-job@.service").read_text())
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / name],  # noqa: S607  # wherever it is
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("service", RUN, ids=lambda service: service.name)

@@ -28,6 +28,7 @@ CHAPTERS = blocks("operations.md")
 #: The tests below, by the chapter whose commands they run.
 RUN = {
     "Run it",
+    "A transaction without an end",
     "Dead letters",
     "Backup and restore",
     "Replay: compute all results anew",
@@ -111,6 +112,26 @@ def test_run_it(bus: Settings, shell: Shell, tmp_path: Path) -> None:
     wait_until(lambda: get(f"http://127.0.0.1:{page}/readyz")[0] == 200, 30, "the page to be ready")
     assert len(values(bus, AVG_TEMP)) > READINGS
     shell.stop()
+
+
+def test_a_transaction_without_an_end(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """One that nobody ends holds up who reads what is committed, until it is aborted by hand."""
+    work_through(bus, tmp_path)
+    options = {"transactional.id": "left", "partitioner": "murmur2_random"}
+    left = Producer({"bootstrap.servers": bus.bootstrap_servers, **options})
+    left.init_transactions(20)
+    left.begin_transaction()
+    places: list[Message] = []
+    left.produce(SENSOR.name, b"undone", b"a", on_delivery=lambda _error, message: places.append(message))
+    left.flush(20)
+    place = {"TOPIC": SENSOR.name, "PARTITION": str(places[0].partition()), "START": str(places[0].offset())}
+    produce(bus, SENSOR, [Record(b"a", b"behind")])
+    assert values(bus, SENSOR) == []
+    shell._environment |= {**place, "GROUP": bus.consumer_group("alert")}
+    mend, look = CHAPTERS["A transaction without an end"]
+    shell.run(mend)
+    assert values(bus, SENSOR) == [b"behind"]
+    assert "left" in shell.run(look)
 
 
 def test_dead_letters(bus: Settings, shell: Shell, tmp_path: Path) -> None:
