@@ -49,6 +49,7 @@ def request_bytes(received: bytes) -> int | None:
     length = rest[: rest.index(b"\r\n")].strip()
     if not length.isdigit():
         return size
+    length = length.lstrip(b"0") or b"0"
     if len(length) > len(str(MAX_BODY_BYTES)) or int(length) > MAX_BODY_BYTES:
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     return size + int(length)
