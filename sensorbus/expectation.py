@@ -1,7 +1,8 @@
 """What must stand in the output topics, recomputed from `sensor` by plain code.
 
-Plain on purpose, and none of the jobs' code: every window is a sum and a count in a dict. What it expects follows from
-docs/messages.md alone. What a job has not committed yet is pending: its results may stand there, or not yet.
+Plain on purpose: every window is a sum and a count in a dict. With the jobs it shares the wire contract of
+docs/messages.md: how a message is read, its rules (size, key) and its units. Windows, what is late, counting, means and
+state are its own. What a job has not committed yet is pending: its results may stand there, or not yet.
 """
 
 from collections import Counter, defaultdict

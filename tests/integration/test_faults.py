@@ -23,7 +23,7 @@ from tests.support.faults.bus import (
 )
 from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
-from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, freeze, hardest, mix
+from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, freeze, hardest, minute, mix
 from tests.support.faults.verdict import judge
 from tests.support.real_kafka import RealKafka
 
@@ -47,11 +47,23 @@ def test_a_plan_follows_from_its_seed() -> None:
     }
 
 
+def test_a_minute_always_freezes_the_broker_and_stops_it() -> None:
+    """Whatever the seed; and the plan is that of the seed which it names, so `make faults` repeats it."""
+    for plan in map(minute, range(100)):
+        kinds = {fault.kind for fault in plan.faults if fault.target == BROKER}
+        assert Kind.PAUSE in kinds
+        assert kinds & {Kind.AWAY, Kind.RESTART}
+        assert plan == mix(plan.seed, 60)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
-    """Kills, pauses, lost state, outages, second members and bad input, as the seed says: every record is exact."""
-    plan = mix(random.randrange(1_000_000), 60)  # noqa: S311  # it follows from the seed that pytest prints
+    """Kills, pauses, lost state, outages, second members and bad input, as the seed says: every record is exact.
+
+    The broker is frozen, and killed or restarted, each time.
+    """
+    plan = minute(random.randrange(1_000_000))  # noqa: S311  # it follows from the seed that pytest prints
     with bus(own_kafka, tmp_path, stable=True, seed=plan.seed) as driver:
         driver.begin(SIMULATOR, *JOBS)
         Nemesis(driver, plan).run()

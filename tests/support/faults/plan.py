@@ -110,6 +110,19 @@ def mix(seed: int, duration_s: float) -> Plan:
     return Plan(seed, duration_s, tuple(faults))
 
 
+def minute(seed: int) -> Plan:
+    """Return a minute's mix that freezes the broker, and kills or restarts it: that of the next seed which does.
+
+    There is no room for all three: a broker is left alone for 20 s after each.
+    """
+    return next(plan for plan in (mix(each, 60.0) for each in itertools.count(seed)) if _spares_no_broker(plan))
+
+
+def _spares_no_broker(plan: Plan) -> bool:
+    kinds = {fault.kind for fault in plan.faults if fault.target == BROKER}
+    return Kind.PAUSE in kinds and not kinds.isdisjoint((Kind.AWAY, Kind.RESTART))
+
+
 def _take(deck: list[Card], chance: random.Random, free: set[str]) -> tuple[Kind, str]:
     """Take the first card that has a free target, or leave the deck alone and kill a job."""
     for number, (kind, targets) in enumerate(deck):

@@ -1,10 +1,13 @@
 """The verdict on a bus after faults.
 
 What stands in the topics against what must stand there.
-Two judges that share nothing with the jobs: `sensorbus verify` recomputes the results from `sensor`, and the witness
-knows of each of its records whether Kafka acknowledged it and what must become of it.
+Two judges: `sensorbus verify` recomputes the results from `sensor`, and the witness knows of each of its records
+whether Kafka acknowledged it and what must become of it. With the jobs they share the wire contract: how a message is
+read, its rules (size, key) and units. Windows, counting, means and state are their own, and the witness's labels say of
+each record what the contract must make of it, without asking it.
 """
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
@@ -72,6 +75,7 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
     verdict = Verdict()
     _judge_witness(verdict, held, witness)
     _judge_partitions(verdict, settings, held)
+    _judge_copies(verdict, settings, held, once=once)
     _judge_dead_letters(verdict, settings, held, once=once)
     _judge_results(verdict, settings, held, once=once)
     _judge_last_counts(verdict, settings, held)
@@ -81,7 +85,10 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
 
 
 def _judge_witness(verdict: Verdict, held: Topics, witness: Witness) -> None:
-    """Compare `sensor` with what the witness wrote: what was acknowledged is there once, byte by byte."""
+    """Compare `sensor` with what the witness wrote: what was acknowledged is there once, byte by byte.
+
+    Copies of it are judged by themselves.
+    """
     seen: Counter[int] = Counter()
     row = Row("acknowledged", len(witness.acknowledged), 0)
     for message in held[SENSOR]:
@@ -103,7 +110,7 @@ def _judge_partitions(verdict: Verdict, settings: Settings, held: Topics) -> Non
         headers = dict(message.headers() or ())
         if headers["source.topic"].decode() == settings.topic_name(SENSOR):
             dead[int(headers["source.partition"])].add(int(headers["source.offset"]))
-    copied = {dict(m.headers() or ()).get(_REKEYED_HEADER, b"").decode() for m in held[SENSOR]}
+    copied = _copies(held)
     partitions: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for message in held[SENSOR]:
         partition, offset = message.partition(), message.offset()
@@ -111,7 +118,7 @@ def _judge_partitions(verdict: Verdict, settings: Settings, held: Topics) -> Non
         is_there = {
             "ok": True,  # its results are compared below
             "dead-letter": offset in dead[partition],
-            "sent again": f"{message.topic()}[{partition}]@{offset}" in copied,
+            "sent again": _place(message) in copied,
         }
         partitions[partition][fate if is_there[fate] else f"{fate} missing"] += 1
     for partition, fates in sorted(partitions.items()):
@@ -119,6 +126,40 @@ def _judge_partitions(verdict: Verdict, settings: Settings, held: Topics) -> Non
         row = Row(f"sensor[{partition}]", fates.total(), found, missing=fates.total() - found)
         row.wrong = len(dead[partition]) - fates["dead-letter"]
         _add(verdict, row, may_repeat=False)
+
+
+def _judge_copies(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
+    """Count the copies of each reading under a foreign key: one, the same bytes under the device's key.
+
+    A second copy is a reading more to all who recompute from `sensor`, and one under a foreign key is none to them:
+    nothing else can tell.
+    """
+    wanted = {
+        _place(message): (json.loads(message.value())["device_id"].encode(), message.value())
+        for message in held[SENSOR]
+        if _fate(message, settings) == "sent again"
+    }
+    copies = _copies(held)
+    row = Row("copies", len(wanted), len(wanted.keys() & copies.keys()))
+    row.missing = row.expected - row.found
+    for place, found in copies.items():
+        row.wrong += sum(copy != wanted.get(place) for copy in found)
+        row.repeated += len(found) - 1
+    _add(verdict, row, may_repeat=not once)
+
+
+def _copies(held: Topics) -> dict[str, list[tuple[bytes | None, bytes | None]]]:
+    """Return key and value of what was sent again, by the place of its source."""
+    copies: defaultdict[str, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
+    for message in held[SENSOR]:
+        source = dict(message.headers() or ()).get(_REKEYED_HEADER)
+        if source is not None:
+            copies[source.decode()].append((message.key(), message.value()))
+    return copies
+
+
+def _place(message: Message) -> str:
+    return f"{message.topic()}[{message.partition()}]@{message.offset()}"
 
 
 def _fate(message: Message, settings: Settings) -> str:
@@ -129,10 +170,10 @@ def _fate(message: Message, settings: Settings) -> str:
     label = (headers.get(LABEL_HEADER) or b"").decode()
     if not label:
         try:
-            messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
+            reading = messages.parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
         except InvalidMessageError:
             return "dead-letter"
-        return "ok"
+        return "ok" if messages.has_device_key(message.key(), reading.device_id) else "sent again"
     return {GOOD: "ok", FOREIGN: "sent again"}.get(label, "dead-letter")
 
 

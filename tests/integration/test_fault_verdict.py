@@ -1,0 +1,74 @@
+"""The judge of the faults sees what went wrong with a reading that is sent again.
+
+No job runs: the test writes what `alert` would have, or what a broken one would.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from sensorbus.contract.messages import encode_reading
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
+from tests.support.faults.verdict import Verdict, judge
+from tests.support.faults.witness import FOREIGN, GOOD, Witness
+from tests.support.topics import Record, produce, read_all
+
+VALUE = encode_reading("a", "2026-01-31T12:00:00Z", 20.0)
+ANOTHER = encode_reading("a", "2026-01-31T12:00:00Z", 21.0)
+
+
+def judged(settings: Settings, copies: Sequence[bytes], of: str = FOREIGN, key: bytes = b"a") -> Verdict:
+    """Return the verdict on one reading under its key, one under a foreign key, and these copies of one of them."""
+    witness = Witness(settings, 1)
+    witness.write(b"a", VALUE, GOOD)
+    witness.write(b"other", VALUE, FOREIGN)
+    witness.finish()
+    source = next(m for m in read_all(settings, SENSOR) if dict(m.headers())["witness.label"] == of.encode())
+    place = f"{source.topic()}[{source.partition()}]@{source.offset()}"
+    headers = [*source.headers(), ("rekeyed.from", place.encode())]
+    produce(settings, SENSOR, [Record(key, value, headers) for value in copies])
+    return judge(settings, witness)
+
+
+def of_copies(verdict: Verdict) -> list[str]:
+    """Return what is said of copies."""
+    return [problem for problem in verdict.problems if problem.startswith("copies:")]
+
+
+def test_one_copy_is_right(fresh_settings: Settings) -> None:
+    """The reading stands there once under a foreign key and once under its own: no problem at all."""
+    assert judged(fresh_settings, [VALUE]).problems == []
+
+
+@pytest.mark.parametrize(
+    ("copies", "said"),
+    [
+        ([], "1 missing, 0 wrong, 0 repeated"),
+        ([VALUE, VALUE], "0 missing, 0 wrong, 1 repeated"),
+        ([VALUE, VALUE, VALUE], "0 missing, 0 wrong, 2 repeated"),
+        ([ANOTHER], "0 missing, 1 wrong, 0 repeated"),
+    ],
+    ids=["none", "two", "three", "another"],
+)
+def test_exactly_once_is_one_copy(fresh_settings: Settings, copies: list[bytes], said: str) -> None:
+    """None, several, or one with other bytes: each is said."""
+    assert of_copies(judged(fresh_settings, copies)) == [f"copies: {said}"]
+
+
+def test_a_copy_of_a_reading_under_its_own_key_is_wrong(fresh_settings: Settings) -> None:
+    """Nothing was to be sent again of it, so it counts twice."""
+    assert of_copies(judged(fresh_settings, [VALUE], of=GOOD)) == ["copies: 1 missing, 1 wrong, 0 repeated"]
+
+
+def test_a_copy_under_a_foreign_key_is_wrong(fresh_settings: Settings) -> None:
+    """It would be no reading to the jobs, nor to who recomputes their results."""
+    verdict = judged(fresh_settings, [VALUE], key=b"third")
+    assert of_copies(verdict) == verdict.problems == ["copies: 0 missing, 1 wrong, 0 repeated"]
+
+
+@pytest.mark.parametrize(("copies", "problems"), [(1, 0), (2, 0), (0, 1)])
+def test_at_least_once_is_one_copy_or_more(fresh_settings: Settings, copies: int, problems: int) -> None:
+    """A second is allowed, none is not."""
+    settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})
+    assert len(of_copies(judged(settings, [VALUE] * copies))) == problems
