@@ -2,11 +2,11 @@
 
 Our jobs beside Quix's own windows, a plain loop, and Quix doing nothing.
 
-`python -m tests.bench.bench_windows [--readings 100000] [--rounds 3] [--real | --kafka HOST:PORT] [--only TEXT]`
+`python -m tests.bench.bench_windows [--readings 100000] [--rounds 5] [--real | --kafka HOST:PORT] [--only TEXT]`
 
 Every run has topics of its own with the same seeded readings of 1000 devices, and a process of its own. CPU is that
 process's, user and system, from the start of the loop to its end. Contenders take turns; the table has medians, and
-ratios to the first of each job. Those that do the same job must give the same windows and values.
+ratios to the first of each job. Those that do the same job must give the same windows and values, in every round.
 On the embedded broker our jobs run at least once; on a real Kafka (`--real` starts one) exactly once. A contender that
 cannot run here is named with the reason.
 """
@@ -42,22 +42,27 @@ from tests.support.topics import Record, produce, read_all
 
 DEVICES: Final = 1_000
 _START_MS: Final = 1_769_860_800_000
+_RELATIVE_TOLERANCE: Final = 1e-6
+_SHOWN: Final = 3
+
+
+#: The last value of each key and window (its start in ms).
+Values = dict[tuple[bytes, int], float]
 
 
 class Cost(NamedTuple):
-    """One run: its CPU and pace, and what it gave (windows, and the sum of their last values)."""
+    """One run: its CPU and pace, and how many windows it gave."""
 
     cpu_s_per_million: float
     readings_per_s: float
     windows: int
-    total: float
 
 
 def main() -> None:
     """Run the contenders in turn and print the table; exit code 1 when results differ."""
     parser = argparse.ArgumentParser(description="CPU seconds per million readings.")
     parser.add_argument("--readings", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kafka", help="address of a real Kafka; the embedded broker without")
     parser.add_argument("--real", action="store_true", help="start a real Kafka for it")
     parser.add_argument("--only", default="", help="contenders with this in their name")
@@ -69,10 +74,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, broker(Path(home), arguments) as address:
         names = list(_able(arguments.only, is_real=address is not None))
         costs: dict[str, list[Cost]] = {name: [] for name in names}
-        for _ in range(arguments.rounds):
+        first: dict[str, tuple[str, Values]] = {}  # of each job: who it is, and what it gave in the first round
+        wrong: list[str] = []
+        for number in range(1, arguments.rounds + 1):
             for name in names:
-                costs[name].append(_measure(CONTENDERS[name], arguments.readings, address))
-    sys.exit(_report(costs))
+                cost, values = _measure(CONTENDERS[name], arguments.readings, address)
+                costs[name].append(cost)
+                reference, wanted = first.setdefault(name.partition(":")[0], (name, values))
+                if differing := differences(wanted, values):
+                    wrong.append(f"round {number}: {name} gave other results than {reference}: {differing}")
+    _report(costs)
+    for line in wrong:
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+    sys.exit(1 if wrong else 0)
 
 
 @contextmanager
@@ -107,7 +121,7 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _measure(contender: Contender, readings: int, address: str | None) -> Cost:
+def _measure(contender: Contender, readings: int, address: str | None) -> tuple[Cost, Values]:
     with tempfile.TemporaryDirectory() as directory, _bus(Path(directory), address) as settings:
         kafka.ensure_topics(settings, "bench")
         produce(settings, contender.source, _records(contender.source, readings))
@@ -119,7 +133,7 @@ def _measure(contender: Contender, readings: int, address: str | None) -> Cost:
         )
         cpu_s, wall_s = json.loads(done.stdout)
         last = _last_values(settings, contender.result, _newest_ms(readings))
-    return Cost(cpu_s * 1e6 / readings, readings / wall_s, len(last), sum(last.values()))
+    return Cost(cpu_s * 1e6 / readings, readings / wall_s, len(last)), last
 
 
 @contextmanager
@@ -154,12 +168,12 @@ def _newest_ms(readings: int) -> int:
     return _START_MS + (readings // DEVICES - 1) * 1_000
 
 
-def _last_values(settings: Settings, topic: Topic | None, newest_ms: int) -> dict[tuple[bytes, int], float]:
+def _last_values(settings: Settings, topic: Topic | None, newest_ms: int) -> Values:
     """Return the last value of each key and window; contenders name it differently.
 
     Of means, those of windows that the readings closed: some contenders tell what is open when the input ends.
     """
-    last: dict[tuple[bytes, int], float] = {}
+    last: Values = {}
     for message in read_all(settings, topic) if topic else ():
         window = json.loads(message.value())
         value = next(window[name] for name in ("avg_temp", "alert_count", "value") if name in window)
@@ -168,10 +182,25 @@ def _last_values(settings: Settings, topic: Topic | None, newest_ms: int) -> dic
     return last
 
 
-def _report(costs: dict[str, list[Cost]]) -> int:
+def differences(wanted: Values, found: Values) -> str:
+    """Return how many windows differ, and the first of them with both values; nothing when all are the same."""
+    differing = [
+        window
+        for window in sorted(wanted.keys() | found.keys())
+        if window not in wanted
+        or window not in found
+        or abs(found[window] - wanted[window]) > _RELATIVE_TOLERANCE * abs(wanted[window])
+    ]
+    first = (
+        f"{key.decode()} from {start_ms}: {found.get((key, start_ms))}, not {wanted.get((key, start_ms))}"
+        for key, start_ms in differing[:_SHOWN]
+    )
+    return f"{len(differing)} windows, {'; '.join(first)}" if differing else ""
+
+
+def _report(costs: dict[str, list[Cost]]) -> None:
     table = Table("contender", "CPU s per million", "ratio", "readings/s", "windows")
     first: dict[str, Cost] = {}
-    differing = []
     for name, runs in costs.items():
         cost = runs[0]._replace(
             cpu_s_per_million=statistics.median(run.cpu_s_per_million for run in runs),
@@ -182,13 +211,7 @@ def _report(costs: dict[str, list[Cost]]) -> int:
         table.add_row(
             name, f"{cost.cpu_s_per_million:.1f}", ratio, f"{cost.readings_per_s:,.0f}", f"{cost.windows:,.0f}"
         )
-        if cost.windows != reference.windows or abs(cost.total - reference.total) > 1e-6 * abs(reference.total):
-            differing.append(name)
-    console = Console()
-    console.print(table)
-    for name in differing:
-        console.print(f"{name} gave other results than the first of its job")
-    return 1 if differing else 0
+    Console().print(table)
 
 
 if __name__ == "__main__":
