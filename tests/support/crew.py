@@ -37,16 +37,19 @@ def seconds() -> Iterator[list[Record]]:
 
 @dataclass
 class Crew:
-    """A context manager that leaves none behind; while it waits readings come, faster than real."""
+    """A context manager that leaves none behind; while it waits readings come, faster than real.
+
+    Crews on one bus share their readings, so that time goes on with each of them.
+    """
 
     settings: Settings
     job: str
     home: Path
     members: list[Jobs] = field(default_factory=list)
+    readings: Iterator[list[Record]] = field(default_factory=seconds)
 
     def __enter__(self) -> Self:
         """Start none yet."""
-        self._seconds = seconds()
         return self
 
     def __exit__(
@@ -59,14 +62,15 @@ class Crew:
     def feed(self, count: int = 1) -> None:
         """Write so many seconds of all devices."""
         for _ in range(count):
-            produce(self.settings, SENSOR, next(self._seconds))
+            produce(self.settings, SENSOR, next(self.readings))
 
     def join(self, count: int) -> None:
         """Start members until there are so many, and wait until they share the partitions."""
         while len(self._running()) < count:
             number = len(self.members)
-            own = {"state_dir": self.home / f"state-{number}", "ops_port": free_ports()[0]}
-            self.members.append(Jobs(self.settings.model_copy(update=own), self.home / f"member-{number}.log"))
+            name = f"{self.job}-{number}"
+            own = {"state_dir": self.home / f"state-{name}", "ops_port": free_ports()[0]}
+            self.members.append(Jobs(self.settings.model_copy(update=own), self.home / f"{name}.log"))
             self.members[-1].start(self.job)
         self.balance()
 
