@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
-from werkzeug.security import check_password_hash
-
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.settings import Settings, variable_name
 
@@ -73,6 +71,8 @@ def _can_be_checked(password_hash: str) -> bool:
 @functools.cache
 def _is_method(method: str) -> bool:
     """Tell whether werkzeug can hash so: it raises for parameters that the algorithm refuses, with each password."""
+    from werkzeug.security import check_password_hash  # noqa: PLC0415  # 2.5 MB that a page without passwords spares
+
     try:
         check_password_hash(f"{method}$salt$00", "")
     except (ValueError, OverflowError):
