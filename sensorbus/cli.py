@@ -25,6 +25,7 @@ from sensorbus import dead_letters, records
 from sensorbus import doctor as examination
 from sensorbus import up as system
 from sensorbus import verify as verification
+from sensorbus.comparison import Comparison
 from sensorbus.contract.errors import SensorbusError, SettingsError, TopicError
 from sensorbus.contract.settings import MOST_SIMULATED_DEVICES, Settings
 from sensorbus.contract.topics import DEAD_LETTER, TOPICS, Topic
@@ -167,12 +168,14 @@ def verify(
     with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
         task = progress.add_task("verify", total=None)
         advance = functools.partial(progress.update, task)
-        comparisons = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
+        comparisons, remarks = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
         is_complete = not any(row.missing for row in comparisons)
         unseen = [] if is_complete else records.behind_transactions(settings, consumer, TOPICS)
     _show(_table_of(comparisons))
     for line in itertools.chain.from_iterable(row.unreadable[:_MOST_UNREADABLE] for row in comparisons):
         typer.echo(f"sensorbus: {line}", err=True)
+    for remark in remarks:
+        typer.echo(f"sensorbus: {remark}", err=True)
     for place in unseen:
         behind = "a transaction there is open, and what is missing may stand behind it: ask again when it has ended"
         typer.echo(f"sensorbus: {place.topic}[{place.partition}] is not read to its end; {behind}", err=True)
@@ -249,7 +252,7 @@ def _progress(unit: str) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _table_of(comparisons: Sequence[verification.Comparison]) -> Table:
+def _table_of(comparisons: Sequence[Comparison]) -> Table:
     """Return what `verify` found; with eight digits it is still read whole at 80 columns."""
     heads = ("expected", "found", "missing", "pending", "different", "duplicated", "late")
     topic = Column("topic", no_wrap=True, min_width=11)

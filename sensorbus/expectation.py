@@ -5,16 +5,18 @@ docs/messages.md: how a message is read, its rules (size, key) and its units. Wi
 state are its own. What a job has not committed yet is pending: its results may stand there, or not yet.
 """
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from confluent_kafka import Message
 
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.sizes import check_size
+from sensorbus.contract.sizes import Headers, check_size
 from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.progress import Identity, Progress
@@ -25,6 +27,19 @@ Window = tuple[str, int]
 #: A place on `sensor`: (partition, offset).
 Place = tuple[int, int]
 
+_COPY_HEADER: Final = "rekeyed.from"
+_REPLAY_HEADER: Final = "replayed.from"
+_PLACE: Final = re.compile(r"(?P<topic>.+)\[(?P<partition>[0-9]{1,9})\]@(?P<offset>[0-9]{1,18})")
+
+
+@dataclass(slots=True)
+class Span:
+    """What was read of a partition of `sensor`: its first and last offset, and when the first was appended."""
+
+    first: int
+    last: int
+    first_append_ms: int
+
 
 @dataclass(slots=True)
 class Pending:
@@ -34,11 +49,12 @@ class Pending:
     counts: dict[Window, int] = field(default_factory=dict)  # up to which count each of these windows must be told
     averages: set[Window] = field(default_factory=set)
     dead_letters: set[Place] = field(default_factory=set)
+    copies: set[Place] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Expected:
-    """What the output topics must hold once the jobs have read all of `sensor`."""
+    """What the output topics, and `sensor` of copies, must hold once the jobs have read all of `sensor`."""
 
     readings: int = 0
     alerts: Counter[Identity] = field(default_factory=Counter)
@@ -47,8 +63,58 @@ class Expected:
     dead_letters: set[Place] = field(default_factory=set)
     pending: Pending = field(default_factory=Pending)
     earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
-    late_readings: int = 0
-    late_alerts: int = 0
+    late_readings_of: Counter[str] = field(default_factory=Counter)  # by device
+    late_alerts_of: Counter[str] = field(default_factory=Counter)
+    copies: set[Place] = field(default_factory=set)  # the readings under a foreign key: each has one
+    earlier_copies: set[Place] = field(default_factory=set)
+    found_copies: Counter[Place] = field(default_factory=Counter)  # by the place of the reading that they copy
+    #: Records of which a letter may stand: those before `since_ms`, and those whose time the job's own clock told it.
+    possible_letters: set[Place] = field(default_factory=set)
+    spans: dict[int, Span] = field(default_factory=dict)  # by partition
+    partitions: dict[str, int] = field(default_factory=dict)  # by device
+    #: From which append time on results count, by partition, where that is later than `since_ms`.
+    begins_ms: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def late_readings(self) -> int:
+        """Readings of which a window was closed before."""
+        return self.late_readings_of.total()
+
+    @property
+    def late_alerts(self) -> int:
+        """Alerts of which a window was closed before."""
+        return self.late_alerts_of.total()
+
+    def begin_ms(self, device_id: str) -> int:
+        """Return from when on results of a device count; of one that has no reading here, when those of all do."""
+        if device_id in self.partitions:
+            return self.begins_ms.get(self.partitions[device_id], 0)
+        return max(self.begins_ms.values(), default=0)
+
+    def was_read(self, place: Place) -> bool:
+        """Tell whether a place of `sensor` lies within what was read."""
+        span = self.spans.get(place[0])
+        return span is not None and span.first <= place[1] <= span.last
+
+    def replace_windows(self, devices: set[str], other: "Expected") -> None:
+        """Take what the windows of these devices must hold from another expectation of the same results."""
+        pairs: list[tuple[dict[Window, float] | dict[Window, int], Mapping[Window, int | float]]] = [
+            (self.averages, other.averages),
+            (self.counts, other.counts),
+            (self.pending.counts, other.pending.counts),
+        ]
+        for mine, theirs in pairs:
+            for window in [window for window in mine if window[0] in devices]:
+                del mine[window]
+            mine.update(theirs)  # type: ignore[arg-type]  # each pair is of one kind
+        self.pending.averages = {w for w in self.pending.averages if w[0] not in devices} | other.pending.averages
+        self.earlier |= other.earlier
+        for counted, anew in (
+            (self.late_readings_of, other.late_readings_of),
+            (self.late_alerts_of, other.late_alerts_of),
+        ):
+            for device_id in devices:
+                counted[device_id] = anew[device_id]
 
 
 class Windows:
@@ -85,16 +151,19 @@ class Windows:
 
 @dataclass
 class Expectation:
-    """Works through `sensor`, in the order of its partitions; `since_ms` is an append time."""
+    """Works through `sensor`, in the order of its partitions; `since_ms` and `begins_ms` are append times."""
 
     settings: Settings
     since_ms: int
     progress: Progress = field(default_factory=Progress)
+    begins_ms: Mapping[int, int] = field(default_factory=dict)
     expected: Expected = field(default_factory=Expected)
 
     def __post_init__(self) -> None:
         """Begin with empty windows."""
         own = self.settings
+        self.expected.begins_ms = self.begins_ms
+        self._topic = own.topic_name(SENSOR)
         self._averages = Windows(own.avg_temp_length_ms, own.avg_temp_step_ms, own.avg_temp_grace_ms)
         self._counts = Windows(own.alert_count_length_ms, own.alert_count_step_ms, own.alert_count_grace_ms)
         self._seen: set[tuple[str, str]] | None = None if own.is_exactly_once else set()
@@ -102,26 +171,50 @@ class Expectation:
     def add(self, message: Message) -> None:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
         place, append_ms = (message.partition(), message.offset()), kafka.append_time_ms(*message.timestamp())
-        counted = append_ms >= self.since_ms
+        headers = kafka.headers(message)  # once: a second answer may end the process
+        counted = append_ms >= max(self.since_ms, self.begins_ms.get(place[0], 0))
+        self._add_place(place, append_ms, headers)
+        if append_ms != message.timestamp()[1]:  # the job's clock said then, and ours says now, whether it is ahead
+            self.expected.possible_letters.add(place)
         try:
-            check_size(message.value(), message.key(), kafka.headers(message), SENSOR)
+            check_size(message.value(), message.key(), headers, SENSOR)
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
-            if counted:
-                self._add_dead_letter(place)
+            self._add_dead_letter(place, counted=counted)
             return
         if not messages.has_device_key(message.key(), reading.device_id):
-            return  # job alert sends it again under its device's key
+            self._add_original(place, counted=counted)  # job alert sends it again under its device's key
+            return
+        self.expected.partitions[reading.device_id] = place[0]
         self.expected.readings += counted
         self._add_to_averages(reading, place, counted=counted)
         kelvin = kelvin_from_celsius(reading.celsius)
         if kelvin > self.settings.alert_threshold_kelvin:
             self._add_alert(reading, kelvin, place, counted=counted)
 
-    def _add_dead_letter(self, place: Place) -> None:
+    def _add_place(self, place: Place, append_ms: int, headers: Headers) -> None:
+        partition, offset = place
+        span = self.expected.spans.setdefault(partition, Span(offset, offset, append_ms))
+        span.last = max(span.last, offset)
+        source = source_of_copy(self._topic, headers)
+        if source is not None:
+            self.expected.found_copies[source] += 1
+
+    def _add_dead_letter(self, place: Place, *, counted: bool) -> None:
+        if not counted:
+            self.expected.possible_letters.add(place)
+            return
         self.expected.dead_letters.add(place)
         if not self.progress.has_read(self.progress.alert, *place):
             self.expected.pending.dead_letters.add(place)
+
+    def _add_original(self, place: Place, *, counted: bool) -> None:
+        if not counted:
+            self.expected.earlier_copies.add(place)
+            return
+        self.expected.copies.add(place)
+        if not self.progress.has_read(self.progress.alert, *place):
+            self.expected.pending.copies.add(place)
 
     def _add_to_averages(self, reading: messages.Reading, place: Place, *, counted: bool) -> None:
         _, means, late = self._averages.add(reading.device_id, reading.event_time_ms, reading.celsius)
@@ -130,7 +223,7 @@ class Expectation:
             self.expected.earlier.update(results, [(reading.device_id, reading.event_time_ms)])
             return
         self.expected.averages.update(results)
-        self.expected.late_readings += late
+        self.expected.late_readings_of[reading.device_id] += late
         if not self.progress.has_read(self.progress.avg_temp, *place):
             self.expected.pending.averages.update(results)
 
@@ -150,7 +243,7 @@ class Expectation:
             self.expected.earlier.update(windows)
             return
         self.expected.counts.update(windows)
-        self.expected.late_alerts += late
+        self.expected.late_alerts_of[device_id] += late
         pending = self.expected.pending.counts
         for window, number in windows.items():
             if not is_written or identity in self.progress.uncounted:
@@ -160,13 +253,17 @@ class Expectation:
 
 
 def expect(
-    settings: Settings, readings: Iterable[Message], since_ms: int, progress: Progress | None = None
+    settings: Settings,
+    readings: Iterable[Message],
+    since_ms: int,
+    progress: Progress | None = None,
+    begins_ms: Mapping[int, int] | None = None,
 ) -> Expected:
     """Return what must stand in the output topics after these records of `sensor`, in their order per partition.
 
-    Without `progress` the jobs have read everything.
+    Without `progress` the jobs have read everything. `begins_ms`: from when on a partition's results count, if later.
     """
-    expectation = Expectation(settings, since_ms, progress or Progress())
+    expectation = Expectation(settings, since_ms, progress or Progress(), begins_ms or {})
     for message in readings:
         expectation.add(message)
     return expectation.expected
@@ -179,3 +276,17 @@ def _is_repeat(reading: messages.Reading, seen: set[tuple[str, str]] | None) -> 
         return seen is not None
     seen.add(identity)
     return False
+
+
+def source_of_copy(topic: str, headers: Headers) -> Place | None:
+    """Return of which reading a record of `sensor`, under the name `topic`, is the copy; None: of none.
+
+    A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
+    """
+    ours = [(name, value) for name, value in headers if name in (_COPY_HEADER, _REPLAY_HEADER)]
+    if not ours or ours[-1][0] == _REPLAY_HEADER:
+        return None
+    place = _PLACE.fullmatch((ours[-1][1] or b"").decode(errors="replace"))
+    if place is None or place["topic"] != topic:
+        return None
+    return int(place["partition"]), int(place["offset"])

@@ -107,6 +107,11 @@ def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[Top
     return [TopicPartition(name, number) for number in sorted(metadata.topics[name].partitions)]
 
 
+def beginnings(settings: Settings, consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
+    """Return the topic's partitions, each with the first offset that Kafka still holds; raises as `partitions`."""
+    return [(place, _watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
+
+
 def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -> None:
     """Wait until no transaction hides what stands in a topic now; raises `TopicError` after 30 s.
 

@@ -3,109 +3,164 @@
 Readings before `since_ms` only warm the windows up; records after the snapshot are left out. What the jobs had not
 committed when it began, because they were stopped or are behind, is pending if its result is not there, and no fault.
 At least once, a result may stand there again, equal to the first, and an alert is counted once however often it comes.
+Where retention has cut `sensor`, or a clock stepped back before what is read, history.py says what is due.
 """
 
 import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-from sensorbus import progress, records
+from sensorbus import history, progress, records
+from sensorbus.comparison import Comparison, compare_copies, compare_letters
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.expectation import Expected, Window, expect
 from sensorbus.runtime import kafka
+from sensorbus.runtime.clock import wall_clock_ms
 
 _RELATIVE_TOLERANCE: Final = 1e-9  # sums of the same numbers in another order
-_WARM_UP_WINDOWS: Final = 3
 _RESULTS_WITHIN_S: Final = 10.0
 _PAUSE_S: Final = 1.0
+_MOST_NAMED: Final = 5
 
 _Result = TypeVar("_Result")
 #: Called with the number of records read so far.
 Tell = Callable[[int], object]
 
 
-@dataclass(slots=True, kw_only=True)
-class Comparison:
-    """One row of the table: results of one kind, counted."""
+class Verdict(NamedTuple):
+    """One row per kind of result, and what is to be known of them, as lines."""
 
-    kind: str
-    expected: int = 0
-    found: int = 0
-    missing: int = 0
-    pending: int = 0
-    different: int = 0
-    duplicated: int = 0
-    late: int = 0
-    may_repeat: bool = False
-    unreadable: list[str] = field(default_factory=list)
-
-    @property
-    def is_true(self) -> bool:
-        """Whether each result that is due stands there with the right value, no wrong one does, and none is repeated.
-
-        With `may_repeat` (at least once), equal repeats are no fault.
-        """
-        return not (self.missing or self.different or (self.duplicated and not self.may_repeat))
-
-    def note_unreadable(self, message: Message, error: InvalidMessageError) -> None:
-        """Count a result that cannot be read as a difference, and keep its place: no job writes such."""
-        self.different += 1
-        place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        self.unreadable.append(f"{place} cannot be read: {error}")
+    rows: list[Comparison]
+    remarks: list[str]
 
 
-def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: Tell) -> list[Comparison]:
-    """Return one row per kind of result; needs a `read_committed` consumer with `enable.partition.eof`.
+Outputs = dict[Topic, list[Message]]
+
+
+def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: Tell) -> Verdict:
+    """Return what the results are like; needs a `read_committed` consumer with `enable.partition.eof`.
 
     `since_ms` is an append time (None: everything that Kafka still holds).
     """
-    warm_ms = None if since_ms is None else since_ms - _warm_up_ms(settings)
+    now_ms = wall_clock_ms()
+    warm_ms = None if since_ms is None else since_ms - history.warm_up_ms(settings)
+    begin_ms = history.results_from_ms(settings, consumer, since_ms or 0, now_ms)
+    cut = history.cuts(settings, consumer, SENSOR)
+    begins = history.begins_ms(settings, cut, begin_ms, now_ms)
     done = progress.progress(settings, consumer)
-    readings = _since(settings, consumer, SENSOR, warm_ms)
     newest: list[int] = [0]
-    expected = expect(settings, _noted(readings, newest, tell), since_ms or 0, done)
+    readings = _noted(_since(settings, consumer, SENSOR, warm_ms), newest, tell)
+    expected = expect(settings, readings, begin_ms, done, begins)
+
+    def look() -> list[Comparison]:
+        return compare(settings, expected, _outputs(settings, consumer, expected, since_ms), begin_ms, newest[0])
+
+    rows = _looked(look)
+    if warm_ms is not None and not settings.embedded_broker:
+        windows = history.behind(settings, set().union(*(row.wrong for row in rows)), warm_ms)
+        if windows:
+            history.look_back(settings, consumer, expected, windows, since_ms=begin_ms, done=done)
+            rows = look()
+    unknown = _excuse(settings, expected, rows, cut, begin_ms)
+    remarks = [*_remarks_on_cuts(settings, cut, begins), *_remarks_on_clocks(unknown)]
+    if begin_ms > (since_ms or 0):
+        remarks.append(
+            f"results count from {messages.iso_timestamp(begin_ms)} on: older ones are gone from their topics"
+        )
+    return Verdict(look() if unknown else rows, remarks)
+
+
+def _looked(look: Callable[[], list[Comparison]]) -> list[Comparison]:
+    """Compare until nothing is missing or different, or the newest readings' results had the time to come."""
     give_up_s = time.monotonic() + _RESULTS_WITHIN_S
     while True:
-        outputs = {
-            topic: list(_since(settings, consumer, topic, since_ms))
-            for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
-        }
-        comparisons = compare(settings, expected, outputs, since_ms or 0, newest[0])
-        if not any(row.missing or row.different for row in comparisons) or time.monotonic() > give_up_s:
-            return comparisons
-        time.sleep(_PAUSE_S)  # the newest readings' results may still be on their way
+        rows = look()
+        if not any(row.missing or row.different for row in rows) or time.monotonic() > give_up_s:
+            return rows
+        time.sleep(_PAUSE_S)
 
 
-def _warm_up_ms(settings: Settings) -> int:
-    """Return how much earlier reading begins: a clock that was ahead has closed windows for as long as it may be."""
-    longest_ms = max(
-        settings.alert_count_length_ms + settings.alert_count_grace_ms,
-        settings.avg_temp_length_ms + settings.avg_temp_grace_ms,
+def _outputs(settings: Settings, consumer: Consumer, expected: Expected, since_ms: int | None) -> Outputs:
+    """Return what stands in the topics; of `sensor`, what came since it was read, when copies may be among it."""
+    outputs = {
+        topic: list(_since(settings, consumer, topic, since_ms))
+        for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
+    }
+    if expected.copies - expected.found_copies.keys():
+        starts = [
+            TopicPartition(place.topic, place.partition, expected.spans[place.partition].last + 1)
+            if place.partition in expected.spans
+            else TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)
+            for place in records.partitions(settings, consumer, SENSOR)
+        ]
+        outputs[SENSOR] = list(records.read_to_end(settings, consumer, starts))
+    return outputs
+
+
+def _excuse(
+    settings: Settings, expected: Expected, rows: list[Comparison], cut: history.Cuts, since_ms: int
+) -> set[Window]:
+    """Make pending what is missing and may be late by right, where the readings are gone that would tell; return it."""
+    told: set[Window] = set()
+    found: set[Window] = set()
+    for kind in (AVG_TEMP, ALERT_COUNT):  # a mean that was told says of alerts too how late it was: they are readings
+        row = next(row for row in rows if row.kind == kind.name)
+        told |= row.told
+        windows = history.unknown(settings, expected, row.wrong, told, cut=cut, since_ms=since_ms)
+        if kind is AVG_TEMP:
+            expected.pending.averages |= windows
+        else:
+            expected.pending.counts.update(dict.fromkeys(windows, 0))
+        found |= windows
+    return found
+
+
+def _remarks_on_cuts(settings: Settings, cut: history.Cuts, begins: dict[int, int]) -> list[str]:
+    if not begins:
+        return []
+    numbers, latest = ", ".join(map(str, sorted(begins))), messages.iso_timestamp(max(begins.values()))
+    whole_ms = history.warm_up_ms(settings)
+    is_short = any(begin_ms < (cut[number] or 0) + whole_ms for number, begin_ms in begins.items())
+    short = "; little is held, and a clock that stepped back just before it may look like missing results"
+    remark = (
+        f"{settings.topic_name(SENSOR)} has lost its oldest readings in partition {numbers}: results count from where "
+        f"windows are whole again, {latest} at the latest{short if is_short else ''}"
     )
-    return max(_WARM_UP_WINDOWS * longest_ms, longest_ms + settings.clock_ahead_limit_ms)
+    return [remark]
 
 
-def compare(
-    settings: Settings, expected: Expected, outputs: dict[Topic, list[Message]], since_ms: int, until_ms: int
-) -> list[Comparison]:
-    """Return the table; a result appended after `until_ms` (the newest reading seen) may be of a later reading."""
-    dead_letters = [
-        message for message in outputs[DEAD_LETTER] if _source_topic(message) == settings.topic_name(SENSOR)
-    ]
+def _remarks_on_clocks(windows: set[Window]) -> list[str]:
+    if not windows:
+        return []
+    devices = sorted({device_id for device_id, _ in windows})
+    named = ", ".join(devices[:_MOST_NAMED]) + (", ..." if len(devices) > _MOST_NAMED else "")
+    remark = (
+        f"windows of devices whose clocks are behind are pending, because they may be late by right ({len(windows)} of "
+        f"{len(devices)}: {named}): whether these clocks stepped back stood in readings that are gone"
+    )
+    return [remark]
+
+
+def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: int, until_ms: int) -> list[Comparison]:
+    """Return the table; a result appended after `until_ms` (the newest reading seen) may be of a later reading.
+
+    Copies have a row, `sensor`, where there is a reading under a foreign key.
+    """
     rows = [
         _compare_alerts(settings, expected, outputs[ALERT], since_ms, until_ms),
         _compare_counts(expected, outputs[ALERT_COUNT], since_ms, until_ms),
         _compare_averages(expected, outputs[AVG_TEMP], since_ms, until_ms),
-        _compare_dead_letters(expected, dead_letters),
+        compare_letters(settings, expected, outputs[DEAD_LETTER]),
     ]
+    if expected.copies or expected.found_copies:
+        rows.append(compare_copies(settings, expected, outputs.get(SENSOR, [])))
     for row in rows:
         row.may_repeat = not settings.is_exactly_once
     return rows
@@ -141,6 +196,7 @@ def _compare_counts(expected: Expected, found: list[Message], since_ms: int, unt
     values: defaultdict[Window, list[tuple[int, int]]] = defaultdict(list)
     for message, count in _readable(row, found, messages.parse_alert_count):
         window = (count.device_id, count.start_ms)
+        _note_told(row, expected, window, message, since_ms)
         values[window].append((count.alert_count, message.timestamp()[1]))
         if window not in expected.counts:
             row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
@@ -153,6 +209,8 @@ def _compare_counts(expected: Expected, found: list[Message], since_ms: int, unt
         row.missing += not told and not is_right
         row.different += bool(told) and not is_right
         row.duplicated += len(told) - len({number for number, _ in told})
+        if not is_right:
+            row.wrong.add(window)
     return row
 
 
@@ -172,6 +230,7 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
     seen: Counter[Window] = Counter()
     for message, mean in _readable(row, found, messages.parse_avg_temp):
         window = (mean.device_id, mean.start_ms)
+        _note_told(row, expected, window, message, since_ms)
         wanted = expected.averages.get(window)
         if wanted is None:
             row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
@@ -179,9 +238,11 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
         seen[window] += 1
         if not math.isclose(wanted, mean.avg_celsius, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_RELATIVE_TOLERANCE):
             row.different += 1
+            row.wrong.add(window)
     row.found = len(seen)
     absent = expected.averages.keys() - seen.keys()
     row.missing = len(absent - expected.pending.averages)
+    row.wrong |= absent - expected.pending.averages
     row.pending = len(absent) - row.missing
     row.duplicated = seen.total() - len(seen)
     return row
@@ -200,33 +261,20 @@ def _readable(
             yield message, result
 
 
+def _note_told(row: Comparison, expected: Expected, window: Window, message: Message, since_ms: int) -> None:
+    if _append_ms(message) >= max(since_ms, expected.begin_ms(window[0])):
+        row.told.add(window)
+
+
 def _needs_a_reason(expected: Expected, window: Window, message: Message, since_ms: int, until_ms: int) -> bool:
     """Tell whether a result that is not expected is wrong: neither of earlier readings nor of later ones."""
-    return window not in expected.earlier and window[1] >= since_ms and message.timestamp()[1] <= until_ms
+    begin_ms = max(since_ms, expected.begin_ms(window[0]))
+    is_in_time = _append_ms(message) >= begin_ms and message.timestamp()[1] <= until_ms
+    return window not in expected.earlier and window[1] >= begin_ms and is_in_time
 
 
-def _compare_dead_letters(expected: Expected, found: list[Message]) -> Comparison:
-    row = Comparison(kind="dead-letter", expected=len(expected.dead_letters))
-    seen = Counter(_source(message) for message in found)
-    row.found = len(expected.dead_letters & seen.keys())
-    absent = expected.dead_letters - seen.keys()
-    row.missing = len(absent - expected.pending.dead_letters)
-    row.pending = len(absent) - row.missing
-    row.duplicated = sum(number - 1 for source, number in seen.items() if source in expected.dead_letters)
-    return row
-
-
-def _source_topic(message: Message) -> str:
-    return (dict(kafka.headers(message)).get("source.topic") or b"").decode(errors="replace")
-
-
-def _source(message: Message) -> tuple[int, int] | None:
-    """Return partition and offset of the record that a letter is of; None: somebody else has written it."""
-    headers = dict(kafka.headers(message))
-    try:
-        return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
-    except (KeyError, ValueError):
-        return None
+def _append_ms(message: Message) -> int:
+    return kafka.append_time_ms(*message.timestamp())
 
 
 def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int | None) -> Iterator[Message]:
@@ -234,12 +282,7 @@ def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int |
     if since_ms is None or settings.embedded_broker:  # which knows no offsets by time
         starts = [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in wanted]
     else:
-        try:
-            starts = consumer.offsets_for_times(
-                [TopicPartition(one.topic, one.partition, max(0, since_ms)) for one in wanted], kafka.REQUEST_TIMEOUT_S
-            )
-        except KafkaException as error:
-            raise kafka.unavailable(settings, error) from None
+        starts = history.since(settings, consumer, wanted, since_ms)
     return records.read_to_end(settings, consumer, starts)
 
 

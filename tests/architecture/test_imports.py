@@ -16,6 +16,7 @@ BUS_LAYERS = (
     {"sensorbus.broker", "sensorbus.services", "sensorbus.records"},
     {"sensorbus.progress"},
     {"sensorbus.expectation"},
+    {"sensorbus.history", "sensorbus.comparison"},
     {"sensorbus.up", "sensorbus.doctor", "sensorbus.verify", "sensorbus.dead_letters"},
     {"sensorbus.cli"},
     {"sensorbus.__main__"},

@@ -3,11 +3,14 @@
 They were killed: their repeats are real ones.
 """
 
+import base64
 import contextlib
 import functools
+import hashlib
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -16,10 +19,11 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from sensorbus import progress
+from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.command import run
@@ -130,6 +134,72 @@ def test_what_a_stopped_job_has_not_read_is_pending(fresh_settings: Settings, tm
         jobs.stop("alert-count", "avg-temp")
     code, table = run_verify(fresh_settings)
     assert (code, {row[0] for row in table.values()}, {row[4] for row in table.values()}) == (0, {"ok"}, {"0"}), table
+
+
+def job_bus(settings: Settings, log: Path, sent: list[Record]) -> None:
+    """Let the jobs read these records to their end."""
+    with Jobs(settings, log) as jobs:
+        produce(settings, SENSOR, sent)
+        jobs.start("all")
+        jobs.settle("all", "all")
+        jobs.stop("all")
+
+
+@pytest.mark.slow
+def test_copies_and_letters_are_compared_with_what_they_are_of(fresh_settings: Settings, tmp_path: Path) -> None:
+    """What the jobs wrote is true; a second copy is told, and a letter of a good reading is a difference."""
+    good = encode_reading("a", iso_timestamp(BEGIN_MS), 20.0)
+    job_bus(fresh_settings, tmp_path / "log", [Record(b"bridge", good), Record(b"a", good), Record(b"a", b"{")])
+    code, table = run_verify(fresh_settings)
+    assert (code, table["sensor"], table["dead-letter"]) == (0, ["ok", "1", "1", *"00000"], ["ok", "1", "1", *"00000"])
+    held = read_all(fresh_settings, SENSOR)
+    headers = next(headers for message in held if "rekeyed.from" in dict(headers := message.headers() or ()))
+    produce(fresh_settings, SENSOR, [Record(b"a", good, headers)])
+    code, table = run_verify(fresh_settings)
+    may_repeat = not fresh_settings.is_exactly_once
+    assert (code, table["sensor"]) == (int(not may_repeat), ["ok" if may_repeat else "FALSE", "1", "1", *"00010"])
+    place = next((m.partition(), m.offset()) for m in held if (m.key(), m.value()) == (b"a", good))
+    said = [fresh_settings.topic_name(SENSOR), *place]
+    names = ("source.topic", "source.partition", "source.offset")
+    letter = Record(b"a", good, [(name, str(value).encode()) for name, value in zip(names, said, strict=True)])
+    produce(fresh_settings, DEAD_LETTER, [letter])
+    code, table = run_verify(fresh_settings)
+    assert (code, table["dead-letter"]) == (1, ["FALSE", "1", "1", *"00100"])
+
+
+@pytest.fixture
+def embedded_settings(tmp_path: Path) -> Iterator[Settings]:
+    """Give a bus on an embedded broker of the test's own."""
+    with EmbeddedBroker() as broker:
+        settings = Settings(kafka_bootstrap_servers=broker.address, embedded_broker=True, state_dir=tmp_path / "state")
+        kafka.ensure_topics(settings, "test")
+        yield settings
+
+
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_results_outlive_the_readings_that_the_embedded_broker_dropped(
+    embedded_settings: Settings, tmp_path: Path
+) -> None:
+    """It keeps 5 MB of a partition: what is gone makes no difference, and one line says from when results count."""
+    first_ms = wall_clock_ms() - 150_000
+    sent = []
+    for second in range(140):
+        value = encode_reading("a", iso_timestamp(first_ms + second * 1_000), 40.0)
+        noise = hashlib.shake_256(b"%d" % second).digest(75_000)  # which no batch compresses
+        room = b"" if second < 20 else base64.b64encode(noise)
+        sent.append(Record(b"a", b'{"room":"%b",%b' % (room, value[1:]), timestamp_ms=first_ms + second * 1_000))
+    with Jobs(embedded_settings, tmp_path / "log") as jobs:
+        jobs.start("all")
+        for begin in range(0, len(sent), 20):
+            produce(embedded_settings, SENSOR, sent[begin : begin + 20])
+            jobs.settle("all")
+        jobs.settle("all", "all")
+        jobs.stop("all")
+    assert len(read_all(embedded_settings, SENSOR)) < len(sent)
+    done = run(embedded_settings, "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sensor has lost its oldest readings in partition" in done.stderr
 
 
 def write_on(settings: Settings, stop: Event) -> None:

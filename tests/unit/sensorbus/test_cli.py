@@ -17,8 +17,8 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from sensorbus import cli
+from sensorbus.comparison import Comparison
 from sensorbus.contract.errors import SettingsError
-from sensorbus.verify import Comparison
 
 UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sensorbus import verify
+from sensorbus import history, verify
+from sensorbus.comparison import Comparison
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, Topic
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.expectation import Expected
 from sensorbus.expectation import expect as expect_with
 from sensorbus.progress import Progress
@@ -20,7 +21,7 @@ def expect(*readings: Record, progress: Progress | None = None) -> Expected:
     return expect_with(SETTINGS, readings, 0, progress)
 
 
-def rows(expected: Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]) -> dict[str, verify.Comparison]:
+def rows(expected: Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]) -> dict[str, Comparison]:
     """Return the comparison with what stands in the topics, by kind."""
     topics: dict[str, Topic] = {"alert": ALERT, "counts": ALERT_COUNT, "averages": AVG_TEMP, "dead": DEAD_LETTER}
     found = {topic: outputs.get(name, []) for name, topic in topics.items()}
@@ -147,7 +148,7 @@ def test_what_is_no_alert_in_the_topic_of_alerts_is_different() -> None:
 )
 def test_reading_begins_before_the_windows_that_count(changed: dict[str, int], warm_up_ms: int) -> None:
     """By the time that a clock may be ahead: what it has closed since is late by right, and nothing is missing."""
-    assert verify._warm_up_ms(Settings(**changed)) == warm_up_ms
+    assert history.warm_up_ms(Settings(**changed)) == warm_up_ms
 
 
 def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
@@ -252,3 +253,17 @@ def test_an_alert_that_was_counted_and_repeated_is_due() -> None:
     expected = expect_with(AT_LEAST_ONCE, readings, 0, Progress(uncounted=uncounted))
     row = rows(expected, AT_LEAST_ONCE, counts=[*COUNTS_OF_ONE, count(5, 1)])["alert-count"]
     assert (row.expected, row.different, row.is_true) == (6, 4, False)  # those that both fall in
+
+
+def test_copies_have_a_row_where_a_reading_came_under_a_foreign_key() -> None:
+    """Only there; a copy that came since `sensor` was read stands among its newer records."""
+    foreign = reading(0, 20.0)
+    foreign.record_key = b"bridge"
+    copied = reading(0, 20.0, offset=1)
+    copied.record_headers = [("rekeyed.from", b"sensor[0]@0")]
+    found: dict[Topic, list[Record]] = {topic: [] for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)}
+    assert "sensor" not in rows(expect(reading(0, 20.0)))
+    assert not rows(expect(foreign))["sensor"].is_true
+    assert rows(expect(foreign, copied))["sensor"].is_true
+    table = verify.compare(SETTINGS, expect(foreign), {**found, SENSOR: [copied]}, 0, APPEND_MS)
+    assert [(row.kind, row.is_true) for row in table][-1] == ("sensor", True)

@@ -1,0 +1,123 @@
+"""A row of the table of `verify`; those of dead letters and copies.
+
+Both name in a header the place of the record that they come from, and are counted by it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from confluent_kafka import Message
+
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
+from sensorbus.expectation import Expected, Place, Window, source_of_copy
+from sensorbus.runtime import kafka
+
+_UNREADABLE_BATCH: Final = "compression"  # its letter stands for a batch, at whose offset nothing can be read
+
+
+@dataclass(slots=True, kw_only=True)
+class Comparison:
+    """One row of the table: results of one kind, counted."""
+
+    kind: str
+    expected: int = 0
+    found: int = 0
+    missing: int = 0
+    pending: int = 0
+    different: int = 0
+    duplicated: int = 0
+    late: int = 0
+    may_repeat: bool = False
+    unreadable: list[str] = field(default_factory=list)
+    wrong: set[Window] = field(default_factory=set)  # of windows: those that are missing, or expected and different
+    told: set[Window] = field(default_factory=set)  # those that were told in the time that counts
+
+    @property
+    def is_true(self) -> bool:
+        """Whether each result that is due stands there with the right value, no wrong one does, and none is repeated.
+
+        With `may_repeat` (at least once), equal repeats are no fault.
+        """
+        return not (self.missing or self.different or (self.duplicated and not self.may_repeat))
+
+    def note_unreadable(self, message: Message, error: InvalidMessageError) -> None:
+        """Count a result that cannot be read as a difference, and keep its place: no job writes such."""
+        self.different += 1
+        place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+        self.unreadable.append(f"{place} cannot be read: {error}")
+
+
+class _Letter(NamedTuple):
+    """Of which record a dead letter is, its kind, and when it was appended."""
+
+    source: Place | None
+    kind: str
+    append_ms: int
+
+
+def compare_letters(settings: Settings, expected: Expected, found: Iterable[Message]) -> Comparison:
+    """Compare the records that cannot be read with the letters of them."""
+    letters = _letters(settings, found)
+    row = Comparison(kind="dead-letter", expected=len(expected.dead_letters))
+    seen = Counter(letter.source for letter in letters)
+    row.found = len(expected.dead_letters & seen.keys())
+    absent = expected.dead_letters - seen.keys()
+    row.missing = len(absent - expected.pending.dead_letters)
+    row.pending = len(absent) - row.missing
+    row.duplicated = sum(number - 1 for source, number in seen.items() if source in expected.dead_letters)
+    row.different = sum(_is_of_a_good_record(expected, letter) for letter in letters)
+    return row
+
+
+def _is_of_a_good_record(expected: Expected, letter: _Letter) -> bool:
+    """Tell whether a letter is of a record that we have read, and that can be read.
+
+    One older than all that we have read is of a topic of the same name, before `sensor` was made anew.
+    """
+    if letter.source is None or letter.kind == _UNREADABLE_BATCH or not expected.was_read(letter.source):
+        return False
+    is_old = letter.append_ms < expected.spans[letter.source[0]].first_append_ms
+    return not (is_old or letter.source in expected.dead_letters or letter.source in expected.possible_letters)
+
+
+def compare_copies(settings: Settings, expected: Expected, newer: Iterable[Message]) -> Comparison:
+    """Compare the readings under a foreign key with their copies on `sensor`, by the place that each copy names.
+
+    Of `newer` that counts which came to `sensor` since it was read.
+    """
+    row = Comparison(kind="sensor", expected=len(expected.copies))
+    topic = settings.topic_name(SENSOR)
+    unseen = (one for one in newer if not expected.was_read((one.partition() or 0, one.offset() or 0)))
+    sources = (source_of_copy(topic, kafka.headers(message)) for message in unseen)
+    seen = expected.found_copies + Counter(source for source in sources if source is not None)
+    row.found = len(expected.copies & seen.keys())
+    absent = expected.copies - seen.keys()
+    row.missing = len(absent - expected.pending.copies)
+    row.pending = len(absent) - row.missing
+    row.duplicated = sum(number - 1 for source, number in seen.items() if source in expected.copies)
+    known = expected.copies | expected.earlier_copies
+    row.different = sum(number for source, number in seen.items() if source not in known and expected.was_read(source))
+    return row
+
+
+def _letters(settings: Settings, found: Iterable[Message]) -> list[_Letter]:
+    """Return the letters of records of `sensor`; a source of None: somebody else has written it."""
+    letters = []
+    for message in found:
+        headers = dict(kafka.headers(message))
+        if (headers.get("source.topic") or b"").decode(errors="replace") != settings.topic_name(SENSOR):
+            continue
+        kind = (headers.get("error.kind") or b"").decode(errors="replace")
+        letters.append(_Letter(_source(headers), kind, kafka.append_time_ms(*message.timestamp())))
+    return letters
+
+
+def _source(headers: Mapping[str, bytes | None]) -> Place | None:
+    try:
+        return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
+    except (KeyError, ValueError):
+        return None

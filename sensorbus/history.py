@@ -1,0 +1,146 @@
+"""How far back `sensor` reaches, and what that means for a comparison.
+
+Retention cuts each topic by segment, so results outlive their readings. And a device's clock may have stepped back long
+before what is read: its job still knows the old time, and rightly tells no window that ended by then.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from sensorbus import records
+from sensorbus.contract import messages
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
+from sensorbus.expectation import Expected, Window, expect
+from sensorbus.progress import Progress
+from sensorbus.runtime import kafka
+
+_WARM_UP_WINDOWS: Final = 3
+#: By partition that has lost its oldest records: when the first that is left was appended, or None where none is.
+Cuts = Mapping[int, int | None]
+
+
+def cuts(settings: Settings, consumer: Consumer, topic: Topic) -> Cuts:
+    """Return where each partition that has lost records begins now."""
+    found = {}
+    for place, low in records.beginnings(settings, consumer, topic):
+        if low > 0:
+            start = TopicPartition(place.topic, place.partition, low)
+            first = next(records.read_to_end(settings, consumer, [start]), None)
+            found[place.partition] = None if first is None else kafka.append_time_ms(*first.timestamp())
+    return found
+
+
+def results_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_ms: int) -> int:
+    """Return from which append time on all results stand in their topics, if that is later than `since_ms`.
+
+    Of alerts only on the embedded broker, which cuts by size: where they are rare, the oldest that is left is no limit.
+    """
+    if since_ms >= now_ms - settings.topic_retention_ms and not settings.embedded_broker:
+        return since_ms
+    topics = (AVG_TEMP, ALERT, ALERT_COUNT) if settings.embedded_broker else (AVG_TEMP,)
+    firsts = [first_ms for topic in topics for first_ms in cuts(settings, consumer, topic).values()]
+    return max(since_ms, *(first_ms for first_ms in firsts if first_ms is not None), 0)
+
+
+def begins_ms(settings: Settings, cut: Cuts, since_ms: int, now_ms: int) -> dict[int, int]:
+    """Return from which append time on results count, by partition, where a cut makes that later than `since_ms`.
+
+    Where less is held than twice the whole warm-up (1000 devices on the embedded broker: 200 s), only windows warm up,
+    or nothing would be left to compare. Where no reading is left, no result is judged.
+    """
+    whole_ms = warm_up_ms(settings)
+    begins = {}
+    for partition, first_ms in cut.items():
+        if first_ms is None:
+            begins[partition] = now_ms
+            continue
+        is_long = now_ms - first_ms >= 2 * whole_ms
+        begins[partition] = first_ms + (whole_ms if is_long else _WARM_UP_WINDOWS * _longest_ms(settings))
+    return {partition: begin_ms for partition, begin_ms in begins.items() if begin_ms > since_ms}
+
+
+def warm_up_ms(settings: Settings) -> int:
+    """Return how much earlier reading begins: a clock that was ahead has closed windows for as long as it may be."""
+    longest_ms = _longest_ms(settings)
+    return max(_WARM_UP_WINDOWS * longest_ms, longest_ms + settings.clock_ahead_limit_ms)
+
+
+def _longest_ms(settings: Settings) -> int:
+    return max(
+        settings.alert_count_length_ms + settings.alert_count_grace_ms,
+        settings.avg_temp_length_ms + settings.avg_temp_grace_ms,
+    )
+
+
+def since(settings: Settings, consumer: Consumer, places: list[TopicPartition], since_ms: int) -> list[TopicPartition]:
+    """Return where the records of an append time and later begin; raises `BrokerUnavailableError`."""
+    wanted = [TopicPartition(one.topic, one.partition, max(0, since_ms)) for one in places]
+    try:
+        starts: list[TopicPartition] = consumer.offsets_for_times(wanted, kafka.REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+    return starts
+
+
+def behind(settings: Settings, wrong: Iterable[Window], read_from_ms: int) -> set[Window]:
+    """Return those of the windows that hang on what came before `read_from_ms`, the append time of the first reading.
+
+    No event time from there is later than by how much a clock may be ahead: windows of a clock that is right are none.
+    """
+    return {window for window in wrong if window[1] < read_from_ms + settings.clock_ahead_limit_ms}
+
+
+def look_back(  # noqa: PLR0913  # as `expect`, and whose
+    settings: Settings,
+    consumer: Consumer,
+    expected: Expected,
+    windows: set[Window],
+    *,
+    since_ms: int,
+    done: Progress,
+) -> None:
+    """Expect of the devices of these windows what follows from all readings that may bear on them.
+
+    A reading that closed such a window was appended at most so much before its end as a clock may be ahead, so it is
+    read from there on, to where it was read before, and only in these devices' partitions.
+    """
+    devices = {device_id for device_id, _ in windows}
+    numbers = {expected.partitions[device_id] for device_id in devices if device_id in expected.partitions}
+    from_ms = min(start for _, start in windows) - settings.clock_ahead_limit_ms - _longest_ms(settings)
+    places = [place for place in records.partitions(settings, consumer, SENSOR) if place.partition in numbers]
+    starts = since(settings, consumer, places, from_ms)
+    known = {(place.topic, place.partition): expected.spans[place.partition].last + 1 for place in places}
+    found = records.read_to_end(settings, consumer, starts, known)
+    again = expect(settings, of_devices(found, devices), since_ms, done, expected.begins_ms)
+    expected.replace_windows(devices, again)
+
+
+def of_devices(readings: Iterable[Message], devices: set[str]) -> Iterator[Message]:
+    """Yield the records under the keys of these devices."""
+    keys = {messages.encode_key(device_id) for device_id in devices}
+    return (message for message in readings if message.key() in keys)
+
+
+def unknown(  # noqa: PLR0913  # what is wrong, and what tells why
+    settings: Settings, expected: Expected, wrong: Iterable[Window], told: Iterable[Window], *, cut: Cuts, since_ms: int
+) -> set[Window]:
+    """Return the windows that may be late by right, and what would tell it is gone.
+
+    They end before what is left begins, but for how much a clock may be ahead. Where an earlier window of the device
+    was `told` in the time that counts, its job had not closed them. A device whose clock is right has none of them.
+    """
+    first_told: dict[str, int] = {}
+    for device_id, start in told:
+        first_told[device_id] = min(start, first_told.get(device_id, start))
+    found = set()
+    for device_id, start in wrong:
+        first_ms = cut.get(expected.partitions.get(device_id, -1))
+        if first_ms is None or start >= first_told.get(device_id, start + 1):
+            continue
+        begin_ms = max(since_ms, expected.begin_ms(device_id))
+        if start + _longest_ms(settings) < min(first_ms + settings.clock_ahead_limit_ms, begin_ms):
+            found.add((device_id, start))
+    return found

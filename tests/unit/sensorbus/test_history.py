@@ -1,0 +1,276 @@
+"""What retention and clocks that stepped back mean for `verify`.
+
+The topics are lists; what the jobs have written is what all readings ever lead to.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import orjson
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from sensorbus import history, progress, records, verify
+from sensorbus.contract import messages
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS, Topic
+from sensorbus.contract.units import kelvin_from_celsius
+from sensorbus.expectation import Expectation, Expected, Window, expect
+from tests.support.results import Record
+
+SETTINGS: Final = Settings()
+NOW_MS: Final = 1_700_000_000_000
+HOUR_S: Final = 3_600
+
+
+def ends(window: Window, seconds: int) -> tuple[str, int, int]:
+    """Return a window with its end."""
+    return window[0], window[1], window[1] + seconds * 1_000
+
+
+class Bus:
+    """A Kafka of lists: each topic has one partition, whose record n has the offset n."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, settings: Settings = SETTINGS) -> None:
+        """Stand where `verify` asks Kafka and the clock."""
+        self.settings = settings
+        self.topics: dict[str, list[Record]] = {topic.name: [] for topic in TOPICS}
+        self.low = dict.fromkeys(self.topics, 0)
+        self.counted: dict[Window, int] = {}
+        clock = itertools.count(0.0, 100.0)
+        monkeypatch.setattr(verify, "wall_clock_ms", lambda: NOW_MS)
+        monkeypatch.setattr(verify, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _s: None))
+        monkeypatch.setattr(progress, "progress", lambda *_: progress.Progress())
+        monkeypatch.setattr(records, "partitions", lambda _s, _c, topic: [TopicPartition(topic.name, 0)])
+        monkeypatch.setattr(records, "beginnings", self.beginnings)
+        monkeypatch.setattr(records, "read_to_end", self.read)
+        monkeypatch.setattr(history, "since", self.since)
+
+    def beginnings(self, _settings: Settings, _consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
+        """Return the low watermark."""
+        return [(TopicPartition(topic.name, 0), self.low[topic.name])]
+
+    def read(
+        self, _settings: Settings, _consumer: Consumer, starts: list[TopicPartition], known: records.Ends | None = None
+    ) -> Iterator[Record]:
+        """Yield what is held from there on."""
+        for start in starts:
+            low = self.low[start.topic]
+            first = low if start.offset == OFFSET_BEGINNING else max(low, start.offset)
+            end = (known or {}).get((start.topic, start.partition))
+            yield from self.topics[start.topic][first:end]
+
+    def since(self, _settings: Settings, _consumer: Consumer, places: Sequence[TopicPartition], since_ms: int) -> Any:
+        """Return the offset of the first record of that time or later."""
+        return [
+            TopicPartition(place.topic, 0, sum(record.append_ms < since_ms for record in self.topics[place.topic]))
+            for place in places
+        ]
+
+    def read_reading(self, device_id: str, age_s: int, celsius: float, behind_s: int = 0) -> None:
+        """Append a reading at that age, with a clock that is behind by so much."""
+        append_ms = NOW_MS - age_s * 1_000
+        value = messages.encode_reading(device_id, messages.iso_timestamp(append_ms - behind_s * 1_000), celsius)
+        held = self.topics[SENSOR.name]
+        held.append(Record(value, device_id.encode(), append_ms, (0, len(held))))
+
+    def run_jobs(self) -> None:
+        """Write the results as they follow from all readings, each when the reading that leads to it came."""
+        jobs = Expectation(self.settings, 0)
+        for record in self.topics[SENSOR.name]:
+            before = jobs.expected.alerts.total(), len(jobs.expected.averages)
+            jobs.add(cast("Any", record))
+            if jobs.expected.alerts.total() > before[0]:
+                self._write_alert(jobs.expected, record)
+            told = len(jobs.expected.averages) - before[1]
+            for window, celsius in itertools.islice(reversed(jobs.expected.averages.items()), told):
+                self._write(AVG_TEMP, record, messages.encode_avg_temp(messages.AvgTemp(*ends(window, 10), celsius)))
+
+    def _write_alert(self, known: Expected, record: Record) -> None:
+        reading = messages.parse_reading(record.value(), record.append_ms, self.settings.time_rules)
+        alert = messages.alert_from_reading(reading, kelvin_from_celsius(reading.celsius))
+        self._write(ALERT, record, messages.encode_alert(alert))
+        last = reading.event_time_ms // 1_000 * 1_000
+        windows = [(reading.device_id, start) for start in range(last - 4_000, last + 1, 1_000)]
+        for window in windows:
+            number = known.counts.get(window, 0)
+            if number > self.counted.get(window, 0):
+                self.counted[window] = number
+                count = messages.AlertCount(*ends(window, 5), number)
+                self._write(ALERT_COUNT, record, messages.encode_alert_count(count))
+
+    def _write(self, topic: Topic, source: Record, value: bytes) -> None:
+        self.topics[topic.name].append(Record(value, append_ms=source.append_ms))
+
+    def lose(self, topic: Topic, device_id: str, since_s: int = 10**6) -> int:
+        """Delete the results of a device that are so young; return how many."""
+        held = self.topics[topic.name]
+        kept = [
+            record
+            for record in held
+            if orjson.loads(record.raw or b"")["device_id"] != device_id or record.append_ms < NOW_MS - since_s * 1_000
+        ]
+        self.topics[topic.name] = kept
+        return len(held) - len(kept)
+
+    def verify(self, since_s: int | None) -> tuple[dict[str, tuple[int, int, int, bool]], list[str]]:
+        """Return missing, pending, different and the verdict by topic, and the remarks."""
+        since_ms = None if since_s is None else NOW_MS - since_s * 1_000
+        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _number: None)
+        numbers = {row.kind: (row.missing, row.pending, row.different, row.is_true) for row in found.rows}
+        assert any(row.found or row.missing or row.pending for row in found.rows)
+        return numbers, found.remarks
+
+
+GOOD: Final = dict.fromkeys(("alert", "alert-count", "avg-temp", "dead-letter"), (0, 0, 0, True))
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Bus:
+    """Give a bus without records."""
+    return Bus(monkeypatch)
+
+
+def fill(bus: Bus, seconds: int, device_id: str = "a") -> None:
+    """Write a reading a second until now, each tenth of them an alert, with a mean of its own for each window."""
+    for age_s in range(seconds, 0, -1):
+        bus.read_reading(device_id, age_s, 40.0 if age_s % 10 == 0 else 20.0 + age_s % 7)
+
+
+@pytest.mark.parametrize(("seconds", "short"), [(1_200, False), (300, True)], ids=["whole", "little"])
+def test_results_outlive_the_readings_that_retention_took(bus: Bus, seconds: int, *, short: bool) -> None:
+    """All results are true, though `sensor` begins at its 100th reading; one line says from when on they count."""
+    fill(bus, seconds)
+    bus.run_jobs()
+    assert bus.verify(None) == (GOOD, [])
+    bus.low[SENSOR.name] = 100
+    numbers, remarks = bus.verify(None)
+    begin = messages.iso_timestamp(NOW_MS - (seconds - 100) * 1_000 + (30_000 if short else 310_000))
+    assert numbers == GOOD
+    assert [begin in line and "sensor has lost its oldest readings in partition 0" in line for line in remarks] == [
+        True
+    ]
+    assert ["little is held" in line for line in remarks] == [short]
+
+
+def test_behind_a_cut_a_result_that_is_missing_is_missing(bus: Bus) -> None:
+    """Of a device whose clock is right, whatever else was told."""
+    fill(bus, 1_200)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 100
+    lost = bus.lose(AVG_TEMP, "a", 700)
+    numbers, remarks = bus.verify(None)
+    assert numbers["avg-temp"] == (lost, 0, 0, False)
+    assert len(remarks) == 1
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(1_200, 790), (300, 170)], ids=["whole", "little"])
+def test_behind_a_cut_no_loss_is_whole_enough_to_be_excused(bus: Bus, seconds: int, due: int) -> None:
+    """All means of a device whose clock is right are gone: those that are due are missing, none is pending."""
+    fill(bus, seconds)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 100
+    bus.lose(AVG_TEMP, "a")
+    assert bus.verify(None)[0]["avg-temp"] == (due, 0, 0, False)
+
+
+def test_since_counts_from_a_cut_that_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the embedded broker, which reads from its beginning whatever `--since` says."""
+    bus = Bus(monkeypatch, Settings(embedded_broker=True))
+    fill(bus, 300)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 100
+    numbers, remarks = bus.verify(600)
+    assert (numbers, len(remarks)) == (GOOD, 1)
+    numbers, remarks = bus.verify(100)
+    assert (numbers, remarks) == (GOOD, [])
+
+
+def test_results_that_retention_took_first_are_not_missing(bus: Bus) -> None:
+    """Means are more bytes than readings: their oldest may be gone, and a line says from when on they count."""
+    fill(bus, 600)
+    bus.run_jobs()
+    bus.low[AVG_TEMP.name] = 200
+    numbers, remarks = bus.verify(None)
+    assert numbers == GOOD
+    assert ["older ones are gone from their topics" in line for line in remarks] == [True]
+
+
+def test_where_no_reading_is_left_no_result_is_judged(bus: Bus) -> None:
+    """Retention took all of an idle partition, and its results stand there still."""
+    begins = history.begins_ms(SETTINGS, {2: None}, 0, NOW_MS)
+    fill(bus, 20)
+    expected = expect(SETTINGS, cast("Any", bus.topics[SENSOR.name]), 0, None, begins)
+    assert (expected.begin_ms("a"), expected.begin_ms("gone")) == (0, NOW_MS)
+
+
+def step_back(bus: Bus, ago_s: int, behind_s: int, ahead_s: int = 0) -> None:
+    """Write 30 min of readings of a clock that stepped back so long ago, beside those of a clock that is right."""
+    for age_s in range(1_800, 0, -1):
+        celsius = 40.0 if age_s % 10 == 0 else 20.0
+        bus.read_reading("stepped", age_s, celsius, behind_s=behind_s if age_s <= ago_s else -ahead_s)
+        bus.read_reading("right", age_s, 40.0 if age_s % 10 == 0 else 20.0)
+
+
+def test_a_clock_that_stepped_back_before_makes_nothing_missing(bus: Bus) -> None:
+    """Its readings are late by right, and what tells it came long before what `--since` reads."""
+    step_back(bus, 1_500, HOUR_S)
+    bus.run_jobs()
+    assert bus.verify(600) == (GOOD, [])
+
+
+def test_a_clock_that_comes_to_where_it_was_makes_nothing_different(bus: Bus) -> None:
+    """Its windows there hold readings from before the step too."""
+    step_back(bus, 1_400, 1_000)
+    bus.run_jobs()
+    assert bus.verify(600) == (GOOD, [])
+
+
+def test_a_clock_that_was_ahead_closed_windows_before_their_time(bus: Bus) -> None:
+    """The reading that closed them was appended before they began."""
+    step_back(bus, 1_200, 450, ahead_s=250)
+    bus.run_jobs()
+    assert bus.verify(600) == (GOOD, [])
+
+
+def test_a_clock_that_is_behind_all_the_time_excuses_nothing(bus: Bus) -> None:
+    """No reading of it says that its windows were closed: its results are missing, as those of a right clock."""
+    step_back(bus, 1_800, HOUR_S)
+    bus.run_jobs()
+    lost = bus.lose(AVG_TEMP, "stepped")
+    numbers, remarks = bus.verify(600)
+    assert (numbers["avg-temp"], remarks) == ((600, 0, 0, False), [])
+    assert lost > 600
+
+
+def test_a_right_clock_beside_one_that_stepped_excuses_nothing(bus: Bus) -> None:
+    """Its results are missing."""
+    step_back(bus, 1_500, HOUR_S)
+    bus.run_jobs()
+    lost = bus.lose(AVG_TEMP, "right", 300)
+    numbers, _ = bus.verify(600)
+    assert numbers["avg-temp"] == (lost, 0, 0, False)
+
+
+def test_whether_a_clock_stepped_back_before_all_that_is_held_is_not_known(bus: Bus) -> None:
+    """Its windows are pending, and one line says why, with the device."""
+    step_back(bus, 1_500, HOUR_S)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 2 * 400
+    numbers, remarks = bus.verify(600)
+    missing, pending, different, is_true = numbers["avg-temp"]
+    assert (missing, different, is_true) == (0, 0, True)
+    assert pending == 600
+    assert ["devices whose clocks are behind are pending" in line and "stepped)" in line for line in remarks] == [True]
+
+
+def test_what_was_told_says_that_a_clock_did_not_step(bus: Bus) -> None:
+    """A device that is behind has told an earlier window in that time: what is missing after it is missing."""
+    step_back(bus, 1_800, HOUR_S)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 2 * 400
+    lost = bus.lose(AVG_TEMP, "stepped", 300)
+    numbers, remarks = bus.verify(600)
+    assert (numbers["avg-temp"], remarks) == ((lost, 0, 0, False), [])
