@@ -75,7 +75,8 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
     verdict = Verdict()
     _judge_witness(verdict, held, witness)
     _judge_partitions(verdict, settings, held)
-    _judge_copies(verdict, settings, held, once=once)
+    if not its_own:  # their originals are under other keys
+        _judge_copies(verdict, settings, held, once=once)
     _judge_dead_letters(verdict, settings, held, once=once)
     _judge_results(verdict, settings, held, once=once)
     _judge_last_counts(verdict, settings, held)
