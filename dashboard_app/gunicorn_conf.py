@@ -12,9 +12,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +58,8 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def _every_name(networks: str) -> str:
+def _every_name(known: Sequence[IPv4Network | IPv6Network]) -> str:
     """Return networks and, of those of IPv4, what their addresses are called by a socket that listens on `::`."""
-    known = [ip_network(text.strip()) for text in networks.split(",")]
     mapped = [f"::ffff:{of.network_address}/{96 + of.prefixlen}" for of in known if isinstance(of, IPv4Network)]
     return ",".join([*map(str, known), *mapped])
 
@@ -81,7 +80,7 @@ graceful_timeout = 3
 timeout = 30
 limit_request_line = 8190  # as long as a header, and as nginx lets through
 preload_app = False  # librdkafka does not survive a fork
-forwarded_allow_ips = _every_name(_settings.dashboard_proxies)  # whatever FORWARDED_ALLOW_IPS says
+forwarded_allow_ips = _every_name(_settings.dashboard_proxy_networks)  # whatever FORWARDED_ALLOW_IPS says
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 forwarder_headers = ""  # not even a proxy gives us SCRIPT_NAME or REMOTE_USER
 control_socket_disable = True  # it would be a file in the home folder, which a container has not

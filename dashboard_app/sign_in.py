@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
@@ -82,7 +82,7 @@ def _check_of(
         from dashboard_app.oidc_sign_in import SignIn  # noqa: PLC0415  # 15 MB of libraries that the others do without
 
         return _by_provider(SignIn(server, settings))
-    proxies = [ip_network(text.strip()) for text in settings.dashboard_proxies.split(",")]
+    proxies = settings.dashboard_proxy_networks
     return _by_proxy(proxies, users) if settings.dashboard_sign_in == "proxy" else _by_password(proxies, users, clock_s)
 
 

@@ -5,8 +5,9 @@ Both name in a header the place of the record that they come from, and are count
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import Message
 
@@ -16,6 +17,7 @@ from sensorbus.contract.topics import SENSOR
 from sensorbus.expectation import Expected, Place, Window, source_of_copy
 from sensorbus.runtime import kafka
 
+_Result = TypeVar("_Result")
 _UNREADABLE_BATCH: Final = "compression"  # its letter stands for a batch, at whose offset nothing can be read
 
 
@@ -44,6 +46,16 @@ class Comparison:
         """
         return not (self.missing or self.different or (self.duplicated and not self.may_repeat))
 
+    def count(
+        self, expected: AbstractSet[_Result], pending: AbstractSet[_Result], seen: Counter[_Result]
+    ) -> AbstractSet[_Result]:
+        """Count results by how often each was seen, others left out; return those that are missing."""
+        absent = expected - seen.keys()
+        missing = absent - pending
+        self.found, self.missing, self.pending = len(expected) - len(absent), len(missing), len(absent) - len(missing)
+        self.duplicated = sum(number - 1 for result, number in seen.items() if result in expected)
+        return missing
+
     def note_unreadable(self, message: Message, error: InvalidMessageError) -> None:
         """Count a result that cannot be read as a difference, and keep its place: no job writes such."""
         self.different += 1
@@ -63,12 +75,8 @@ def compare_letters(settings: Settings, expected: Expected, found: Iterable[Mess
     """Compare the records that cannot be read with the letters of them."""
     letters = _letters(settings, found)
     row = Comparison(kind="dead-letter", expected=len(expected.dead_letters))
-    seen = Counter(letter.source for letter in letters)
-    row.found = len(expected.dead_letters & seen.keys())
-    absent = expected.dead_letters - seen.keys()
-    row.missing = len(absent - expected.pending.dead_letters)
-    row.pending = len(absent) - row.missing
-    row.duplicated = sum(number - 1 for source, number in seen.items() if source in expected.dead_letters)
+    seen = Counter(letter.source for letter in letters if letter.source is not None)
+    row.count(expected.dead_letters, expected.pending.dead_letters, seen)
     row.different = sum(_is_of_a_good_record(expected, letter) for letter in letters)
     return row
 
@@ -94,11 +102,7 @@ def compare_copies(settings: Settings, expected: Expected, newer: Iterable[Messa
     unseen = (one for one in newer if not expected.was_read((one.partition() or 0, one.offset() or 0)))
     sources = (source_of_copy(topic, kafka.headers(message)) for message in unseen)
     seen = expected.found_copies + Counter(source for source in sources if source is not None)
-    row.found = len(expected.copies & seen.keys())
-    absent = expected.copies - seen.keys()
-    row.missing = len(absent - expected.pending.copies)
-    row.pending = len(absent) - row.missing
-    row.duplicated = sum(number - 1 for source, number in seen.items() if source in expected.copies)
+    row.count(expected.copies, expected.pending.copies, seen)
     known = expected.copies | expected.earlier_copies
     row.different = sum(number for source, number in seen.items() if source not in known and expected.was_read(source))
     return row

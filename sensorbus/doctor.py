@@ -82,9 +82,8 @@ def partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
 def placement_difference(keys: Mapping[int, bytes | None], partitions: int) -> Iterator[str]:
     """Yield that a writer has put a key, the last one of its partition, where no client like Java's would."""
     for partition, key in keys.items():
-        wanted = partition_of(key, partitions) if key else partition
-        if wanted != partition:
-            shown = escape((key or b"")[:64].decode(errors="replace"))
+        if key and (wanted := partition_of(key, partitions)) != partition:
+            shown = escape(key[:64].decode(errors="replace"))
             yield (
                 f"key {shown} stands in partition {partition}, not {wanted}, where murmur2 puts it and a replay would "
                 "send it: set partitioner=murmur2_random where it is written"

@@ -180,10 +180,16 @@ class Expectation:
             check_size(message.value(), message.key(), headers, SENSOR)
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
-            self._add_dead_letter(place, counted=counted)
+            if counted:
+                self._add_due(place, self.expected.dead_letters, self.expected.pending.dead_letters)
+            else:
+                self.expected.possible_letters.add(place)
             return
         if not messages.has_device_key(message.key(), reading.device_id):
-            self._add_original(place, counted=counted)  # job alert sends it again under its device's key
+            if counted:  # job alert sends it again under its device's key
+                self._add_due(place, self.expected.copies, self.expected.pending.copies)
+            else:
+                self.expected.earlier_copies.add(place)
             return
         self.expected.partitions[reading.device_id] = place[0]
         self.expected.readings += counted
@@ -200,21 +206,11 @@ class Expectation:
         if source is not None:
             self.expected.found_copies[source] += 1
 
-    def _add_dead_letter(self, place: Place, *, counted: bool) -> None:
-        if not counted:
-            self.expected.possible_letters.add(place)
-            return
-        self.expected.dead_letters.add(place)
+    def _add_due(self, place: Place, due: set[Place], pending: set[Place]) -> None:
+        """Expect of job `alert` what it sends for a record: a letter or a copy."""
+        due.add(place)
         if not self.progress.has_read(self.progress.alert, *place):
-            self.expected.pending.dead_letters.add(place)
-
-    def _add_original(self, place: Place, *, counted: bool) -> None:
-        if not counted:
-            self.expected.earlier_copies.add(place)
-            return
-        self.expected.copies.add(place)
-        if not self.progress.has_read(self.progress.alert, *place):
-            self.expected.pending.copies.add(place)
+            pending.add(place)
 
     def _add_to_averages(self, reading: messages.Reading, place: Place, *, counted: bool) -> None:
         _, means, late = self._averages.add(reading.device_id, reading.event_time_ms, reading.celsius)

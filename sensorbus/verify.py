@@ -239,12 +239,7 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
         if not math.isclose(wanted, mean.avg_celsius, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_RELATIVE_TOLERANCE):
             row.different += 1
             row.wrong.add(window)
-    row.found = len(seen)
-    absent = expected.averages.keys() - seen.keys()
-    row.missing = len(absent - expected.pending.averages)
-    row.wrong |= absent - expected.pending.averages
-    row.pending = len(absent) - row.missing
-    row.duplicated = seen.total() - len(seen)
+    row.wrong |= row.count(expected.averages.keys(), expected.pending.averages, seen)
     return row
 
 

@@ -7,7 +7,7 @@ and description here are what docs/settings.md, .env.example and the error messa
 import re
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -272,6 +272,11 @@ class Settings(BaseModel):
         if self.timestamp_zone != "local":
             zone = UTC if self.timestamp_zone == "UTC" else ZoneInfo(self.timestamp_zone)
         return TimeRules(zone, self.clock_ahead_limit_ms)
+
+    @property
+    def dashboard_proxy_networks(self) -> list[IPv4Network | IPv6Network]:
+        """Return `dashboard_proxies` as networks."""
+        return [ip_network(text.strip()) for text in self.dashboard_proxies.split(",")]
 
     def topic_name(self, topic: Topic) -> str:
         """Return the topic's name on the cluster, prefix included."""

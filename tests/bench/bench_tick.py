@@ -28,7 +28,7 @@ from tests.bench.pages import fleet, naive
 from tests.bench.pages.fleet import LINES, WINDOW_S, Readings, seconds
 from tests.bench.pages.naive import Whole
 from tests.bench.pages.ours import FedFeed
-from tests.support.ticks import tick_body
+from tests.support.ticks import follow, tick_body
 
 _START_MS: Final = 1_769_860_800_000
 _GZIP_LEVEL: Final = 4  # the server's
@@ -70,11 +70,7 @@ class Delta:
     def take(self, readings: Readings) -> None:
         """Put records into the store and let it do what it does once a second."""
         if self._last:  # the browser's part of the last tick
-            told = json.loads(json.loads(self._last)["response"]["delta"]["data"])
-            self._asked["cursor"] = told["cursor"]
-            self._asked["overview"] = max(told.get("overview", {}).get("t", ()), default=0)
-            if "roster" in told:
-                self._asked["roster"] = told["roster"][0]
+            follow(self._asked, json.loads(json.loads(self._last)["response"]["delta"]["data"]))
         self._now_ms = max(time_ms for _, time_ms, _ in readings)
         self._feed.take(readings)
 

@@ -12,7 +12,7 @@ import orjson
 
 from tests.bench.page_servers import Server
 from tests.bench.pages import fleet, naive
-from tests.support.ticks import tick_body
+from tests.support.ticks import follow, tick_body
 
 _PERIOD_S: Final = 1.0
 _READY_WITHIN_S: Final = 60.0
@@ -81,11 +81,7 @@ def our_browser(server: Server, devices: int) -> Asking:
     asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": "", "overview": 0}
 
     def take(answer: bytes) -> None:
-        told = orjson.loads(orjson.loads(answer)["response"]["delta"]["data"])
-        asked["cursor"] = told["cursor"]
-        asked["overview"] = max(told.get("overview", {}).get("t", ()), default=asked["overview"])
-        if "roster" in told:
-            asked["roster"] = told["roster"][0]
+        follow(asked, orjson.loads(orjson.loads(answer)["response"]["delta"]["data"]))
 
     return Asking(server, lambda: tick_body(asked), take)
 

@@ -38,9 +38,8 @@ class Ticker:
 
     def tick(self, detail: Sequence[str] | None = None, history: Sequence[str] = ()) -> dict[str, Any]:
         """Ask for what is new and keep it as the page does; raises `HTTPError` when refused."""
-        newest_ms = max(self.seconds, default=0)
-        asked = {"cursor": self.cursor, "detail": detail, "history": list(history), "roster": self.roster[0]}
-        asked |= {"overview": newest_ms}
+        asked = {"cursor": self.cursor, "detail": detail, "history": list(history)}
+        asked |= {"roster": self.roster[0], "overview": max(self.seconds, default=0)}
         answer = whole(json.loads(self._post(tick_body(asked))["response"][ids.DELTA]["data"]))
         self.cursor = answer["cursor"]
         if answer["reset"]:
@@ -98,6 +97,15 @@ def seconds_of(overview: dict[str, Any] | None) -> dict[int, tuple[float, ...]]:
     if overview is None:
         return {}
     return dict(zip(overview["t"], zip(*(overview[name] for name in BANDS), strict=True), strict=True))
+
+
+def follow(asked: dict[str, Any], told: dict[str, Any]) -> None:
+    """Put what an answer says of the next request into it; for a browser that keeps nothing else."""
+    asked["cursor"] = told["cursor"]
+    if seconds := told.get("overview", {}).get("t"):
+        asked["overview"] = seconds[-1]
+    if "roster" in told:
+        asked["roster"] = told["roster"][0]
 
 
 def tick_body(asked: object) -> dict[str, Any]:
