@@ -8,30 +8,25 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dashboard_app.api_query import Query
 from dashboard_app.api_time import time_text
 from dashboard_app.delta import Pipeline
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
-from sensorbus.contract.messages import is_alert
+from dashboard_app.states import NEVER_MS, are_high, column, heard_ms, state
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
-from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, kelvin_from_celsius
+from sensorbus.contract.units import kelvin_from_celsius
 
-_STALE_PERIODS: Final = 3
-_OFFLINE_PERIODS: Final = 10
 #: What a job may take on top of what its windows take before it is called down (assets/model/diagnosis.js).
 _PATIENCE_MS: Final = 8_000
-_ROUNDING_REACH_KELVIN: Final = 0.02  # further off, rounding to 2 decimals decides nothing
-_NEVER_MS: Final = np.iinfo(np.int64).min
 
 
 class Heard(NamedTuple):
     """Devices and what was heard of each by `now_ms`, as columns of one length.
 
-    NaN and `_NEVER_MS` stand where there is nothing. `heard_ms` is when it last reported: event time, or append time
+    NaN and `NEVER_MS` stand where there is nothing. `heard_ms` is when it last reported: event time, or append time
     for a device whose clock is ahead.
     """
 
@@ -50,17 +45,17 @@ class Heard(NamedTuple):
 def heard(held: Held, settings: Settings, now_ms: int) -> Heard:
     """Return all devices that have a reading, in no order."""
     size = len(held.names.by_number)
-    times_ms = _column(held.newest.times_ms, size, _NEVER_MS)
-    known = np.flatnonzero(times_ms != _NEVER_MS)
+    times_ms = column(held.newest.times_ms, size, NEVER_MS)
+    known = np.flatnonzero(times_ms != NEVER_MS)
     return Heard(
         now_ms,
         [held.names.by_number[device] for device in known.tolist()],
-        _heard_ms(held, times_ms, now_ms)[known],
+        heard_ms(held, times_ms, now_ms)[known],
         times_ms[known],
-        _column(held.newest.values, size, np.nan)[known],
-        _column(held.newest.previous, size, np.nan)[known],
-        _column(held.averages.times_ms, size, _NEVER_MS)[known],
-        _column(held.averages.values, size, np.nan)[known],
+        column(held.newest.values, size, np.nan)[known],
+        column(held.newest.previous, size, np.nan)[known],
+        column(held.averages.times_ms, size, NEVER_MS)[known],
+        column(held.averages.values, size, np.nan)[known],
         _counts(held, size, settings, now_ms)[known],
         _is_alert_job_down(held, settings, now_ms),
     )
@@ -75,24 +70,6 @@ def rows(found: Heard, query: Query, settings: Settings, pipeline: Pipeline) -> 
         told = state(float(found.celsius[place]), found.now_ms - int(found.heard_ms[place]), settings)
         if not query.states or told in query.states:
             yield _row(found, place, told, trusted)
-
-
-def state(celsius: float, silent_ms: int, settings: Settings) -> str:
-    """Return OK, HIGH, STALE or OFFLINE."""
-    if silent_ms > _OFFLINE_PERIODS * settings.reading_period_ms:
-        return "OFFLINE"
-    if silent_ms > _STALE_PERIODS * settings.reading_period_ms:
-        return "STALE"
-    return "HIGH" if is_alert(celsius, settings.alert_threshold_kelvin) else "OK"
-
-
-def are_high(celsius: Floats, threshold_kelvin: float) -> NDArray[np.bool_]:
-    """Tell which temperatures are alerts, by the rule of job alert; numpy's rounding is another one at ties."""
-    above_kelvin = celsius - ABSOLUTE_ZERO_CELSIUS - threshold_kelvin
-    found: NDArray[np.bool_] = above_kelvin > 0
-    near = np.flatnonzero(np.abs(above_kelvin) < _ROUNDING_REACH_KELVIN)
-    found[near] = [is_alert(value, threshold_kelvin) for value in celsius[near].tolist()]
-    return found
 
 
 class _Trusted(NamedTuple):
@@ -120,7 +97,7 @@ def _follows(ages_ms: dict[str, int | None], topic: str, source: str, allowed_ms
 def _row(found: Heard, place: int, told: str, trusted: _Trusted) -> dict[str, Any]:
     celsius, previous = float(found.celsius[place]), float(found.previous[place])
     has_change = told in {"OK", "HIGH"} and not np.isnan(previous)
-    has_average = trusted.averages and told != "OFFLINE" and found.ends_ms[place] != _NEVER_MS
+    has_average = trusted.averages and told != "OFFLINE" and found.ends_ms[place] != NEVER_MS
     return {
         "device_id": found.device_ids[place],
         "state": told,
@@ -132,23 +109,6 @@ def _row(found: Heard, place: int, told: str, trusted: _Trusted) -> dict[str, An
         "avg_end": time_text(int(found.ends_ms[place])) if has_average else None,
         "alert_count": int(found.counts[place]) if trusted.counts else None,
     }
-
-
-def _column(column: Any, size: int, nothing: float) -> Any:
-    """Return a copy of a column by device number, of this size."""
-    padding = np.full(max(0, size - len(column)), nothing, column.dtype)
-    return np.concatenate((column[:size], padding))
-
-
-def _heard_ms(held: Held, times_ms: Integers, now_ms: int) -> Integers:
-    is_ahead = times_ms > now_ms
-    if not is_ahead.any():
-        return times_ms
-    ring, newest_ms = held.rings[SENSOR.name], np.full(len(times_ms), _NEVER_MS)
-    devices = ring.held("device")
-    rows = np.flatnonzero(is_ahead[devices])
-    np.maximum.at(newest_ms, devices[rows], ring.held("append")[rows])
-    return np.where(is_ahead, newest_ms, times_ms)
 
 
 def _counts(held: Held, size: int, settings: Settings, now_ms: int) -> Integers:
@@ -165,7 +125,7 @@ def _is_alert_job_down(held: Held, settings: Settings, now_ms: int) -> bool:
     """Tell whether a device has been above the threshold for a while without one alert."""
     newest_ms, oldest_ms = now_ms - _PATIENCE_MS, now_ms - 3 * _PATIENCE_MS
     size = len(held.names.by_number)
-    last_ms, alerted_ms = np.full(size, _NEVER_MS), np.full(size, _NEVER_MS)
+    last_ms, alerted_ms = np.full(size, NEVER_MS), np.full(size, NEVER_MS)
     ring, alerts = held.rings[SENSOR.name], held.rings[ALERT.name]
     rows = ring.appended_since(oldest_ms)
     devices, times_ms, celsius = (ring.values_of(name, rows) for name in ("device", "time", "value"))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard_app.devices import Newest, Roster
-from dashboard_app.held import CURSOR_TOPICS, Held
+from dashboard_app.held import CURSOR_TOPICS, TURN_DEVICES, Held
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 
@@ -28,7 +28,8 @@ Cursor = Mapping[str, Mapping[int, int]]
 class Question(NamedTuple):
     """What a browser wants: all that is new since `cursor` (None: everything), readings of the devices in `detail`.
 
-    `roster` is the key of the roster that it holds, `overview_ms` the newest second of the overview, 0 for none.
+    `roster` is the key of the roster that it holds, `overview_ms` the newest second of the overview, 0 for none, `turn`
+    the place in the roster from which on devices are told in turn (None: each with a new reading is told).
     """
 
     cursor: Cursor | None
@@ -36,10 +37,11 @@ class Question(NamedTuple):
     history: Sequence[str]
     roster: str = ""
     overview_ms: int = 0
+    turn: int | None = None
 
 
 class Columns(NamedTuple):
-    """The newest record of some devices: their ids as JSON in UTF-8, times and values.
+    """Records by device: the ids as JSON in UTF-8, times and values.
 
     For a browser that holds the roster, `places` in it stand for the names, none at all for the whole roster.
     `previous` are the values before those as (row, value), where the browser has not seen them.
@@ -56,7 +58,7 @@ class Columns(NamedTuple):
 class Common:
     """What all browsers with the same cursor and roster are told at `now_ms`; equal to itself alone.
 
-    Rows are JSON arrays in UTF-8. No later write changes any of it; what `is_told`, `rest` and `averaged` name is held
+    No later write changes any of it; what `is_told`, `rest` and `averaged` name is held
     as long as nothing is written.
     """
 
@@ -64,8 +66,9 @@ class Common:
     reset: bool = False
     cursor: Cursor = field(default_factory=dict)
     devices: Columns = field(default_factory=Columns)
-    alerts: Sequence[bytes] = ()
-    counts: Sequence[bytes] = ()
+    alerts: Columns = field(default_factory=Columns)
+    #: The times are those of the windows' starts.
+    counts: Columns = field(default_factory=Columns)
     #: The roster that the browser does not hold yet, and the one that it holds.
     roster: Roster | None = None
     known: Roster | None = None
@@ -73,14 +76,16 @@ class Common:
     is_told: Mask = field(default_factory=lambda: np.zeros(0, bool))
     #: The rows of the other new readings; none on reset of a large fleet, which would be all that is held.
     rest: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
-    #: The devices with a new average, in the roster's order for who holds it.
+    #: The devices with a new average.
     averaged: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    #: How many readings are new, to be told where devices are told in turn.
+    new: int = 0
 
 
 class Changes(NamedTuple):
     """The answer's parts: what a browser's question alone asks for, and what it shares with others.
 
-    A reading in `common.devices` does not stand in `readings` again.
+    Readings are JSON arrays in UTF-8. A reading in `common.devices` does not stand in `readings` again.
     """
 
     common: Common
@@ -102,7 +107,7 @@ class Shared:
         if moment != self._moment:
             self._made, self._moment = {}, moment
         cursor = question.cursor or {}
-        key = (question.roster, *((topic, *offsets.items()) for topic, offsets in cursor.items()))
+        key = (question.roster, question.turn, *((topic, *offsets.items()) for topic, offsets in cursor.items()))
         if key not in self._made:
             self._made[key] = common(held, question, now_ms)
         return changes(held, question, self._made[key])
@@ -119,13 +124,12 @@ def common(held: Held, question: Question, now_ms: int) -> Common:
     roster = held.current_roster
     known = roster if roster and roster.key == question.roster else None
     wanted = _wanted(held, SENSOR.name, cursor)
-    devices = _ordered(held.newest.since(wanted), known)
+    devices = _told(held, question.turn, wanted, known)
     is_told = np.zeros(len(held.names.by_number), bool)
     is_told[devices] = True
     is_all_held = cursor is None and held.is_large
     rest = np.zeros(0, np.int64) if is_all_held else _rows(held, SENSOR.name, cursor, now_ms)
     alerts = _rows(held, ALERT.name, cursor, now_ms)[-_MAX_ALERTS:]
-    names = held.names.by_number
     return Common(
         now_ms=now_ms,
         reset=cursor is None,
@@ -133,13 +137,14 @@ def common(held: Held, question: Question, now_ms: int) -> Common:
         devices=_columns(held.newest, devices, held, known)._replace(
             previous=held.newest.previous_since(devices, wanted)
         ),
-        alerts=held.rings[ALERT.name].fragments(alerts, names),
-        counts=held.rings[ALERT_COUNT.name].fragments(_counts(held, cursor, now_ms), names),
+        alerts=_events(held, ALERT.name, alerts, known),
+        counts=_events(held, ALERT_COUNT.name, _counts(held, cursor, now_ms), known),
         roster=None if known else roster,
         known=known,
         is_told=is_told,
         rest=_untold(held, rest, is_told),
-        averaged=_ordered(held.averages.since(_wanted(held, AVG_TEMP.name, cursor)), known),
+        averaged=held.averages.since(_wanted(held, AVG_TEMP.name, cursor)),
+        new=0 if question.turn is None else len(rest),
     )
 
 
@@ -153,6 +158,20 @@ def changes(held: Held, question: Question, shared: Common) -> Changes:
         held.rings[SENSOR.name].fragments(readings[skipped:], held.names.by_number),
         _columns(held.averages, _averages_wanted(held, question, shared), held, shared.known),
     )
+
+
+def _told(held: Held, turn: int | None, wanted: Integers | None, known: Roster | None) -> Integers:
+    """Return the devices whose newest reading is told: those with a new one, or those whose turn it is.
+
+    A browser that does not hold the roster, and cannot say whose turn it is, is told all of them.
+    """
+    if turn is None or wanted is None:
+        return _ordered(held.newest.since(wanted), known)
+    devices = held.newest.since(None)
+    if known:
+        from_turn = known.places[devices] - turn
+        devices = devices[(from_turn >= 0) & (from_turn < TURN_DEVICES)]
+    return _ordered(devices, known)
 
 
 def _wanted(held: Held, topic: str, cursor: Cursor | None) -> Integers | None:
@@ -211,13 +230,13 @@ def _counts(held: Held, cursor: Cursor | None, now_ms: int) -> Integers:
 
 
 def _averages_wanted(held: Held, question: Question, shared: Common) -> Integers:
-    if not held.is_large:
-        return shared.averaged
-    seen = shared.averaged[held.names.mask(question.detail or ())[shared.averaged]]
-    if not question.history:
-        return seen
-    came = held.averages.since(None)
-    return _ordered(np.union1d(seen, came[held.names.mask(question.history)[came]]), shared.known)
+    wanted = shared.averaged
+    if held.is_large:
+        wanted = wanted[held.names.mask(question.detail or ())[wanted]]
+        if question.history:
+            came = held.averages.since(None)
+            wanted = np.union1d(wanted, came[held.names.mask(question.history)[came]])
+    return _ordered(wanted, shared.known)
 
 
 def _ordered(devices: Integers, known: Roster | None) -> Integers:
@@ -232,3 +251,13 @@ def _columns(newest: Newest, devices: Integers, held: Held, known: Roster | None
         return Columns(names, None, newest.times_ms[devices], newest.values[devices])
     places = None if len(devices) == known.size else known.places[devices]
     return Columns(None, places, newest.times_ms[devices], newest.values[devices])
+
+
+def _events(held: Held, topic: str, rows: Integers, known: Roster | None) -> Columns:
+    """Return these rows of a topic by device and time: several of a device, none of most."""
+    ring = held.rings[topic]
+    devices, times_ms, values = (ring.values_of(name, rows) for name in ("device", "time", "value"))
+    places = known.places[devices] if known else devices
+    order = np.lexsort((times_ms, places))
+    names = None if known else [held.names.encoded[device] for device in devices[order].tolist()]
+    return Columns(names, places[order] if known else None, times_ms[order], values[order])

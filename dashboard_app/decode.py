@@ -35,12 +35,11 @@ class Message(Protocol):
 
 
 class Row(NamedTuple):
-    """What one value says; `shown` is the array that an answer has of it."""
+    """What one value says."""
 
     device_id: str
     time_ms: int
     value: float
-    shown: Sequence[str | float]
 
 
 #: Returns the row in a message, None for one that is no row of ours; raises `InvalidMessageError`.
@@ -77,7 +76,8 @@ def records_in(topic: str, messages: Sequence[Message], rules: TimeRules, now_ms
             device_ids.append(row[0])
             times_ms.append(row[1])
             values.append(row[2])
-            fragments.append(encode(row[3]))
+            if topic == SENSOR.name:  # the others are told as columns
+                fragments.append(encode((*row,)))
     return Records(partitions, offsets, appends_ms, device_ids, times_ms, values, fragments)
 
 
@@ -86,7 +86,7 @@ def _reading(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
     device_id, _, time_ms, celsius = parse_reading(message.value(), append_ms, rules)
     if not has_device_key(message.key(), device_id):
         return None  # job alert sends it again under its device's key
-    return Row(device_id, time_ms, celsius, (device_id, time_ms, celsius))
+    return Row(device_id, time_ms, celsius)
 
 
 def _alert(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
@@ -94,24 +94,23 @@ def _alert(message: Message, append_ms: int, rules: TimeRules) -> Row | None:
     alert = parse_alert(message.value(), append_ms, rules)
     if not has_device_key(message.key(), alert.device_id):
         return None  # job alert-count sends it again under its device's key
-    shown = (alert.device_id, alert.event_time_ms, alert.celsius)
-    return Row(alert.device_id, alert.event_time_ms, alert.celsius, shown)
+    return Row(alert.device_id, alert.event_time_ms, alert.celsius)
 
 
 def _alert_count(message: Message, _append_ms: int, _rules: TimeRules) -> Row:
     count = parse_alert_count(message.value())
     _check_window(count.start_ms, count.end_ms)
-    return Row(count.device_id, count.start_ms, count.alert_count, tuple(count))
+    return Row(count.device_id, count.start_ms, count.alert_count)
 
 
 def _avg_temp(message: Message, _append_ms: int, _rules: TimeRules) -> Row:
     mean = parse_avg_temp(message.value())
     _check_window(mean.start_ms, mean.end_ms)
-    return Row(mean.device_id, mean.end_ms, mean.avg_celsius, ())  # shown as columns
+    return Row(mean.device_id, mean.end_ms, mean.avg_celsius)
 
 
 def _dead_letter(_message: Message, _append_ms: int, _rules: TimeRules) -> Row:
-    return Row("", 0, 0.0, ())  # whatever it is, it counts
+    return Row("", 0, 0.0)  # whatever it is, it counts
 
 
 def _check_window(start_ms: int, end_ms: int) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import orjson
 
 from dashboard_app.changes import Changes, Columns, Common, Cursor, Question
+from dashboard_app.devices import MAX_DEVICES
 from dashboard_app.held import CURSOR_TOPICS
 
 #: The answer's format; a page of another one loads itself anew.
-VERSION: Final = 4
+VERSION: Final = 5
 _MAX_DETAIL: Final = 200
 _MAX_HISTORY: Final = 50
 _MAX_CURSOR_CHARACTERS: Final = 100_000
@@ -34,6 +35,7 @@ def question_in(body: object, epoch: str) -> Question:
         _names(fields.get("history"), _MAX_HISTORY),
         held if isinstance(held := fields.get("roster"), str) else "",
         overview_ms if isinstance(overview_ms := fields.get("overview"), int) else 0,
+        turn if type(turn := fields.get("turn")) is int and 0 <= turn < MAX_DEVICES else None,
     )
 
 
@@ -78,9 +80,10 @@ def first_part(
     told = {
         "reset": common.reset,
         "roster": common.roster and [common.roster.key, orjson.Fragment(common.roster.names)],
-        "alerts": common.alerts and _array(common.alerts),
-        "counts": common.counts and _array(common.counts),
+        "alerts": len(common.alerts.values) and _columns(common.alerts, common.now_ms),
+        "counts": len(common.counts.values) and _counts(common.counts, common.now_ms),
         "overview": overview,
+        "new": common.new,
     }
     return _dumps(
         {
@@ -128,6 +131,12 @@ def _columns(columns: Columns, now_ms: int) -> dict[str, Any]:
     if columns.names is not None:
         return {"id": _array(columns.names), **values}
     return values if columns.places is None else {"steps": np.diff(columns.places, prepend=0), **values}
+
+
+def _counts(columns: Columns, now_ms: int) -> dict[str, Any]:
+    told = _columns(columns, now_ms)
+    counts = told.pop("celsius").astype(np.int64)
+    return {**told, "count": counts}
 
 
 def _array(fragments: Sequence[bytes]) -> orjson.Fragment:

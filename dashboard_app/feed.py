@@ -40,7 +40,7 @@ class Feed:
     def __init__(self, settings: Settings, now_ms: ClockMs = wall_clock_ms) -> None:
         """Start nothing yet: threads and Kafka clients do not survive a fork."""
         self.store = Store(settings.dashboard_ring_rows, settings.dashboard_history_ms)
-        self.overview = Overview(self.store)
+        self.overview = Overview(self.store, settings)
         self._settings, self._now_ms = settings, now_ms
         self._reader = Reader(settings, self.store, self.overview, now_ms)
         self._lock = threading.Lock()

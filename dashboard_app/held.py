@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from dashboard_app.devices import NO_DEVICE, Names, Newest, Roster
-from dashboard_app.ring import Offsets, Records, Ring
+from dashboard_app.ring import ENCODED_ROWS, Offsets, Records, Ring
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 
 #: The topics that the page reads; decode.py says what it makes of a record of each.
@@ -20,6 +20,8 @@ SHOWN: Final = (SENSOR, ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
 CURSOR_TOPICS: Final = tuple(topic.name for topic in SHOWN if topic is not DEAD_LETTER)
 #: Up to so many devices, every browser gets every reading.
 ALL_DETAIL_DEVICES: Final = 100
+#: Of so many devices an answer tells the newest reading; of a larger fleet in turn.
+TURN_DEVICES: Final = 1_000
 _RESULT_ROWS: Final = 200_000
 _MAX_DEAD_LETTERS: Final = 100_000
 _COUNTS_KEPT_MS: Final = 60_000  # the page shows the window that ends now
@@ -37,7 +39,10 @@ class Held:
             ALERT.name: min(ring_rows, _RESULT_ROWS),
             ALERT_COUNT.name: min(ring_rows, _RESULT_ROWS),
         }
-        self.rings = {topic: Ring(self.offsets[topic], capacity) for topic, capacity in rows.items()}
+        encoded_rows = {SENSOR.name: ENCODED_ROWS}
+        self.rings = {
+            topic: Ring(self.offsets[topic], capacity, encoded_rows.get(topic, 0)) for topic, capacity in rows.items()
+        }
         self.names = Names(max_devices)
         self.newest, self.averages = Newest(), Newest()
         self.newest_average_ms: int | None = None  # by append time

@@ -5,13 +5,16 @@ Computed by the consumer thread once a second, for all browsers of a worker; req
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
 
+from dashboard_app import states
+from dashboard_app.held import TURN_DEVICES
 from dashboard_app.ring import Floats, Integers
 from dashboard_app.store import Store
+from sensorbus.contract.settings import Settings
 
 _EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
@@ -40,9 +43,9 @@ class Newest:
 class Overview:
     """Keeps the bands of the seconds that no reading changes any more."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         """Know nothing yet."""
-        self._store = store
+        self._store, self._settings = store, settings
         self._updated_ms: int | None = None
         self._bands: dict[int, list[float]] = {}  # by the second's start
         self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}))
@@ -70,17 +73,20 @@ class Overview:
             return self._bands
         return self._bands_since((now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS, now_ms)
 
-    def _fleet(self, now_ms: int) -> dict[str, float | None]:
+    def _fleet(self, now_ms: int) -> dict[str, Any]:
         recent = self._store.recent(now_ms - _RATE_MS)
         newest_ms = np.zeros(int(recent.devices.max(initial=-1)) + 1, np.int64)
         np.maximum.at(newest_ms, recent.devices, recent.times_ms)
         ages_ms = now_ms - newest_ms[newest_ms > 0]
-        return {
+        fleet = {
             "devices": self._store.devices,
             "rate_hz": round(len(recent.devices) * 1000 / _RATE_MS, 1),
             "age_p95_ms": max(0, round(float(np.percentile(ages_ms, 95)))) if len(ages_ms) else None,
             "refused": self._store.refused_devices,
         }
+        if self._store.devices <= TURN_DEVICES:
+            return fleet
+        return fleet | self._store.read(lambda held, _epoch: states.of_fleet(held, self._settings, now_ms))
 
     def _columns(self, from_ms: int) -> orjson.Fragment:
         seconds = sorted(second for second in self._bands if second >= from_ms)

@@ -31,7 +31,7 @@ def encode(row: Sequence[str | float]) -> bytes:
 class Records(NamedTuple):
     """Records of one topic as lists of one length, in Kafka's order per partition; `times_ms` is event time.
 
-    `fragments` are the rows as the answer shows them: JSON arrays in UTF-8.
+    `fragments` are readings as the answer shows them: JSON arrays in UTF-8; of another topic there are none.
     """
 
     partitions: Sequence[int]
@@ -44,7 +44,7 @@ class Records(NamedTuple):
 
     def only(self, places: Sequence[int]) -> "Records":
         """Return the records at these places."""
-        return Records._make([column[place] for place in places] for column in self)
+        return Records._make([column[place] for place in places] if column else column for column in self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Ring:
     def __init__(
         self, offsets: Offsets, capacity: int, encoded_rows: int = ENCODED_ROWS, first_rows: int = FIRST_ROWS
     ) -> None:
-        """Hold `capacity` rows at most; `offsets` are the topic's."""
+        """Hold `capacity` rows at most, so many of them as JSON; `offsets` are the topic's."""
         self.offsets = offsets
         self._capacity, self._encoded_rows = capacity, encoded_rows
         self._room = min(capacity, first_rows)
@@ -136,7 +136,7 @@ class Ring:
 
     def append(self, records: Records, devices: Sequence[int]) -> None:
         """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
-        step = min(ROWS_PER_MARK, len(self._encoded))
+        step = min(ROWS_PER_MARK, len(self._encoded) or ROWS_PER_MARK)
         for first in range(0, len(devices), step):
             part = slice(first, first + step)
             self._append(Records._make(column[part] for column in records), devices[part])
@@ -214,7 +214,8 @@ class Ring:
         columns = (devices, partitions, offsets, appends_ms, records.times_ms, records.values)
         for name, values in zip(self._columns, columns, strict=True):
             self._columns[name][places] = values
-        self._encoded[rows % len(self._encoded)] = records.fragments
+        if self._encoded_rows:
+            self._encoded[rows % len(self._encoded)] = records.fragments
         np.maximum.at(self._read, partitions, offsets + 1)
         self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, newest_ms)
 
@@ -223,8 +224,9 @@ class Ring:
         room = min(self._capacity, max(rows, self._room + self._room // 4))
         first, end = self._first, self._next
         self._columns = {name: _placed(_cut(column, first, end), first, room) for name, column in self._columns.items()}
-        first = max(first, end - len(self._encoded))
-        self._encoded = _placed(_cut(self._encoded, first, end), first, min(room, self._encoded_rows))
+        if self._encoded_rows:
+            first = max(first, end - len(self._encoded))
+            self._encoded = _placed(_cut(self._encoded, first, end), first, min(room, self._encoded_rows))
         self._room = room
 
     def _grow(self, partitions: int) -> None:

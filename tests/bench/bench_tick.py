@@ -28,7 +28,7 @@ from tests.bench.pages import fleet, naive
 from tests.bench.pages.fleet import LINES, WINDOW_S, Readings, seconds
 from tests.bench.pages.naive import Whole
 from tests.bench.pages.ours import FedFeed
-from tests.support.ticks import follow, tick_body
+from tests.support.ticks import Follower, tick_body
 
 _START_MS: Final = 1_769_860_800_000
 _GZIP_LEVEL: Final = 4  # the server's
@@ -64,19 +64,19 @@ class Delta:
         settings, self._now_ms = Settings(), _START_MS
         self._feed = FedFeed(settings, lambda: self._now_ms)
         self._client = create_app(settings, self._feed, lambda: self._now_ms).server.test_client()
-        self._asked: dict[str, Any] = {"cursor": None, "detail": list(names[:LINES]), "history": []}
+        self._follower = Follower(list(names[:LINES]))
         self._last = b""
 
     def take(self, readings: Readings) -> None:
         """Put records into the store and let it do what it does once a second."""
         if self._last:  # the browser's part of the last tick
-            follow(self._asked, json.loads(json.loads(self._last)["response"]["delta"]["data"]))
+            self._follower.take(json.loads(json.loads(self._last)["response"]["delta"]["data"]))
         self._now_ms = max(time_ms for _, time_ms, _ in readings)
         self._feed.take(readings)
 
     def ask(self) -> bytes:
         """Ask for what is new."""
-        self._last = _post(self._client, tick_body(self._asked))
+        self._last = _post(self._client, tick_body(self._follower.asked))
         return self._last
 
 

@@ -13,7 +13,7 @@ function tick(second) {
   const high = rows.filter((row) => bus.model.isHigh(model, row[2]));
   bus.model.ingest(model, answer(now, {
     reset: second === 0, devices: rows, alerts: high, averages: rows,
-    counts: high.map(([id]) => [id, now - 5_000, now, 1]), fleet: { devices: names.length, rate_hz: 1, age_p95_ms: 1 },
+    counts: high.map(([id]) => [id, now - 5_000, 1]), fleet: { devices: names.length, rate_hz: 1, age_p95_ms: 1 },
   }));
   bus.model.request(model, "c", []);
 }

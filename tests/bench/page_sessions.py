@@ -6,13 +6,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from tests.bench.page_servers import Server
 from tests.bench.pages import fleet, naive
-from tests.support.ticks import follow, tick_body
+from tests.support.ticks import Follower, tick_body
 
 _PERIOD_S: Final = 1.0
 _READY_WITHIN_S: Final = 60.0
@@ -78,12 +78,12 @@ def our_browser(server: Server, devices: int) -> Asking:
     """Return a browser of our page that shows 10 lines; of a large fleet each browser has its own."""
     first = random.randrange(devices)  # noqa: S311  # spreads, hides nothing
     detail = (fleet.names(devices) * 2)[first : first + fleet.LINES] if devices > 100 else None
-    asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": "", "overview": 0}
+    follower = Follower(detail)
 
     def take(answer: bytes) -> None:
-        follow(asked, orjson.loads(orjson.loads(answer)["response"]["delta"]["data"]))
+        follower.take(orjson.loads(orjson.loads(answer)["response"]["delta"]["data"]))
 
-    return Asking(server, lambda: tick_body(asked), take)
+    return Asking(server, lambda: tick_body(follower.asked), take)
 
 
 def naive_browser(server: Server, _devices: int) -> Asking:

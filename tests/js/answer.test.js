@@ -11,7 +11,7 @@ const config = { ...CONFIG, kafka: "broker:9092", topics: TOPICS };
 function told(parts = {}) {
   const columns = { id: [], age_ms: [], celsius: [] };
   return {
-    v: 4, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
+    v: 5, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
     pipeline: { kafka: { ok: true }, behind: 0, topics: [300, null], dead_letters: 0 }, ...parts,
   };
 }
@@ -21,11 +21,11 @@ test("what an answer leaves out is nothing", () => {
   assert.deepEqual(Object.keys(whole).sort(), Object.keys(answer(NOW)).sort());
   const { reset, skipped, roster, readings, alerts, counts, overview, devices } = whole;
   assert.deepEqual([reset, skipped, roster, overview], [false, 0, null, null]);
-  assert.deepEqual([readings, alerts, counts, devices.previous], [[], [], [], []]);
+  assert.deepEqual([readings, alerts.steps, counts.steps, devices.previous], [[], [], [], []]);
 });
 
 test("what it tells stands", () => {
-  const parts = { reset: true, skipped: 7, alerts: [["a", NOW, 31]], devices: { age_ms: [1], celsius: [2], previous: [[0, 3]] } };
+  const parts = { reset: true, skipped: 7, alerts: { id: ["a"], age_ms: [0], celsius: [31] }, devices: { age_ms: [1], celsius: [2], previous: [[0, 3]] } };
   const whole = bus.answer.whole(told(parts), config);
   for (const [name, value] of Object.entries(parts)) assert.deepEqual(whole[name], value);
 });

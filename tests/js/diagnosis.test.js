@@ -93,7 +93,7 @@ test("states are counted of devices that were heard, but not while history is re
 
 test("a device's state is not told before the history is read", () => {
   const model = modelWith({});
-  model.nowMs = NOW + 60_000;
+  bus.model.ingest(model, answer(NOW + 60_000, {}));
   const state = (areKnown) => bus.diagnosis.state(model, model.devices.get("a"), NOW + 60_000, areKnown);
   assert.deepEqual([state(true), state(false)], ["OFFLINE", "LOADING"]);
 });

@@ -101,3 +101,8 @@ test("what the dashboard's limits leave out is said", () => {
   bus.model.ingest(model, answer(NOW, { skipped: 1 }));
   assert.equal(notice(model, null), "Left out of the charts: 1 reading, more than one answer holds.");
 });
+
+test("the cards say how often those out of view of a large fleet are told", () => {
+  assert.equal(bus.notice.outOfView(0), "");
+  assert.equal(bus.notice.outOfView(10_000), "; those out of view are told every 10 s");
+});

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboard_app import ids
-from dashboard_app.held import SHOWN
+from dashboard_app.held import SHOWN, TURN_DEVICES
 from dashboard_app.overview import BANDS
 
 _TIMEOUT_S: Final = 10.0
 #: The fields that an answer leaves out when they say nothing.
+_NO_ROWS: Final[dict[str, Any]] = {"steps": [], "age_ms": [], "celsius": [], "count": []}
 _NOTHING: Final[dict[str, Any]] = {
-    "reset": False, "skipped": 0, "roster": None, "readings": [], "alerts": [], "counts": [], "overview": None
+    "reset": False, "skipped": 0, "roster": None, "readings": [], "alerts": _NO_ROWS, "counts": _NO_ROWS,
+    "overview": None, "new": 0
 }  # fmt: skip
 
 
@@ -85,11 +87,11 @@ def whole(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(columns: dict[str, Any], now_ms: int, roster: Sequence[str] = ()) -> list[tuple[str, int, float]]:
-    """Return an answer's columns as (device, time in ms, °C)."""
+    """Return an answer's columns as (device, time in ms, value)."""
     places = itertools.accumulate(columns["steps"]) if "steps" in columns else range(len(roster))
     names = columns["id"] if "id" in columns else [roster[place] for place in places]
     times_ms = [now_ms - age_ms for age_ms in columns["age_ms"]]
-    return list(zip(names, times_ms, columns["celsius"], strict=True))
+    return list(zip(names, times_ms, columns["count"] if "count" in columns else columns["celsius"], strict=True))
 
 
 def seconds_of(overview: dict[str, Any] | None) -> dict[int, tuple[float, ...]]:
@@ -99,13 +101,24 @@ def seconds_of(overview: dict[str, Any] | None) -> dict[int, tuple[float, ...]]:
     return dict(zip(overview["t"], zip(*(overview[name] for name in BANDS), strict=True), strict=True))
 
 
-def follow(asked: dict[str, Any], told: dict[str, Any]) -> None:
-    """Put what an answer says of the next request into it; for a browser that keeps nothing else."""
-    asked["cursor"] = told["cursor"]
-    if seconds := told.get("overview", {}).get("t"):
-        asked["overview"] = seconds[-1]
-    if "roster" in told:
-        asked["roster"] = told["roster"][0]
+class Follower:
+    """What a browser asks next that keeps nothing but what the next request needs."""
+
+    def __init__(self, detail: Sequence[str] | None) -> None:
+        """Ask for everything first."""
+        self.asked: dict[str, Any] = {"cursor": None, "detail": detail, "history": [], "roster": "", "overview": 0}
+        self._devices = 0
+
+    def take(self, told: dict[str, Any]) -> None:
+        """Put what an answer says of the next request into it."""
+        self.asked["cursor"] = told["cursor"]
+        if seconds := told.get("overview", {}).get("t"):
+            self.asked["overview"] = seconds[-1]
+        if "roster" in told:
+            self.asked["roster"], self._devices = told["roster"][0], len(told["roster"][1])
+        if self._devices > TURN_DEVICES:
+            following = self.asked.get("turn", -TURN_DEVICES) + TURN_DEVICES
+            self.asked["turn"] = following if following < self._devices else 0
 
 
 def tick_body(asked: object) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
-  const NOTHING = { reset: false, skipped: 0, roster: null, readings: [], alerts: [], counts: [], overview: null };
+  const NO_ROWS = { steps: [], age_ms: [] };
+  const NOTHING = {
+    reset: false, skipped: 0, roster: null, readings: [], alerts: NO_ROWS, counts: NO_ROWS, overview: null, new: 0,
+  };
 
   /** Return an answer with all its fields; the topics' ages by their names in the page's `config`. */
   function whole(told, config) {

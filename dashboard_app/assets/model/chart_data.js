@@ -53,7 +53,7 @@
       const device = model.devices.get(id);
       const heat = device.celsius + (shown.has(id) ? HOTTER_BY_K : 0);
       if (best.length === HOTTEST_SHOWN && heat <= best.at(-1).heat) continue;
-      if (model.nowMs - device.heardMs > bus.model.STALE_PERIODS * model.config.reading_period_ms) continue;
+      if (bus.turns.silentMs(model, device, model.nowMs) > bus.model.STALE_PERIODS * model.config.reading_period_ms) continue;
       best.push({ id, heat });
       best.sort((a, b) => b.heat - a.heat);
       best.length = Math.min(best.length, HOTTEST_SHOWN);

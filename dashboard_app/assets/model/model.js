@@ -14,7 +14,7 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      devices: new Map(), worn: new Map(), settledMs: Infinity };
+      turn: null, nextTurn: 0, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
@@ -37,25 +37,29 @@
     model.pipeline = answer.pipeline;
     const newest = rows(model, answer.devices);
     join(model, newest, keepFromMs !== Infinity);
+    const isTurn = model.turn !== null && !answer.reset;
     const fresh = takeNewest(model, newest, new Map(answer.devices.previous));
     const drawn = takeReadings(model, answer.readings, newest);
-    for (const [id, ms, celsius] of answer.alerts) bus.episodes.add(model.episodes, id, ms, celsius);
+    const alerts = rows(model, answer.alerts).sort((a, b) => a[1] - b[1]);
+    if (isTurn) takeNewest(model, [...answer.readings, ...alerts], new Map());
+    bus.turns.note(model, isTurn && !answer.devices.id ? newest : null);
+    for (const [id, ms, celsius] of alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
     model.overview = bus.bands.join(model.overview, answer.overview, Math.min(model.nowMs - SERIES_MS, keepFromMs));
     model.skipped += answer.skipped;
     if (model.nowMs - model.trimmedAtMs >= TRIM_EVERY_MS) trim(model, Math.min(model.nowMs - SERIES_MS, keepFromMs));
-    const received = answer.reset ? 0 : Math.max(fresh, drawn + answer.skipped);
+    const received = answer.reset ? 0 : isTurn ? answer.new : Math.max(fresh, drawn + answer.skipped);
     model.received += received;
     return received;
   }
 
-  /** Return columns as rows [id, ms, celsius]; ids that are not told are so many steps on in the roster, or all of it. */
-  function rows(model, { id, steps, age_ms: agesMs, celsius }) {
+  /** Return columns as rows [id, ms, value]; ids that are not told are so many steps on in the roster, or all of it. */
+  function rows(model, { id, steps, age_ms: agesMs, celsius, count: values = celsius }) {
     const { ids } = model.roster;
     let place = 0;
     const told = id ?? steps?.map((step) => ids[(place += step)]) ?? ids;
-    return agesMs.map((ageMs, row) => [told[row], model.nowMs - ageMs, celsius[row]]);
+    return agesMs.map((ageMs, row) => [told[row], model.nowMs - ageMs, values[row]]);
   }
 
   /** Make a device of each that was not heard before. */
@@ -65,7 +69,7 @@
       if (model.devices.has(id)) continue;
       model.devices.set(id, {
         id, tMs: -Infinity, celsius: null, previousCelsius: null, series: bus.series.create(), asked: false, slot: null,
-        highMs: null, highBeforeMs: null,
+        highMs: null, highBeforeMs: null, toldMs: model.nowMs,
       });
       joined.push(id);
     }
@@ -99,10 +103,10 @@
     let fresh = 0;
     newest.forEach(([id, ms, celsius], row) => {
       const device = model.devices.get(id);
-      if (ms < device.tMs) return;
+      if (!device || ms < device.tMs) return;
       if (ms > device.tMs) {
         fresh += 1;
-        device.previousCelsius = device.celsius;
+        device.previousCelsius = bus.turns.isFollowed(model, device) ? device.celsius : null;
       }
       if (previous.has(row)) device.previousCelsius = previous.get(row);
       Object.assign(device, { tMs: ms, celsius, heardMs: Math.min(ms, model.nowMs) });
@@ -132,10 +136,10 @@
   }
 
   function takeWindows(model, answer) {
-    for (const [id, , endMs, count] of answer.counts) {
+    for (const [id, startMs, count] of rows(model, answer.counts)) {
       let ends = model.counts.get(id);
       if (!ends) model.counts.set(id, (ends = new Map()));
-      ends.set(endMs, count);
+      ends.set(startMs + model.config.alert_count_length_ms, count);
     }
     for (const [id, endMs, celsius] of rows(model, answer.averages)) {
       const held = model.averages.get(id);
@@ -194,15 +198,15 @@
   /** Return OK, HIGH, STALE or OFFLINE: numbers grow old by the clock, a device is silent when an answer says so. */
   function state(model, device, nowMs) {
     const periodMs = model.config.reading_period_ms;
-    if (Math.min(nowMs, model.nowMs) - device.heardMs > OFFLINE_PERIODS * periodMs) return "OFFLINE";
-    if (nowMs - device.heardMs > STALE_PERIODS * periodMs) return "STALE";
+    if (bus.turns.silentMs(model, device, Math.min(nowMs, model.nowMs)) > OFFLINE_PERIODS * periodMs) return "OFFLINE";
+    if (bus.turns.silentMs(model, device, nowMs) > STALE_PERIODS * periodMs) return "STALE";
     return isHigh(model, device.celsius) ? "HIGH" : "OK";
   }
 
   /** Return what an order other than by name goes by, the highest first; who has no part in it is -Infinity. */
   function rank(model, device, nowMs, sort) {
     const word = state(model, device, nowMs);
-    if (sort === "silent") return word === "STALE" || word === "OFFLINE" ? nowMs - device.heardMs : -Infinity;
+    if (sort === "silent") return word === "STALE" || word === "OFFLINE" ? bus.turns.silentMs(model, device, nowMs) : -Infinity;
     return word === "OFFLINE" ? -Infinity : device.celsius; // an answer that is late shuffles no cards
   }
 
@@ -235,7 +239,8 @@
       if (!result.hottest || device.celsius > result.hottest.celsius) result.hottest = device;
     }
     if (live > 0) result.meanCelsius = sum / live;
-    return result;
+    const isAll = selected.length === model.order.length;
+    return isAll ? { ...result, ...bus.turns.sums(model, nowMs) } : result; // those here are as old as a turn
   }
 
   /** Return the known devices of a choice (null: all), in order of name. */
@@ -246,13 +251,14 @@
 
   /**
    * Return the next request. Small fleets come whole; of larger ones only what is `wanted`, with the history of
-   * what came into view, and what left it is forgotten.
+   * what came into view, and what left it is forgotten; of the largest the others are told in turn.
    */
   function request(model, cursor, wanted) {
     const roster = model.roster.key;
     const overview = model.overview?.t.at(-1) ?? 0;
-    model.detail = null;
+    model.detail = model.turn = null;
     if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, overview };
+    model.turn = bus.turns.next(model);
     const detail = [...new Set(wanted)].slice(0, 200);
     const inDetail = new Set(detail);
     model.detail = inDetail;
@@ -263,7 +269,7 @@
     const history = detail.filter((id) => model.devices.get(id) && !model.devices.get(id).asked).slice(0, 50);
     for (const id of history) model.devices.get(id).asked = true;
     for (const [id, device] of model.devices) if (!inDetail.has(id)) device.asked = false;
-    return { cursor, detail, history, roster, overview };
+    return { cursor, detail, history, roster, overview, ...(model.turn !== null && { turn: model.turn }) };
   }
 
   bus.model = {

@@ -44,8 +44,14 @@
     dom.show(box, words !== "");
     dom.by("page").classList.toggle("is-empty", ids.length === 0);
     const total = bus.format.count(model.order.length);
-    dom.text(dom.by("cards-note"), ids.length === model.order.length ? total : `${bus.format.count(ids.length)} of ${total}`);
+    const number = ids.length === model.order.length ? total : `${bus.format.count(ids.length)} of ${total}`;
+    dom.text(dom.by("cards-note"), number + outOfView(bus.turns.roundMs(model)));
   }
 
-  bus.notice = { draw, sentence };
+  /** Return what is to be known of cards out of view: of a large fleet they are told in turn. */
+  function outOfView(roundMs) {
+    return roundMs ? `; those out of view are told every ${bus.format.duration(roundMs)}` : "";
+  }
+
+  bus.notice = { draw, sentence, outOfView };
 })();

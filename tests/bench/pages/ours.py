@@ -74,17 +74,9 @@ class FedFeed(Feed):
         ids, times_ms, values = (list(column) for column in zip(*rows, strict=True))
         offsets = list(range(self._offsets[topic], self._offsets[topic] + len(rows)))
         self._offsets[topic] += len(rows)
-        fragments = [encode(_row(topic, row)) for row in rows]
+        fragments = [encode(row) for row in rows] if topic == SENSOR.name else []
         partitions, appends_ms = [0] * len(rows), [append_ms] * len(rows)
         self.store.append(topic, Records(partitions, offsets, appends_ms, ids, times_ms, values, fragments))
-
-
-def _row(topic: str, row: tuple[str, int, float]) -> Sequence[str | float]:
-    """Return a row as docs/tick.md has it."""
-    if topic != ALERT_COUNT.name:
-        return row
-    device_id, start_ms, count = row
-    return (device_id, start_ms, start_ms + _COUNTED * 1_000, int(count))
 
 
 def _now_ms() -> int:

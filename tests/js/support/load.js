@@ -17,20 +17,26 @@ export function load() {
 
 export const CONFIG = {
   threshold_kelvin: 303, alert_count_length_ms: 5_000, alert_count_step_ms: 1_000, avg_temp_length_ms: 10_000,
-  avg_temp_step_ms: 1_000, avg_temp_grace_ms: 0, reading_period_ms: 1_000, history_ms: 900_000, tick_ms: 1_000,
+  avg_temp_step_ms: 1_000, avg_temp_grace_ms: 0, reading_period_ms: 1_000, history_ms: 900_000, tick_ms: 1_000, turn_devices: 1_000,
   topics: { sensor: "x-sensor" },
 };
 
 /** Return rows [id, ms, celsius, previous (if it is told)] as the answer's columns. */
 export function columns(now, rows) {
   const previous = rows.flatMap((row, place) => (row.length > 3 ? [[place, row[3]]] : []));
-  return { id: rows.map((row) => row[0]), age_ms: rows.map((row) => now - row[1]), celsius: rows.map((row) => row[2]), previous };
+  return { ...events(now, rows, "celsius"), previous };
+}
+
+/** Return rows [id, ms, value] as columns without those before. */
+function events(now, rows, name) {
+  return { id: rows.map((row) => row[0]), age_ms: rows.map((row) => now - row[1]), [name]: rows.map((row) => row[2]) };
 }
 
 /** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones, columns given as rows. */
-export function answer(now, { devices = [], averages = [], ...parts } = {}) {
+export function answer(now, { devices = [], averages = [], alerts = [], counts = [], ...parts } = {}) {
   return {
-    v: 4, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], alerts: [], counts: [],
+    v: 5, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], new: 0,
+    alerts: events(now, alerts, "celsius"), counts: events(now, counts, "count"),
     devices: columns(now, devices), averages: columns(now, averages), fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
     pipeline: {
       kafka: { ok: true, since_ms: null, error: null, address: "broker:9092" }, behind: 0, dead_letters: 0,

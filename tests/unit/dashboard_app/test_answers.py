@@ -192,7 +192,7 @@ def test_who_does_not_follow_the_overview_is_told_all_of_it(worker: Worker, over
 def _timed(answer: dict[str, Any]) -> dict[str, Any]:
     """Return the answer with times instead of ages: it may be of an earlier now."""
     changed: dict[str, Any] = {"now": 0}
-    for name in ("devices", "averages"):
+    for name in ("devices", "averages", "alerts", "counts"):
         times_ms = [answer["now"] - age_ms for age_ms in answer[name]["age_ms"]]
         changed[name] = answer[name] | {"age_ms": times_ms}
     topics = answer["pipeline"]["topics"].items()

@@ -2,14 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dashboard_app.api_devices import are_high
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP
-from sensorbus.contract.units import kelvin_from_celsius
 from tests.support.api_parts import NOW_MS, HeldFeed, pages
 
 
@@ -100,22 +95,6 @@ def test_counts_are_unknown_while_job_alert_is_silent() -> None:
     feed.put([("a", NOW_MS - 9_000, 40.0)], ALERT.name)
     feed.put([("a", NOW_MS - 12_000, 1.0)], ALERT_COUNT.name, append_ms=NOW_MS - 9_000)
     assert devices(feed)["a"]["alert_count"] == 0
-
-
-@given(threshold_kelvin=st.integers(29_000, 31_000).map(lambda hundredths: hundredths / 100), data=st.data())
-def test_alerts_are_those_of_the_job_at_ties_too(threshold_kelvin: float, data: st.DataObject) -> None:
-    """Thousandths around the threshold, where one way of rounding differs from another."""
-    nearby = st.integers(-30, 30).map(lambda thousandths: threshold_kelvin - 273.15 + thousandths / 1000)
-    celsius = data.draw(st.lists(st.one_of(nearby, st.floats(-273.15, 1726.85)), max_size=20))
-    expected = [kelvin_from_celsius(value) > threshold_kelvin for value in celsius]
-    assert are_high(np.array(celsius, np.float64), threshold_kelvin).tolist() == expected
-
-
-def test_a_tie_that_numpy_rounds_up_is_no_alert() -> None:
-    """29.805 °C is a little less than 302.955 K in binary, which is 302.95 to job alert and 302.96 to numpy."""
-    celsius = np.array([29.805])
-    assert (np.round(celsius + 273.15, 2) > 302.95).tolist() == [True]
-    assert are_high(celsius, 302.95).tolist() == [False]
 
 
 def test_averages_are_unknown_while_their_job_does_not_follow() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard_app import changes as module
-from dashboard_app.changes import Changes, Question, changes, common
+from dashboard_app.changes import Changes, Cursor, Question, changes, common
 from dashboard_app.devices import roster
 from dashboard_app.held import CURSOR_TOPICS, Held
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
@@ -79,7 +79,7 @@ def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.
     holds.append(ALERT.name, records(0, 0, [["a", number, 40.0] for number in range(5)]))
     answer = answered(holds, EVERYTHING)
     assert ([row[1] for row in decoded(answer.readings)], answer.skipped) == ([2, 3, 4], 2)
-    assert [row[1] for row in decoded(answer.common.alerts)] == [3, 4]
+    assert answer.common.alerts.times_ms.tolist() == [3, 4]
 
 
 def test_devices_stand_at_their_places_in_a_roster_that_the_browser_holds() -> None:
@@ -115,12 +115,25 @@ def test_while_devices_come_and_go_they_are_named() -> None:
 def test_of_each_window_the_last_count_is_told(told: list[tuple[str, int, int]]) -> None:
     """A later record of the same device and start replaces the earlier one."""
     holds = held()
-    rows = [[device, start_s * 1_000, start_s * 1_000 + 5_000, count] for device, start_s, count in told]
+    rows = [[device, start_s * 1_000, count] for device, start_s, count in told]
     holds.append(ALERT_COUNT.name, records(0, 0, rows))
     last = {(row[0], row[1]): row for row in rows}
-    found = decoded(answered(holds, EVERYTHING).common.counts)
-    assert {(row[0], row[1]): row for row in found} == last
-    assert len(found) == len(last)
+    counts = answered(holds, EVERYTHING).common.counts
+    found = zip(decoded(counts.names or ()), counts.times_ms.tolist(), counts.values.tolist(), strict=True)
+    by_number = {device: number for number, device in enumerate(holds.names.by_number)}
+    assert [list(row) for row in found] == sorted(last.values(), key=lambda row: (by_number[str(row[0])], row[1]))
+
+
+def test_alerts_and_counts_stand_at_places_too() -> None:
+    """By device and time: a device may have several, or none."""
+    holds = with_readings(["b", 1, 20.0], ["a", 1, 21.0], ["c", 1, 21.0])
+    holds.roster = roster(holds.names.by_number, holds.names.version)
+    holds.append(ALERT.name, records(0, 0, [["c", 2, 40.0], ["a", 3, 42.0], ["a", 1, 41.0]]))
+    holds.append(ALERT_COUNT.name, records(0, 0, [["c", 0, 2], ["a", 0, 1], ["b", 0, 3]]))
+    told = answered(holds, Question(None, None, (), holds.roster.key)).common
+    for columns, places, values in ((told.alerts, [0, 0, 2], [41.0, 42.0, 40.0]), (told.counts, [0, 1, 2], [1, 3, 2])):
+        assert columns.places is not None
+        assert (columns.names, columns.places.tolist(), columns.values.tolist()) == (None, places, values)
 
 
 def test_averages_of_a_large_fleet_come_for_the_devices_in_view() -> None:
@@ -131,3 +144,35 @@ def test_averages_of_a_large_fleet_come_for_the_devices_in_view() -> None:
     assert decoded(first.averages.names or ()) == ["d001"]
     later = answered(holds, Question(first.common.cursor, ["d001", "d002"], ["d002"]))
     assert decoded(later.averages.names or ()) == ["d002"]
+
+
+def told_in_turn(holds: Held, cursor: Cursor, turn: int, key: str) -> Changes:
+    """Return what a browser is told that holds a roster and shows d0005 alone."""
+    return answered(holds, Question(cursor, ["d0005"], (), key, turn=turn))
+
+
+def test_a_large_fleet_is_told_in_turn() -> None:
+    """A thousand from the asked place on, heard since or not; what is in detail comes anyway."""
+    names = [f"d{number:04d}" for number in range(2_500)]
+    holds = held(10_000, 10_000)
+    holds.append(SENSOR.name, records(0, 0, [[name, NOW_MS - 9, 20.0] for name in names]))
+    holds.roster = roster(holds.names.by_number, holds.names.version)
+    cursor = answered(holds, EVERYTHING).common.cursor
+    holds.append(SENSOR.name, records(0, 2_500, [["d0005", NOW_MS, 21.0], ["d2400", NOW_MS, 22.0]]))
+    places: list[int] = []
+    for turn in (0, 1_000, 2_000, 3_000):
+        found = told_in_turn(holds, cursor, turn, holds.roster.key)
+        assert found.common.devices.places is not None
+        places += found.common.devices.places.tolist()
+        rows = [["d0005", NOW_MS, 21.0]] if turn else []  # in its turn it stands with the devices
+        assert (decoded(found.readings), found.common.new) == (rows, 2)
+    assert places == list(range(2_500))
+
+
+def test_who_holds_no_roster_is_told_of_every_device() -> None:
+    """And so is who begins: there is no turn without a roster."""
+    holds = with_readings(["b", 1, 20.0], ["a", 1, 21.0])
+    cursor = answered(holds, EVERYTHING).common.cursor
+    found = told_in_turn(holds, cursor, 1, "another")
+    assert decoded(found.common.devices.names or ()) == ["b", "a"]
+    assert decoded(answered(holds, Question(None, None, (), turn=1)).common.devices.names or ()) == ["b", "a"]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard_app.changes import Common, Question
-from dashboard_app.delta import cursor_in, cursor_text, first_part, last_part, question_in
+from dashboard_app.delta import VERSION, cursor_in, cursor_text, first_part, last_part, question_in
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, SENSOR
 from tests.support.held_parts import records
 
 NOW_MS = 1_769_860_800_000
@@ -53,7 +53,7 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     store = started("a", "a", "b")
     found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 4,
+        "v": 5,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
@@ -155,7 +155,7 @@ _CURSORS = st.lists(st.lists(st.lists(st.integers(-1, 2**64), max_size=3), max_s
 )
 def test_any_json_is_answered(body: object) -> None:
     """Never an exception, whatever a browser, or somebody who is none, sends."""
-    assert answer(started("a", "b"), body)["v"] == 4
+    assert answer(started("a", "b"), body)["v"] == VERSION
 
 
 def test_a_question_names_a_bounded_number_of_devices() -> None:
@@ -173,3 +173,30 @@ def test_an_answer_is_capped_and_says_what_it_left_out(monkeypatch: pytest.Monke
     found = answer(started("a", "b", "c", "d", "e", "a", "b", "c", "d", "e"), None)
     assert [row[0] for row in found["readings"]] == ["c", "d", "e"]
     assert (found["skipped"], found["devices"]["id"]) == (2, ["a", "b", "c", "d", "e"])
+
+
+@pytest.mark.parametrize(
+    ("turn", "taken"), [(0, 0), (99_999, 99_999), (100_000, None), (-1, None), (True, None), (1.0, None), ("1", None)]
+)
+def test_a_turn_is_a_place_in_a_roster(turn: object, taken: int | None) -> None:
+    """Whatever else was sent asks for all that is new."""
+    assert question_in({"turn": turn}, EPOCH).turn == taken
+
+
+def test_how_many_readings_are_new_is_told_with_a_turn() -> None:
+    """Who is told of all devices counts them."""
+    store = started("a", "b")
+    cursor = answer(store, None)["cursor"]
+    store.append(SENSOR.name, records(0, 2, [["c", NOW_MS + age_ms, 21.0] for age_ms in range(3)]))
+    assert answer(store, {"cursor": cursor, "turn": 0})["new"] == 3
+    assert "new" not in answer(store, {"cursor": cursor})
+
+
+def test_alerts_and_counts_are_columns() -> None:
+    """Counts are whole numbers, with the ages of their windows' starts."""
+    store = started("a")
+    store.append(ALERT.name, records(0, 0, [["a", NOW_MS - 5, 40.5]]))
+    store.append(ALERT_COUNT.name, records(0, 0, [["a", NOW_MS - 4_000, 2.0]]))
+    told = answer(store, None)
+    assert told["alerts"] == {"id": ["a"], "age_ms": [5], "celsius": [40.5]}
+    assert told["counts"] == {"id": ["a"], "age_ms": [4_000], "count": [2]}

@@ -6,10 +6,11 @@ import numpy as np
 import orjson
 import pytest
 
-from dashboard_app.held import ALL_DETAIL_DEVICES
+from dashboard_app.held import ALL_DETAIL_DEVICES, TURN_DEVICES
 from dashboard_app.overview import Overview, bands
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
+from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 
 NOW_MS = 1_769_860_800_000
@@ -31,7 +32,7 @@ class Bus:
     def __init__(self) -> None:
         """Hold nothing."""
         self.store = Store(100_000, 900_000)
-        self.overview = Overview(self.store)
+        self.overview = Overview(self.store, Settings())
         self._next = 0
 
     def second(self, at_ms: int, celsius: list[float], late_ms: int = 0) -> None:
@@ -135,3 +136,15 @@ def test_bands_agree_with_numpy(count: int) -> None:
     found = bands(np.full(count, NOW_MS + 7), values)
     expected = {NOW_MS: np.percentile(values, [0, 10, 50, 90, 100]).round(2).tolist()} if count else {}
     assert expected == found
+
+
+def test_of_a_fleet_that_is_told_in_turn_the_states_are_told() -> None:
+    """A browser that hears of a part of it cannot count them."""
+    bus = Bus()
+    bus.second(NOW_MS, [20.0] * TURN_DEVICES)
+    bus.overview.update(NOW_MS)
+    assert "states" not in fleet(bus.overview)
+    bus.second(NOW_MS + 1_000, [*[20.0] * TURN_DEVICES, 40.0])
+    bus.overview.update(NOW_MS + 1_000)
+    told = fleet(bus.overview)
+    assert (told["states"], told["mean"], told["hottest"]) == ([1_000, 1, 0, 0], 20.02, ["d1000", 40.0])

@@ -69,7 +69,7 @@ def made() -> tuple[Reader, Store]:
     """Return a reader of empty topics with a prefix, and its store."""
     settings = Settings(topic_prefix="p-")
     store = Store(1_000, settings.dashboard_history_ms)
-    reader = Reader(settings, store, Overview(store), lambda: NOW_MS)
+    reader = Reader(settings, store, Overview(store, settings), lambda: NOW_MS)
     reader._assignment = Assignment(epoch="e", places=frozenset({Place(SENSOR.name, 0)}), missing=())
     for topic in CURSOR_TOPICS:
         store.begin(topic, 0, 0)

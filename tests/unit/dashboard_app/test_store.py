@@ -67,7 +67,8 @@ def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> Non
     assert (second.common.reset, second.readings) == (False, [])
     assert (shown(second.common.devices), second.common.devices.previous) == ([["b", NOW_MS, 22.0]], [])
     third = ask(store, second.common.cursor)
-    assert (seen(third), third.common.alerts, third.common.counts, shown(third.averages)) == ([], [], [], [])
+    empty = [shown(columns) for columns in (third.common.alerts, third.common.counts, third.averages)]
+    assert (seen(third), empty) == ([], [[], [], []])
 
 
 def test_a_reading_that_is_not_its_devices_newest_is_told_apart() -> None:
@@ -92,8 +93,8 @@ def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_al
     store.append(ALERT_COUNT.name, records(0, 0, [["a", 0, 5_000, 1], ["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]))
     store.append(AVG_TEMP.name, records(0, 0, [["a", 10_000, 20.0], ["b", 10_000, 5.0], ["a", 11_000, 21.0]]))
     changes = ask(store)
-    assert decoded(changes.common.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
-    assert decoded(changes.common.counts) == [["a", 1_000, 6_000, 1], ["a", 0, 5_000, 2]]
+    assert shown(changes.common.alerts) == [["a", 1, 40.0], ["a", 2, 41.0]]
+    assert shown(changes.common.counts) == [["a", 0, 2], ["a", 1_000, 1]]
     assert shown(changes.averages) == [["a", 11_000, 21.0], ["b", 10_000, 5.0]]
     store.append(AVG_TEMP.name, records(0, 3, [["b", 11_000, 6.0]]))
     assert shown(ask(store, changes.common.cursor).averages) == [["b", 11_000, 6.0]]
