@@ -1,8 +1,8 @@
 """The jobs as processes on a broker.
 
 Everything that may come in, and what has to come out.
-One run per broker serves most tests: `bus` starts the jobs, sends the good, the bad and the foreign-keyed at once,
-and each test looks at one side of what came out.
+A run of the three jobs and one of job `all` on each broker serve most tests: `bus` starts them, sends the good, the bad
+and the foreign-keyed at once, and each test looks at one side of what came out.
 """
 
 import json
@@ -18,6 +18,7 @@ from confluent_kafka import Message
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.runtime import kafka
 from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.topics import Record, produce, read_all, values
@@ -31,7 +32,7 @@ START_MS = int((datetime.now(UTC) - timedelta(minutes=10)).timestamp()) * 1_000
 
 @dataclass
 class Bus:
-    """What was sent to a bus with the three jobs on it, and what stood in its topics afterwards."""
+    """What was sent to a bus with jobs on it, and what stood in its topics afterwards."""
 
     sensor_cases: list[Case]
     alert_cases: list[Case]
@@ -77,23 +78,26 @@ def _edges() -> list[Record]:
     ]
 
 
-@pytest.fixture(scope="module")
-def bus(broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Bus:
-    """Run the three jobs over everything once."""
-    settings = broker_settings
+@pytest.fixture(scope="module", params=[THREE_JOBS, ("all",)], ids=["three", "all"])
+def bus(request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Bus:
+    """Run the jobs over everything once."""
+    names: tuple[str, ...] = request.param
+    own = {"topic_prefix": f"{broker_settings.topic_prefix}{names[0]}-", "state_dir": tmp_path_factory.mktemp("state")}
+    settings = broker_settings.model_copy(update=own)
+    kafka.ensure_topics(settings, "test")
     bad, bad_alerts = sensor_cases(datetime.now(UTC)), alert_cases()
     log = tmp_path_factory.mktemp("jobs") / "log"
     with Jobs(settings, log) as jobs:
-        jobs.start(*THREE_JOBS)
-        wait_until(lambda: log.read_text().count(" reads ") == len(THREE_JOBS), 30, "the jobs to start", log)
+        jobs.start(*names)
+        wait_until(lambda: log.read_text().count(" reads ") == len(names), 30, "the jobs to start", log)
         records = [*_good_readings(), *_foreign_keys(), *_edges()]
         produce(settings, SENSOR, records[:100])
         produce(settings, SENSOR, [Record(case.device_id.encode() or b"k\xff", case.value, HEADERS) for case in bad])
         produce(settings, ALERT, [Record(None, case.value) for case in bad_alerts])
         produce(settings, SENSOR, records[100:])
-        jobs.settle("alert", "avg-temp")
-        jobs.settle("alert", "alert-count", "avg-temp")  # the alerts, and the copies with the right key, are all there
-        jobs.stop(*THREE_JOBS)
+        jobs.settle(*names)
+        jobs.settle(*names)  # the alerts, and the copies with the right key, are all there
+        jobs.stop(*names)
     sensor, alerts, counts, means, dead_letters = (read_all(settings, topic) for topic in _TOPICS)
     return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, log.read_text())
 
