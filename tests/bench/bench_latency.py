@@ -2,7 +2,8 @@
 
 From the reading that leads to it until a `read_committed` reader has it.
 
-`python -m tests.bench.bench_latency [--devices 1000] [--seconds 20] [--hot 0.1 1.0] [--kafka HOST:PORT]`
+`python -m tests.bench.bench_latency [--devices 1000] [--seconds 20] [--hot 0.1 1.0] [--commit-ms 150 250]
+[--guarantee exactly-once] [--kafka HOST:PORT]`
 
 Each device reports once a second, spread over the second, in real time; the three jobs run as they are deployed, on a
 real Kafka, once exactly once and once at least once, with some readings alerts and with all of them (a storm). Told
@@ -11,6 +12,7 @@ of each job as a share of one core. The seconds in which the jobs start and thei
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import threading
@@ -37,6 +39,7 @@ from tests.support.jobs import THREE_JOBS
 from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce
 
+_GUARANTEES: Final = ("exactly-once", "at-least-once")
 _STARTED_WITHIN_S: Final = 180
 _TOPICS: Final = (ALERT, ALERT_COUNT, AVG_TEMP)
 _HOT_CELSIUS, _COLD_CELSIUS = 40.0, 20.0
@@ -68,18 +71,23 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--hot", type=float, nargs="+", default=[0.1, 1.0])
+    parser.add_argument("--commit-ms", type=int, nargs="+", default=[Settings().commit_interval_ms])
+    parser.add_argument("--guarantee", nargs="+", choices=_GUARANTEES, default=_GUARANTEES)
     parser.add_argument("--kafka", help="address of a real Kafka; without, one is started")
     arguments = parser.parse_args()
-    table = Table("guarantee", "hot", "result", "number", "p50 ms", "p99 ms", "max ms", "CPU % of a core")
+    table = Table("guarantee", "commit ms", "hot", "result", "number", "p50 ms", "p99 ms", "max ms", "CPU % of a core")
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
         address = arguments.kafka or stack.enter_context(RealKafka(Path(home) / "kafka")).address
-        for guarantee in ("exactly-once", "at-least-once"):
-            for hot in arguments.hot:
-                prefix = f"bench{uuid.uuid4().hex[:8]}-"
-                settings = Settings.model_validate(
-                    {"kafka_bootstrap_servers": address, "topic_prefix": prefix, "processing_guarantee": guarantee}
-                )
-                _measure(Run(settings, arguments.devices, arguments.seconds, hot), Path(home) / prefix, table)
+        kinds = itertools.product(arguments.guarantee, arguments.hot, arguments.commit_ms)
+        for guarantee, hot, commit_ms in kinds:
+            prefix = f"bench{uuid.uuid4().hex[:8]}-"
+            settings = Settings(
+                kafka_bootstrap_servers=address,
+                topic_prefix=prefix,
+                processing_guarantee=guarantee,
+                commit_interval_ms=commit_ms,
+            )
+            _measure(Run(settings, arguments.devices, arguments.seconds, hot), Path(home) / prefix, table)
     Console(width=120).print(table)
 
 
@@ -104,7 +112,8 @@ def _measure(run: Run, home: Path, table: Table) -> None:
         delays_ms = sorted(seen.delays_ms[topic.name])
         p50, p99 = (statistics.quantiles(delays_ms, n=100)[percent] for percent in (49, 98))
         numbers = (f"{len(delays_ms):,}", f"{p50:.0f}", f"{p99:.0f}", f"{delays_ms[-1]:.0f}", f"{used[job.job]:.0f}")
-        table.add_row(run.settings.processing_guarantee, f"{run.hot:.0%}", topic.name, *numbers)
+        kind = (run.settings.processing_guarantee, str(run.settings.commit_interval_ms), f"{run.hot:.0%}")
+        table.add_row(*kind, topic.name, *numbers)
 
 
 def _wait_until_all_read(run: Run, jobs: list[JobProcess]) -> None:

@@ -103,10 +103,11 @@ test("an alert is a reading of its device, whosever turn it is", () => {
 test("the fleet's numbers are the worker's, unless some devices are chosen or nothing is heard", () => {
   const model = large();
   fleet.request(model, "c", []);
-  const parts = { fleet: { ...fleetRow, states: [200, 30, 15, 5], mean: 25.5, hottest: ["d007", 50] } };
+  const counts = [["d003", NOW - 4_000, 4], ["d201", NOW - 4_000, 2], ["d201", NOW - 5_000, 9]];
+  const parts = { fleet: { ...fleetRow, states: [200, 30, 15, 5], mean: 25.5, hottest: ["d007", 50] }, counts };
   turn(model, NOW + 1_000, 0, parts);
   const { hottest, ...all } = fleet.summary(model, model.order, NOW + 1_000);
-  assert.deepEqual(all, { OK: 200, HIGH: 30, STALE: 15, OFFLINE: 5, alerts: 0, meanCelsius: 25.5 });
+  assert.deepEqual(all, { OK: 200, HIGH: 30, STALE: 15, OFFLINE: 5, alerts: 6, meanCelsius: 25.5 });
   assert.deepEqual(hottest, { id: "d007", celsius: 50 });
   assert.equal(fleet.summary(model, ["d000", "d200"], NOW + 1_000).meanCelsius, 20.5);
   assert.equal(fleet.summary(model, model.order, NOW + 10_000).STALE, 250);

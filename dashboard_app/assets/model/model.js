@@ -222,8 +222,14 @@
     return newest && state(model, device, nowMs) !== "OFFLINE" ? newest : null;
   }
 
-  /** Return the fleet row's numbers over these devices. */
+  function total(ids, number) {
+    return ids.reduce((sum, id) => sum + number(id), 0);
+  }
+
+  /** Return the fleet row's numbers over these devices: the worker's where it tells them, ours are as old as a turn. */
   function summary(model, selected, nowMs) {
+    const told = selected.length === model.order.length ? bus.turns.sums(model, nowMs) : null;
+    if (told) return { ...told, alerts: total([...model.counts.keys()], (id) => alertsNow(model, id, nowMs)) };
     const result = { OK: 0, HIGH: 0, STALE: 0, OFFLINE: 0, alerts: 0, meanCelsius: null, hottest: null };
     let sum = 0;
     let live = 0;
@@ -239,8 +245,7 @@
       if (!result.hottest || device.celsius > result.hottest.celsius) result.hottest = device;
     }
     if (live > 0) result.meanCelsius = sum / live;
-    const isAll = selected.length === model.order.length;
-    return isAll ? { ...result, ...bus.turns.sums(model, nowMs) } : result; // those here are as old as a turn
+    return result;
   }
 
   /** Return the known devices of a choice (null: all), in order of name. */

@@ -1,0 +1,38 @@
+"""What RocksDB holds of a state that is not written yet."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from rocksdict import Rdict
+
+from processors.state_options import StateOptions
+
+_SIZE: Final = 2**20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Rdict:
+    """Return a store with a memory of 1 MB for what is not written."""
+    return Rdict(str(tmp_path / "state"), StateOptions(write_buffer_size=_SIZE, block_cache_size=_SIZE).to_options())
+
+
+def _unwritten(store: Rdict) -> int:
+    return int(store.property_int_value("rocksdb.cur-size-active-mem-table") or 0)
+
+
+def test_what_is_not_written_stands_in_one_piece(store: Rdict) -> None:
+    """Taken when the first 2 kB are full; the system gives pages of it as they are used."""
+    assert _unwritten(store) < 10_000
+    store[b"k"] = bytes(4_000)
+    assert _SIZE <= _unwritten(store) < 2 * _SIZE
+
+
+def test_it_is_written_before_a_second_piece_is_needed(store: Rdict) -> None:
+    """So its bound is one, whatever comes."""
+    for number in range(40_000):
+        store[b"%d" % number] = bytes(100)
+        assert _unwritten(store) < 2 * _SIZE
+    store.flush()
+    assert len(store.live_files()) >= 4
+    assert store[b"0"] == store[b"39999"] == bytes(100)
