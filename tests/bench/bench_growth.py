@@ -4,10 +4,10 @@ CPU per reading, memory, state, and its next start after kill -9.
 
 `python -m tests.bench.bench_growth [--devices 1000 10000 100000] [--readings 1200000] [--job avg-temp]`
 
-The same number of readings each time, so that the devices alone differ; 12 of each device at least, for its windows to
-be open and closed. The job is a process as it is deployed, exactly once with an instance id, on a real Kafka (one is
-started here if no address is given). It reads a backlog, which is its dearest hour: what it holds between two commits
-is largest then. CPU counts from its first record to its last; the start is told by itself.
+The same number of readings each time (of `alert-count`: alerts), so that the devices alone differ; 12 of each device at
+least, for its windows to be open and closed. The job is a process as it is deployed, exactly once with an instance id,
+on a real Kafka (one is started here if no address is given). It reads a backlog, which is its dearest hour: what it
+holds between two commits is largest then. CPU counts from its first record to its last; the start is told by itself.
 """
 
 import argparse
@@ -24,12 +24,13 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.messages import Reading, alert_from_reading, encode_alert, encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.topics import ALERT
+from sensorbus.contract.units import kelvin_from_celsius
 from sensorbus.runtime import kafka
 from tests.bench.job_process import JobProcess, folder_mb, job_process
-from tests.support.jobs import Jobs
+from tests.support.jobs import INPUTS, THREE_JOBS, Jobs
 from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce
 
@@ -62,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A job's cost by the number of devices.")
     parser.add_argument("--devices", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--readings", type=int, default=1_200_000)
-    parser.add_argument("--job", default="avg-temp")
+    parser.add_argument("--job", choices=THREE_JOBS, default="avg-temp")
     parser.add_argument("--kafka", help="address of a real Kafka; without, one is started")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
@@ -82,7 +83,7 @@ def _measure(job: str, address: str, home: Path, devices: int, readings: int) ->
     )
     kafka.ensure_topics(settings, "bench")
     seconds = math.ceil(readings / devices)
-    produce(settings, SENSOR, _records(devices, 0, seconds, readings))
+    produce(settings, INPUTS[job][0], _records(job, devices, 0, seconds, readings))
     process = job_process(job, settings, home)
     with process.part:
         process.wait_for(1, 120)
@@ -101,8 +102,9 @@ def _measure(job: str, address: str, home: Path, devices: int, readings: int) ->
 
 
 def _start_again(process: JobProcess, devices: int, second: int) -> Start:
-    """Write a thousand readings, start it, measure until it reads them, let it commit, and kill it."""
-    produce(process.settings, SENSOR, _records(devices, second, 1, _AFTERWARDS))
+    """Write a thousand records, start it, measure until it reads them, let it commit, and kill it."""
+    topic = INPUTS[process.job][0]
+    produce(process.settings, topic, _records(process.job, devices, second, 1, _AFTERWARDS))
     begun_s = time.monotonic()
     with process.part:
         process.wait_for(1, 300)
@@ -112,13 +114,18 @@ def _start_again(process: JobProcess, devices: int, second: int) -> Start:
     return start
 
 
-def _records(devices: int, first: int, seconds: int, most: int) -> Iterator[Record]:
-    """Yield a reading of each device and second, in order."""
+def _records(job: str, devices: int, first: int, seconds: int, most: int) -> Iterator[Record]:
+    """Yield a record of each device and second, in order, as the job reads it."""
     for number in range(min(devices * seconds, most)):
         second, device = divmod(number, devices)
         event_time_ms = _START_MS + (first + second) * 1_000 + device % 1_000
         name = f"device-{device:06d}"
-        yield Record(name.encode(), encode_reading(name, iso_timestamp(event_time_ms), 20.0 + device * 7 % 90 / 10))
+        reading = Reading(name, iso_timestamp(event_time_ms), event_time_ms, 30.0 + device * 7 % 90 / 10)
+        if INPUTS[job][0] is ALERT:
+            value = encode_alert(alert_from_reading(reading, kelvin_from_celsius(reading.celsius)))
+        else:
+            value = encode_reading(name, reading.timestamp, reading.celsius - 10)
+        yield Record(name.encode(), value)
 
 
 def _report(job: str, readings: int, runs: list[Growth]) -> None:
