@@ -46,7 +46,7 @@ JOBS: Final[Mapping[str, tuple[tuple[Topic, ...], Build]]] = {
 # that were merged away until it is full, for hours; the system has the files themselves in memory.
 _CACHE_BYTES: Final = 2**20
 _STATE: Final = StateOptions(write_buffer_size=8 * 2**20, block_cache_size=_CACHE_BYTES)
-_SMALL_STATE: Final = StateOptions(write_buffer_size=2 * 2**20, block_cache_size=_CACHE_BYTES)
+_SMALL_STATE: Final = StateOptions(write_buffer_size=2**20, block_cache_size=_CACHE_BYTES)
 # A commit is looked for after each poll, so an idle poll must be shorter than the commit interval.
 _POLL_TIMEOUT_S: Final = 0.1
 _STATISTICS_INTERVAL_MS: Final = 1_000

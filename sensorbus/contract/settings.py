@@ -82,7 +82,7 @@ class Settings(BaseModel):
         "exactly-once", description="At least once shows results sooner and may repeat them after a crash."
     )
     commit_interval_ms: Milliseconds = Field(
-        250, description="Time between commits; with exactly-once a result is visible at the commit."
+        150, description="Time between commits; with exactly-once a result is visible at the commit."
     )
 
     alert_threshold_kelvin: float = Field(
