@@ -137,9 +137,10 @@
 
   function takeWindows(model, answer) {
     for (const [id, startMs, count] of rows(model, answer.counts)) {
-      let ends = model.counts.get(id);
-      if (!ends) model.counts.set(id, (ends = new Map()));
-      ends.set(startMs + model.config.alert_count_length_ms, count);
+      const endMs = startMs + model.config.alert_count_length_ms;
+      let window = model.counts.get(endMs);
+      if (!window) model.counts.set(endMs, (window = new Map()));
+      window.set(id, count);
     }
     for (const [id, endMs, celsius] of rows(model, answer.averages)) {
       const held = model.averages.get(id);
@@ -161,10 +162,7 @@
     if (points > MOST_POINTS && fromMs < model.nowMs) {
       return trim(model, fromMs + (model.nowMs - fromMs) / 4); // paused for hours: the oldest go all the same
     }
-    for (const [id, ends] of model.counts) {
-      for (const endMs of ends.keys()) if (endMs < model.nowMs - COUNTS_KEPT_MS) ends.delete(endMs);
-      if (ends.size === 0) model.counts.delete(id);
-    }
+    for (const endMs of model.counts.keys()) if (endMs < model.nowMs - COUNTS_KEPT_MS) model.counts.delete(endMs);
     bus.episodes.trim(model.episodes, model.nowMs - SERIES_MS);
     model.points = points;
   }
@@ -210,10 +208,15 @@
     return word === "OFFLINE" ? -Infinity : device.celsius; // an answer that is late shuffles no cards
   }
 
-  /** Return the alerts of the window that ends at the current step; 0 without a result for it. */
-  function alertsNow(model, id, nowMs) {
+  /** Return the alerts by device of the window that ends at the current step. */
+  function countsNow(model, nowMs) {
     const stepMs = model.config.alert_count_step_ms;
-    return model.counts.get(id)?.get(Math.floor(nowMs / stepMs) * stepMs) ?? 0;
+    return model.counts.get(Math.floor(nowMs / stepMs) * stepMs) ?? new Map();
+  }
+
+  /** Return a device's alerts of that window; 0 without a result for it. */
+  function alertsNow(model, id, nowMs) {
+    return countsNow(model, nowMs).get(id) ?? 0;
   }
 
   /** Return the newest average {celsius, endMs}, or null; a device that is offline has no live one. */
@@ -222,14 +225,10 @@
     return newest && state(model, device, nowMs) !== "OFFLINE" ? newest : null;
   }
 
-  function total(ids, number) {
-    return ids.reduce((sum, id) => sum + number(id), 0);
-  }
-
   /** Return the fleet row's numbers over these devices: the worker's where it tells them, ours are as old as a turn. */
   function summary(model, selected, nowMs) {
     const told = selected.length === model.order.length ? bus.turns.sums(model, nowMs) : null;
-    if (told) return { ...told, alerts: total([...model.counts.keys()], (id) => alertsNow(model, id, nowMs)) };
+    if (told) return { ...told, alerts: [...countsNow(model, nowMs).values()].reduce((sum, count) => sum + count, 0) };
     const result = { OK: 0, HIGH: 0, STALE: 0, OFFLINE: 0, alerts: 0, meanCelsius: null, hottest: null };
     let sum = 0;
     let live = 0;
