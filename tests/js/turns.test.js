@@ -129,3 +129,14 @@ test("a worker that names devices has told all of them", () => {
   assert.equal(fleet.state(model, model.devices.get("d100"), NOW + 20_000), "OFFLINE");
   assert.equal(fleet.request(model, "c", []).turn, 0);
 });
+
+test("after a gap of a round all devices are asked for, once", () => {
+  const model = large();
+  const asked = [];
+  for (const ms of [1_000, 4_000, 7_001, 8_001]) {
+    asked.push(fleet.request(model, "c", []).roster);
+    turn(model, NOW + ms, 0);
+  }
+  asked.push(fleet.request(model, "c", []).roster);
+  assert.deepEqual(asked, ["key", "key", "key", "", "key"]);
+});

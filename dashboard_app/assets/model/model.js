@@ -14,7 +14,7 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      turn: null, nextTurn: 0, devices: new Map(), worn: new Map(), settledMs: Infinity };
+      turn: null, nextTurn: 0, isBehind: false, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
@@ -32,6 +32,7 @@
   /** Take an answer in; return the number of readings that were new. `keepFromMs`: a paused page still shows them. */
   function ingest(model, answer, keepFromMs = Infinity) {
     if (answer.reset) clear(model);
+    model.isBehind = bus.turns.areMissed(model, answer.now);
     model.nowMs = answer.now;
     if (answer.roster) model.roster = { key: answer.roster[0], ids: answer.roster[1] };
     model.pipeline = answer.pipeline;
@@ -258,7 +259,7 @@
    * what came into view, and what left it is forgotten; of the largest the others are told in turn.
    */
   function request(model, cursor, wanted) {
-    const roster = model.roster.key;
+    const roster = model.isBehind ? "" : model.roster.key; // who holds none is told of all devices
     const overview = model.overview?.t.at(-1) ?? 0;
     model.detail = model.turn = null;
     if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, overview };

@@ -22,6 +22,11 @@
     if (rows) model.nextTurn = model.turn + model.config.turn_devices;
   }
 
+  /** Tell whether it was nobody's turn for a whole round: what became of most devices meanwhile is not known. */
+  function areMissed(model, nowMs) {
+    return model.turn !== null && model.nowMs !== null && nowMs - model.nowMs > roundMs(model);
+  }
+
   /** Return for how long a device had been silent by `nowMs`, as far as is known: nobody hears of it between its turns. */
   function silentMs(model, device, nowMs) {
     const untoldMs = Math.max(0, Math.min(nowMs, model.nowMs) - device.toldMs);
@@ -42,5 +47,5 @@
     return { OK, HIGH, STALE, OFFLINE, meanCelsius: fleet.mean ?? null, hottest: fleet.hottest ? { id, celsius } : null };
   }
 
-  bus.turns = { next, isFollowed, note, silentMs, roundMs, sums };
+  bus.turns = { next, isFollowed, note, areMissed, silentMs, roundMs, sums };
 })();

@@ -51,7 +51,7 @@
     return parts;
   }
 
-  /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, statesKnown, trustCounts, trustAverages, latest(device)}. */
+  /** Fill one card. `view`: {model, query, ids, clockMs, nowMs, unit, paused, frozen, statesKnown, trustCounts, trustAverages, latest(device)}. */
   function fill(parts, device, view) {
     drawAlerts(parts, device, view);
     bus.chart.setDash(parts.swatch, bus.chart.look(device));
@@ -64,7 +64,7 @@
     parts.filled = view.paused ? view.unit : null;
     const { model, clockMs, unit } = view;
     const shown = view.latest(device);
-    const state = bus.diagnosis.state(model, shown, clockMs, view.statesKnown);
+    const state = bus.diagnosis.state(view.frozen ?? model, shown, clockMs, view.statesKnown);
     dom.attribute(parts.card, "data-state", state);
     dom.setIcon(parts.icon, state);
     dom.text(parts.word, state);

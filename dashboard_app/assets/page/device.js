@@ -65,7 +65,7 @@
     dom.by("device-rows").append(table, dom.make("p", "empty"));
   }
 
-  /** Draw. `view`: {model, query, id, fromMs, toMs, windowMs, clockMs, nowMs, unit, zone, latest, statesKnown, trustCounts, trustAverages}. */
+  /** Draw. `view`: {model, query, id, fromMs, toMs, windowMs, clockMs, nowMs, unit, zone, latest, frozen, statesKnown, trustCounts, trustAverages}. */
   function draw(view) {
     const { model, id } = view;
     const device = model.devices.get(id);
@@ -84,7 +84,7 @@
     const shown = device ? view.latest(device) : null;
     dom.text(tiles.now.value, bus.format.temperature(shown?.celsius ?? null, view.unit));
     dom.text(tiles.now.detail, shown ? bus.format.age(view.clockMs - shown.tMs) : "");
-    const state = shown ? bus.diagnosis.state(view.model, shown, view.clockMs, view.statesKnown) : null;
+    const state = shown ? bus.diagnosis.state(view.frozen ?? view.model, shown, view.clockMs, view.statesKnown) : null;
     if (state) {
       dom.attribute(parts.state, "data-state", state);
       dom.attribute(tiles.now.outer, "data-state", state);

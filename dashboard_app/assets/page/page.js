@@ -267,7 +267,7 @@
     drawControls();
     bus.pipeline.draw(links, page.model.pipeline);
     bus.filter.draw(page.model, page.choices.devices);
-    bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs(), frozen: page.frozen });
+    bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs() });
     bus.chart.draw(shownModel(), view);
     bus.chartTable.draw(shownModel(), bus.chart.drawn(), view, page.tableShown);
     if (page.device !== null) bus.device.draw(deviceView(view));
@@ -284,7 +284,7 @@
   function cardsView(ids) {
     return {
       model: page.model, query: bus.choices.carried(page.choices), ids, clockMs: clockMs(), nowMs: liveMs(),
-      unit: page.choices.unit, paused: page.pausedAtMs !== null, ...page.trust,
+      unit: page.choices.unit, paused: page.pausedAtMs !== null, frozen: page.frozen, ...page.trust,
       latest: (device) => page.frozen?.devices.get(device.id) ?? device,
     };
   }
