@@ -19,12 +19,11 @@ from quixstreams.exceptions import QuixException
 from quixstreams.models import TopicAdmin, TopicManager
 from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 
-from processors import alert, alert_count, avg_temp, embedded, ending, everything, rows
+from processors import alert, alert_count, avg_temp, embedded, ending, everything, rows, state_options
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
 from processors.job_application import JobApplication
 from processors.meter import Meter
-from processors.state_options import StateOptions
 from sensorbus.contract.errors import BrokerUnavailableError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, SENSOR, TOPICS, Topic
@@ -45,8 +44,8 @@ JOBS: Final[Mapping[str, tuple[tuple[Topic, ...], Build]]] = {
 # with alerts alone takes 20 minutes to collect 8 MB, and looks like a leak for as long. The cache keeps blocks of files
 # that were merged away until it is full, for hours; the system has the files themselves in memory.
 _CACHE_BYTES: Final = 2**20
-_STATE: Final = StateOptions(write_buffer_size=8 * 2**20, block_cache_size=_CACHE_BYTES)
-_SMALL_STATE: Final = StateOptions(write_buffer_size=2**20, block_cache_size=_CACHE_BYTES)
+_STATE: Final = state_options.of(8 * 2**20, _CACHE_BYTES)
+_SMALL_STATE: Final = state_options.of(2**20, _CACHE_BYTES)
 # A commit is looked for after each poll, so an idle poll must be shorter than the commit interval.
 _POLL_TIMEOUT_S: Final = 0.1
 _STATISTICS_INTERVAL_MS: Final = 1_000

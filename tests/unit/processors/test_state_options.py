@@ -6,15 +6,16 @@ from typing import Final
 import pytest
 from rocksdict import Rdict
 
-from processors.state_options import StateOptions
+from processors import state_options
 
 _SIZE: Final = 2**20
+_OPTIONS: Final = state_options.of(_SIZE, _SIZE).to_options()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Rdict:
     """Return a store with a memory of 1 MB for what is not written."""
-    return Rdict(str(tmp_path / "state"), StateOptions(write_buffer_size=_SIZE, block_cache_size=_SIZE).to_options())
+    return Rdict(str(tmp_path / "state"), _OPTIONS)
 
 
 def _unwritten(store: Rdict) -> int:
@@ -36,3 +37,15 @@ def test_it_is_written_before_a_second_piece_is_needed(store: Rdict) -> None:
     store.flush()
     assert len(store.live_files()) >= 4
     assert store[b"0"] == store[b"39999"] == bytes(100)
+
+
+def test_the_offsets_beside_it_are_written_too(store: Rdict) -> None:
+    """They are few, and would hold every log since they came."""
+    offsets = store.create_column_family("__metadata__", options=_OPTIONS)
+    for number in range(80_000):
+        store[b"%d" % number] = bytes(100)
+        if number % 100 == 0:
+            offsets[b"offset"] = b"%d" % number
+    logs = [file.stat().st_size for file in Path(store.path()).glob("*.log")]
+    assert sum(logs) < 6 * _SIZE
+    assert b"offset" in [file["start_key"] for file in store.live_files()]
