@@ -50,7 +50,7 @@ def heard(held: Held, settings: Settings, now_ms: int) -> Heard:
     return Heard(
         now_ms,
         [held.names.by_number[device] for device in known.tolist()],
-        heard_ms(held, times_ms, now_ms)[known],
+        heard_ms(held, times_ms)[known],
         times_ms[known],
         column(held.newest.values, size, np.nan)[known],
         column(held.newest.previous, size, np.nan)[known],

@@ -48,7 +48,7 @@ class Held:
         self.newest_average_ms: int | None = None  # by append time
         self.dead_letters_ms: list[int] = []  # append times, in order
         self.roster = Roster()
-        self._heard_ms = np.zeros(0, np.int64)
+        self.heard_ms = np.zeros(0, np.int64)  # by device, append time of what came last
 
     @property
     def is_large(self) -> bool:
@@ -113,13 +113,13 @@ class Held:
         return newest
 
     def _note_heard(self, records: Records, devices: Sequence[int]) -> None:
-        if max(devices) >= len(self._heard_ms):
-            added = 2 * (max(devices) + 1) - len(self._heard_ms)
-            self._heard_ms = np.concatenate((self._heard_ms, np.zeros(added, np.int64)))
-        np.maximum.at(self._heard_ms, devices, records.appends_ms)
+        if max(devices) >= len(self.heard_ms):
+            added = 2 * (max(devices) + 1) - len(self.heard_ms)
+            self.heard_ms = np.concatenate((self.heard_ms, np.zeros(added, np.int64)))
+        np.maximum.at(self.heard_ms, devices, records.appends_ms)
 
     def _forget_unheard(self, before_ms: int) -> None:
-        unheard = np.flatnonzero(self._heard_ms[: len(self.names.by_number)] < before_ms).tolist()
+        unheard = np.flatnonzero(self.heard_ms[: len(self.names.by_number)] < before_ms).tolist()
         unheard = [device for device in unheard if self.names.by_number[device]]
         if not unheard:
             return

@@ -13,7 +13,6 @@ from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.messages import is_alert
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS
 
 _STALE_PERIODS: Final = 3
@@ -47,28 +46,22 @@ def column(values: Any, size: int, nothing: float) -> Any:
     return np.concatenate((values[:size], padding))
 
 
-def heard_ms(held: Held, times_ms: Integers, now_ms: int) -> Integers:
+def heard_ms(held: Held, times_ms: Integers) -> Integers:
     """Return when each device last reported: event time, or append time for one whose clock is ahead."""
-    is_ahead = times_ms > now_ms
-    if not is_ahead.any():
-        return times_ms
-    ring, newest_ms = held.rings[SENSOR.name], np.full(len(times_ms), NEVER_MS)
-    devices = ring.held("device")
-    rows = np.flatnonzero(is_ahead[devices])
-    np.maximum.at(newest_ms, devices[rows], ring.held("append")[rows])
-    return np.where(is_ahead, newest_ms, times_ms)
+    came_ms: Integers = column(held.heard_ms, len(times_ms), NEVER_MS)
+    return np.minimum(times_ms, came_ms)
 
 
 def of_fleet(held: Held, settings: Settings, now_ms: int) -> dict[str, Any]:
-    """Return the fields `states`, `mean` and `hottest` of an answer's `fleet` (docs/tick.md)."""
+    """Return the fields `states`, `states_ms`, `mean` and `hottest` of an answer's `fleet` (docs/tick.md)."""
     times_ms = column(held.newest.times_ms, len(held.names.by_number), NEVER_MS)
     known = np.flatnonzero(times_ms != NEVER_MS)
-    silent_ms, celsius = now_ms - heard_ms(held, times_ms, now_ms)[known], held.newest.values[known]
+    silent_ms, celsius = now_ms - heard_ms(held, times_ms)[known], held.newest.values[known]
     is_offline = silent_ms > _OFFLINE_PERIODS * settings.reading_period_ms
     is_live = silent_ms <= _STALE_PERIODS * settings.reading_period_ms
     live, high = np.flatnonzero(is_live), int(are_high(celsius[is_live], settings.alert_threshold_kelvin).sum())
     stale = len(known) - len(live) - int(is_offline.sum())
-    told: dict[str, Any] = {"states": [len(live) - high, high, stale, int(is_offline.sum())]}
+    told: dict[str, Any] = {"states": [len(live) - high, high, stale, int(is_offline.sum())], "states_ms": now_ms}
     if len(live):
         hottest = live[np.argmax(celsius[live])]
         told["mean"] = round(float(celsius[live].mean()), 3)

@@ -133,7 +133,7 @@ def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> No
             wait_until(partial(values, bus, topic), 60, f"records in {topic.name}", tmp_path / "alert.log")
         page.wait_ready()
         browser = page.ticker()
-        wait_until(lambda: "hot" in {alert[0] for alert in browser.tick()["alerts"]}, 30, "the alert", page.part.log)
+        wait_until(lambda: "hot" in browser.alerted(browser.tick()), 30, "the alert", page.part.log)
         examined = command(mine["operator"], "doctor")
         assert (examined.returncode, "warning" in examined.stdout) == (0, False), examined.stdout
         assert command(mine["operator"], "verify").returncode == 0

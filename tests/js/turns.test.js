@@ -104,14 +104,16 @@ test("the fleet's numbers are the worker's, unless some devices are chosen or no
   const model = large();
   fleet.request(model, "c", []);
   const counts = [["d003", NOW - 4_000, 4], ["d201", NOW - 4_000, 2], ["d201", NOW - 5_000, 9]];
-  const parts = { fleet: { ...fleetRow, states: [200, 30, 15, 5], mean: 25.5, hottest: ["d007", 50] }, counts };
+  const parts = { fleet: { ...fleetRow, states: [200, 30, 15, 5], states_ms: NOW + 1_000, mean: 25.5, hottest: ["d007", 50] }, counts };
   turn(model, NOW + 1_000, 0, parts);
   const { hottest, ...all } = fleet.summary(model, model.order, NOW + 1_000);
   assert.deepEqual(all, { OK: 200, HIGH: 30, STALE: 15, OFFLINE: 5, alerts: 6, meanCelsius: 25.5 });
   assert.deepEqual(hottest, { id: "d007", celsius: 50 });
   assert.equal(fleet.summary(model, ["d000", "d200"], NOW + 1_000).meanCelsius, 20.5);
   assert.equal(fleet.summary(model, model.order, NOW + 10_000).STALE, 250);
-  turn(model, NOW + 1_000, 0, { fleet: { ...fleetRow, states: [0, 0, 0, 250] } });
+  turn(model, NOW + 9_000, 0, parts);
+  assert.notEqual(fleet.summary(model, model.order, NOW + 9_000).OK, 200); // they are 8 s old
+  turn(model, NOW + 1_000, 0, { fleet: { ...fleetRow, states: [0, 0, 0, 250], states_ms: NOW } });
   assert.deepEqual(fleet.summary(model, model.order, NOW + 1_000).hottest, null);
 });
 
@@ -130,13 +132,45 @@ test("a worker that names devices has told all of them", () => {
   assert.equal(fleet.request(model, "c", []).turn, 0);
 });
 
-test("after a gap of a round all devices are asked for, once", () => {
+test("when a round takes three times as long as it should, all devices are asked for, once", () => {
   const model = large();
   const asked = [];
-  for (const ms of [1_000, 4_000, 7_001, 8_001]) {
-    asked.push(fleet.request(model, "c", []).roster);
-    turn(model, NOW + ms, 0);
+  for (const ms of [1_000, 5_000, 9_000, 10_001]) {
+    const { roster, turn: first } = fleet.request(model, "c", []);
+    asked.push(`${roster} ${first}`);
+    if (roster) turn(model, NOW + ms, first);
+    else fleet.ingest(model, answer(NOW + ms, { devices: IDS.map((id) => [id, NOW + ms, 20]), fleet: fleetRow }));
   }
+  turn(model, NOW + 10_002, 0);
   asked.push(fleet.request(model, "c", []).roster);
-  assert.deepEqual(asked, ["key", "key", "key", "", "key"]);
+  assert.deepEqual(asked, ["key 0", "key 100", "key 200", "key 0", "key"]);
+  fleet.ingest(model, answer(NOW + 30_000, { devices: [], fleet: fleetRow }));
+  turn(model, NOW + 30_000, 100);
+  assert.equal(fleet.request(model, "c", []).roster, "");
+});
+
+test("a clock that is ahead keeps no silent device alive, however often it is told", () => {
+  const model = large();
+  const devices = { steps: [0], age_ms: [-200_000], celsius: [20], previous: [] };
+  for (const ms of [1_000, 20_000]) {
+    fleet.request(model, "c", []);
+    fleet.ingest(model, { ...answer(NOW + ms, { fleet: fleetRow }), devices: { ...devices, age_ms: [ms - 201_000] } });
+    model.nextTurn = 0;
+  }
+  assert.equal(fleet.state(model, model.devices.get("d000"), NOW + 20_000), "OFFLINE");
+});
+
+test("an answer of a worker that knows nothing yet tells of nobody", () => {
+  const model = large();
+  fleet.request(model, "c", []);
+  fleet.ingest(model, answer(NOW + 20_000, { fleet: fleetRow }));
+  assert.equal(fleet.state(model, model.devices.get("d100"), NOW + 20_000), "OK");
+});
+
+test("an alert between turns does not outlive the connection", () => {
+  const model = large();
+  fleet.request(model, "c", []);
+  turn(model, NOW + 20_000, 0, { alerts: [["d249", NOW + 20_000, 41]] });
+  const state = (atMs) => fleet.state(model, model.devices.get("d249"), atMs);
+  assert.deepEqual([state(NOW + 20_000), state(NOW + 23_001)], ["HIGH", "STALE"]);
 });

@@ -56,6 +56,10 @@ class Ticker:
         self.last = answer
         return self.last
 
+    def alerted(self, answer: dict[str, Any]) -> set[str]:
+        """Return the devices of which an answer tells an alert."""
+        return {device for device, _, _ in rows(answer["alerts"], answer["now"], self.roster[1])}
+
     def _take_newest(self, answer: dict[str, Any], detail: Sequence[str] | None) -> None:
         """Keep the newest of each device; it is one more reading of what is in detail."""
         previous = dict(answer["devices"]["previous"])

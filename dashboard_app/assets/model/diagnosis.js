@@ -104,7 +104,7 @@
   function highUnanswered(model) {
     for (const [id, device] of model.devices) {
       const ms = highMs(model, device);
-      if (ms === null || model.nowMs - ms > 3 * PATIENCE_MS) continue;
+      if (ms === null || model.nowMs - ms > 3 * PATIENCE_MS + bus.turns.roundMs(model)) continue;
       const newest = model.episodes.newest.get(id);
       if (!newest || newest.endMs < ms) return true;
     }

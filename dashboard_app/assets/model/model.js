@@ -14,7 +14,7 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      turn: null, nextTurn: 0, isBehind: false, devices: new Map(), worn: new Map(), settledMs: Infinity };
+      turn: null, nextTurn: 0, roundBeganMs: null, isBehind: false, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
@@ -32,18 +32,19 @@
   /** Take an answer in; return the number of readings that were new. `keepFromMs`: a paused page still shows them. */
   function ingest(model, answer, keepFromMs = Infinity) {
     if (answer.reset) clear(model);
-    model.isBehind = bus.turns.areMissed(model, answer.now);
+    model.beforeMs = model.nowMs;
     model.nowMs = answer.now;
     if (answer.roster) model.roster = { key: answer.roster[0], ids: answer.roster[1] };
     model.pipeline = answer.pipeline;
     const newest = rows(model, answer.devices);
     join(model, newest, keepFromMs !== Infinity);
     const isTurn = model.turn !== null && !answer.reset;
-    const fresh = takeNewest(model, newest, new Map(answer.devices.previous));
+    const fresh = takeNewest(model, newest, bus.turns.isFollowed, new Map(answer.devices.previous));
     const drawn = takeReadings(model, answer.readings, newest);
     const alerts = rows(model, answer.alerts).sort((a, b) => a[1] - b[1]);
-    if (isTurn) takeNewest(model, [...answer.readings, ...alerts], new Map());
-    bus.turns.note(model, isTurn && !answer.devices.id ? newest : null);
+    if (isTurn) takeNewest(model, [...answer.readings, ...alerts], (_, device) => device.asked);
+    const isNobodys = isTurn && answer.devices.id?.length === 0; // a worker that knows nothing yet
+    if (!isNobodys) bus.turns.note(model, isTurn && !answer.devices.id ? newest : null);
     for (const [id, ms, celsius] of alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
@@ -99,18 +100,22 @@
     if (isOther) model.generation += 1;
   }
 
-  /** Take the newest readings; a previous value that is not told (by row) is the one that was newest here. */
-  function takeNewest(model, newest, previous) {
+  /**
+   * Take the newest readings; a previous value that is not told (by row) is the one that was newest here, of a device of
+   * which `isFollowed(model, device)` says that no reading was left out.
+   */
+  function takeNewest(model, newest, isFollowed, previous = new Map()) {
     let fresh = 0;
     newest.forEach(([id, ms, celsius], row) => {
       const device = model.devices.get(id);
       if (!device || ms < device.tMs) return;
       if (ms > device.tMs) {
         fresh += 1;
-        device.previousCelsius = bus.turns.isFollowed(model, device) ? device.celsius : null;
+        device.previousCelsius = isFollowed(model, device) ? device.celsius : null;
+        device.heardMs = Math.min(ms, model.nowMs); // the same one again is not heard again
       }
       if (previous.has(row)) device.previousCelsius = previous.get(row);
-      Object.assign(device, { tMs: ms, celsius, heardMs: Math.min(ms, model.nowMs) });
+      Object.assign(device, { tMs: ms, celsius });
       if (isHigh(model, celsius)) noteHigh(device, ms);
     });
     return fresh;
@@ -205,7 +210,7 @@
   /** Return what an order other than by name goes by, the highest first; who has no part in it is -Infinity. */
   function rank(model, device, nowMs, sort) {
     const word = state(model, device, nowMs);
-    if (sort === "silent") return word === "STALE" || word === "OFFLINE" ? bus.turns.silentMs(model, device, nowMs) : -Infinity;
+    if (sort === "silent") return word === "STALE" || word === "OFFLINE" ? nowMs - device.heardMs : -Infinity;
     return word === "OFFLINE" ? -Infinity : device.celsius; // an answer that is late shuffles no cards
   }
 

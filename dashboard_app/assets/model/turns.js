@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
+  const LATE_ROUNDS = 3; // a round that takes as long has ticks that are slow, or none for a while
 
   /** Return the place in the roster whose turn is next, null while each answer tells of all devices. */
   function next({ roster, nextTurn, config }) {
@@ -10,26 +11,23 @@
     return nextTurn < length ? nextTurn : 0;
   }
 
-  /** Tell whether each answer has a device's newest reading. */
+  /** Tell whether the answer before this one had a device's newest reading too. */
   function isFollowed(model, device) {
-    return model.turn === null || device.asked;
+    return model.turn === null || (device.asked && device.toldMs === model.beforeMs);
   }
 
   /** Note of which devices the newest reading is known by now: of all, or of `rows` (whose turn it was) and who is followed. */
   function note(model, rows) {
     for (const [id] of rows ?? []) model.devices.get(id).toldMs = model.nowMs;
     for (const device of model.devices.values()) if (!rows || device.asked) device.toldMs = model.nowMs;
+    if (!rows || model.turn === 0) model.roundBeganMs = model.nowMs;
     if (rows) model.nextTurn = model.turn + model.config.turn_devices;
-  }
-
-  /** Tell whether it was nobody's turn for a whole round: what became of most devices meanwhile is not known. */
-  function areMissed(model, nowMs) {
-    return model.turn !== null && model.nowMs !== null && nowMs - model.nowMs > roundMs(model);
+    model.isBehind = model.nowMs - model.roundBeganMs > LATE_ROUNDS * roundMs(model) && next(model) !== null;
   }
 
   /** Return for how long a device had been silent by `nowMs`, as far as is known: nobody hears of it between its turns. */
   function silentMs(model, device, nowMs) {
-    const untoldMs = Math.max(0, Math.min(nowMs, model.nowMs) - device.toldMs);
+    const untoldMs = Math.max(0, Math.min(nowMs, model.nowMs) - Math.max(device.toldMs, device.heardMs));
     return nowMs - untoldMs - device.heardMs;
   }
 
@@ -41,11 +39,12 @@
 
   /** Return the worker's numbers of the whole fleet where they are of now, as summary's; else null. */
   function sums({ fleet, nowMs, config }, atMs) {
-    if (!fleet?.states || atMs - nowMs > bus.model.STALE_PERIODS * config.reading_period_ms) return null;
+    const ageMs = fleet?.states ? atMs - Math.min(nowMs, fleet.states_ms) : Infinity;
+    if (ageMs > bus.model.STALE_PERIODS * config.reading_period_ms) return null;
     const [OK, HIGH, STALE, OFFLINE] = fleet.states;
     const [id, celsius] = fleet.hottest ?? [];
     return { OK, HIGH, STALE, OFFLINE, meanCelsius: fleet.mean ?? null, hottest: fleet.hottest ? { id, celsius } : null };
   }
 
-  bus.turns = { next, isFollowed, note, areMissed, silentMs, roundMs, sums };
+  bus.turns = { next, isFollowed, note, silentMs, roundMs, sums };
 })();

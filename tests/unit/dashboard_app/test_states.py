@@ -37,14 +37,16 @@ def test_a_fleets_numbers_are_those_of_its_devices(devices: list[tuple[int, floa
         name, celsius = found["hottest"]
         assert (celsius, devices[int(name[1:])][1]) == (max(live), celsius)
     else:
-        assert found.keys() == {"states"}
+        assert found.keys() == {"states", "states_ms"}
 
 
-def test_a_device_whose_clock_is_ahead_is_as_old_as_its_coming() -> None:
-    """It would be live for as long as its clock is ahead."""
-    holds = held()
-    holds.append(SENSOR.name, records(0, 0, [["late", NOW_MS + 200_000, 20.0]], NOW_MS - 60_000))
-    assert states.of_fleet(holds, SETTINGS, NOW_MS)["states"] == [0, 0, 0, 1]
+@pytest.mark.parametrize("later_ms", [0, 60_500])
+def test_a_device_whose_clock_is_ahead_is_as_old_as_its_coming(later_ms: int) -> None:
+    """Whether or not its reading is still held, and also when the time has come that it told."""
+    holds = held(ring_rows=4)
+    holds.append(SENSOR.name, records(0, 0, [["late", NOW_MS + 60_000, 20.0]], NOW_MS - 60_000))
+    holds.append(SENSOR.name, records(0, 1, [[f"d{number}", NOW_MS + later_ms, 21.0] for number in range(5)]))
+    assert states.of_fleet(holds, SETTINGS, NOW_MS + later_ms)["states"][3] == (1 if later_ms == 0 else 6)
 
 
 @given(threshold_kelvin=st.integers(29_000, 31_000).map(lambda hundredths: hundredths / 100), data=st.data())
