@@ -12,9 +12,10 @@ import numpy as np
 from dashboard_app.api_query import Query
 from dashboard_app.api_time import time_text
 from dashboard_app.delta import Pipeline
+from dashboard_app.devices import NEVER_MS
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
-from dashboard_app.states import NEVER_MS, are_high, column, heard_ms, state
+from dashboard_app.states import are_high, column, heard_ms, state
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from sensorbus.contract.units import kelvin_from_celsius

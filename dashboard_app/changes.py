@@ -58,8 +58,7 @@ class Columns(NamedTuple):
 class Common:
     """What all browsers with the same cursor and roster are told at `now_ms`; equal to itself alone.
 
-    No later write changes any of it; what `is_told`, `rest` and `averaged` name is held
-    as long as nothing is written.
+    No later write changes any of it; what `is_told`, `rest` and `averaged` name is held as long as nothing is written.
     """
 
     now_ms: int
@@ -245,19 +244,21 @@ def _ordered(devices: Integers, known: Roster | None) -> Integers:
 
 
 def _columns(newest: Newest, devices: Integers, held: Held, known: Roster | None) -> Columns:
-    """Return the newest of these ordered devices: by name or, where the browser knows the roster, by place."""
-    if known is None:
-        names = [held.names.encoded[device] for device in devices.tolist()]
-        return Columns(names, None, newest.times_ms[devices], newest.values[devices])
-    places = None if len(devices) == known.size else known.places[devices]
-    return Columns(None, places, newest.times_ms[devices], newest.values[devices])
+    """Return the newest of these ordered devices; places say nothing where they are the whole roster."""
+    columns = _by_device(held, known, devices, newest.times_ms[devices], newest.values[devices])
+    return columns._replace(places=None) if known and len(devices) == known.size else columns
 
 
 def _events(held: Held, topic: str, rows: Integers, known: Roster | None) -> Columns:
     """Return these rows of a topic by device and time: several of a device, none of most."""
     ring = held.rings[topic]
     devices, times_ms, values = (ring.values_of(name, rows) for name in ("device", "time", "value"))
-    places = known.places[devices] if known else devices
-    order = np.lexsort((times_ms, places))
-    names = None if known else [held.names.encoded[device] for device in devices[order].tolist()]
-    return Columns(names, places[order] if known else None, times_ms[order], values[order])
+    order = np.lexsort((times_ms, known.places[devices] if known else devices))
+    return _by_device(held, known, devices[order], times_ms[order], values[order])
+
+
+def _by_device(held: Held, known: Roster | None, devices: Integers, times_ms: Integers, values: Floats) -> Columns:
+    """Return columns by name or, where the browser knows the roster, by place."""
+    if known:
+        return Columns(None, known.places[devices], times_ms, values)
+    return Columns([held.names.encoded[device] for device in devices.tolist()], None, times_ms, values)

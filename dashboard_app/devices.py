@@ -17,7 +17,8 @@ from dashboard_app.ring import Integers, Records
 #: More devices than this are counted and left out: a hostile sender cannot fill the memory with names.
 MAX_DEVICES: Final = 100_000
 NO_DEVICE: Final = -1
-_NEVER_MS: Final = np.iinfo(np.int64).min
+#: Stands where nothing was heard.
+NEVER_MS: Final = np.iinfo(np.int64).min
 _FIRST_SIZE: Final = 64
 
 
@@ -138,7 +139,7 @@ class Newest:
 
     def since(self, wanted: Integers | None) -> Integers:
         """Return the devices whose newest record is at or after these offsets by partition (None: all it has)."""
-        held = self.times_ms != _NEVER_MS
+        held = self.times_ms != NEVER_MS
         if wanted is None or not len(wanted):
             return np.flatnonzero(held)
         return np.flatnonzero(held & (self._offsets >= wanted[self._partitions]))
@@ -162,14 +163,14 @@ class Newest:
     def forget(self, device: int) -> None:
         """Hold nothing of that device any more."""
         if device < len(self.times_ms):
-            self.times_ms[device], self.values[device], self.previous[device] = _NEVER_MS, np.nan, np.nan
+            self.times_ms[device], self.values[device], self.previous[device] = NEVER_MS, np.nan, np.nan
 
     def _make_room(self, size: int) -> None:
         held = len(self.times_ms)
         if size <= held:
             return
         added = max(_FIRST_SIZE, 2 * size) - held
-        self.times_ms = np.concatenate((self.times_ms, np.full(added, _NEVER_MS)))
+        self.times_ms = np.concatenate((self.times_ms, np.full(added, NEVER_MS)))
         self.values = np.concatenate((self.values, np.full(added, np.nan)))
         self.previous = np.concatenate((self.previous, np.full(added, np.nan)))
         for name in ("_partitions", "_offsets", "_previous_partitions", "_previous_offsets"):

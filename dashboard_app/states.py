@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard_app.devices import NEVER_MS
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.messages import is_alert
@@ -18,8 +19,6 @@ from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS
 _STALE_PERIODS: Final = 3
 _OFFLINE_PERIODS: Final = 10
 _ROUNDING_REACH_KELVIN: Final = 0.02  # further off, rounding to 2 decimals decides nothing
-#: Stands where nothing was heard.
-NEVER_MS: Final = np.iinfo(np.int64).min
 
 
 def state(celsius: float, silent_ms: int, settings: Settings) -> str:

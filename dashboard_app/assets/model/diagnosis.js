@@ -102,9 +102,10 @@
 
   /** Tell whether a device has been above the threshold for a while without one alert. */
   function highUnanswered(model) {
+    const longestMs = 3 * PATIENCE_MS + bus.turns.roundMs(model);
     for (const [id, device] of model.devices) {
       const ms = highMs(model, device);
-      if (ms === null || model.nowMs - ms > 3 * PATIENCE_MS + bus.turns.roundMs(model)) continue;
+      if (ms === null || model.nowMs - ms > longestMs) continue;
       const newest = model.episodes.newest.get(id);
       if (!newest || newest.endMs < ms) return true;
     }

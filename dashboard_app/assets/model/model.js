@@ -14,7 +14,7 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      turn: null, nextTurn: 0, roundBeganMs: null, isBehind: false, devices: new Map(), worn: new Map(), settledMs: Infinity };
+      turn: null, nextTurn: 0, roundBeganMs: null, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
@@ -264,7 +264,7 @@
    * what came into view, and what left it is forgotten; of the largest the others are told in turn.
    */
   function request(model, cursor, wanted) {
-    const roster = model.isBehind ? "" : model.roster.key; // who holds none is told of all devices
+    const roster = bus.turns.isBehind(model) ? "" : model.roster.key; // who holds none is told of all devices
     const overview = model.overview?.t.at(-1) ?? 0;
     model.detail = model.turn = null;
     if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, overview };

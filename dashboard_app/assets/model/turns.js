@@ -22,7 +22,11 @@
     for (const device of model.devices.values()) if (!rows || device.asked) device.toldMs = model.nowMs;
     if (!rows || model.turn === 0) model.roundBeganMs = model.nowMs;
     if (rows) model.nextTurn = model.turn + model.config.turn_devices;
-    model.isBehind = model.nowMs - model.roundBeganMs > LATE_ROUNDS * roundMs(model) && next(model) !== null;
+  }
+
+  /** Tell whether the round takes far too long: what became of most devices is not known. */
+  function isBehind(model) {
+    return next(model) !== null && model.nowMs - model.roundBeganMs > LATE_ROUNDS * roundMs(model);
   }
 
   /** Return for how long a device had been silent by `nowMs`, as far as is known: nobody hears of it between its turns. */
@@ -46,5 +50,5 @@
     return { OK, HIGH, STALE, OFFLINE, meanCelsius: fleet.mean ?? null, hottest: fleet.hottest ? { id, celsius } : null };
   }
 
-  bus.turns = { next, isFollowed, note, silentMs, roundMs, sums };
+  bus.turns = { next, isFollowed, note, isBehind, silentMs, roundMs, sums };
 })();
