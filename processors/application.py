@@ -22,13 +22,13 @@ from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFou
 from processors import alert, alert_count, avg_temp, embedded, ending, everything, rows, state_options
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
+from processors.committed import CommittedOffsets
 from processors.job_application import JobApplication
 from processors.meter import Meter
 from sensorbus.contract.errors import BrokerUnavailableError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, SENSOR, TOPICS, Topic
-from sensorbus.runtime import batches, health, kafka, watch
-from sensorbus.runtime.topic_changes import TopicChanges
+from sensorbus.runtime import batches, health, kafka, topic_changes, watch
 
 Build = Callable[..., None]
 #: Each job: the topics that it reads, and what puts it on their dataframes, in that order.
@@ -99,7 +99,7 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
         _STOP_WITHIN_S, "it waits for Kafka or still works; ended without a last commit, nothing is lost"
     )
     if not settings.embedded_broker:
-        watch.end_when(TopicChanges(settings, job, JOBS[job][0]).reason, _LOOK_AT_TOPICS_EVERY_S)
+        watch.end_when(topic_changes.TopicChanges(settings, job, JOBS[job][0]).reason, _LOOK_AT_TOPICS_EVERY_S)
     watch.end_when(lambda: ending.overdue(application[0], settings), _LOOK_FOR_THE_END_EVERY_S)
     if not stop.is_set():
         ending.run(application[0], settings)
@@ -121,13 +121,15 @@ def _silence(settings: Settings, meter: Meter, client: AdminClient) -> str | Non
 
 
 def build_application(job: str, settings: Settings, meter: Meter) -> JobApplication:
-    """Return the application with the job on it; raises `BrokerUnavailableError`, `TopicError`."""
+    """Return the application with the job on it; raises `SensorbusError` with one line for people."""
     inputs, build = JOBS[job]
     try:
         application = _application(job, settings, meter)
         build(*(_dataframe(application, settings, topic) for topic in inputs), Bus(settings, meter))
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
+    except OSError as error:
+        raise ending.explain(error, settings) or error from None
     except (TopicNotFoundError, CreateTopicTimeout) as error:  # a changelog that Kafka has made and does not show yet
         raise BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} is not ready: {error}") from None
     except QuixException as error:
@@ -143,6 +145,7 @@ def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
         servers,
         end_of_batch=functools.partial(batches.end, settings),
         on_commit=meter.committed,
+        offsets=None if settings.embedded_broker else _committed_offsets(job, settings),
         consumer_group=group,
         auto_offset_reset="earliest",  # what was sent before the first start counts too
         commit_interval=settings.commit_interval_ms / 1000,
@@ -159,6 +162,12 @@ def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
         loglevel=None,
         broker_availability_timeout=0,  # an outage is waited out in place, or ends in an error that we explain
     )
+
+
+def _committed_offsets(job: str, settings: Settings) -> CommittedOffsets:
+    inputs = topic_changes.identities(settings, kafka.admin(settings, job), JOBS[job][0])
+    topic_ids = {name: identity.topic_id for name, identity in inputs.items() if identity.topic_id}
+    return CommittedOffsets(settings, job, topic_ids)
 
 
 def _topic_manager(servers: str, group: str, options: Mapping[str, Any], settings: Settings) -> TopicManager:

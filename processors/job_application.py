@@ -1,6 +1,6 @@
 """Quix's application as the jobs need it.
 
-What is changed in it stands in batches.py, recovery.py and outputs.py; here it is put together.
+What is changed in it stands in batches.py, committed.py, recovery.py and outputs.py; here it is put together.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any, Final
 from confluent_kafka import TopicPartition
 from quixstreams import Application
 
-from processors import batches, outputs, recovery
+from processors import batches, committed, outputs, recovery
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
@@ -26,13 +26,20 @@ class JobApplication(Application):
         *arguments: Any,
         end_of_batch: Callable[[TopicPartition], int],
         on_commit: Callable[[], object],
+        offsets: committed.CommittedOffsets | None = None,
         **options: Any,
     ) -> None:
-        """As Quix's own; `end_of_batch` finds the offset after a batch that begins at a place."""
+        """As Quix's own.
+
+        `end_of_batch` finds the offset after a batch that begins at a place; `offsets` are what an earlier life has
+        committed, None on a broker that does not outlive the job.
+        """
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
         batches.pass_over(self._consumer, end_of_batch)
+        if offsets is not None:
+            committed.begin_behind(offsets, self._consumer, self._producer)
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         self._tell_commits(on_commit)

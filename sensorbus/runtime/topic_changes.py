@@ -5,10 +5,12 @@ The clients say nothing of it: a writer waits for minutes, a reader goes on with
 embedded broker, which cannot describe topics. Called from any one thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, Uuid
+from confluent_kafka.admin import AdminClient, TopicDescription
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import TOPICS, Topic
@@ -16,12 +18,35 @@ from sensorbus.runtime import kafka
 
 _GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
 
+_NO_ID: Final = str(Uuid(0, 0))
+
 
 class Identity(NamedTuple):
-    """Which topic it is: one made anew under the same name has another id."""
+    """Which topic it is: one made anew under the same name has another id, "" on a broker that gives none."""
 
     topic_id: str
     partitions: int
+
+
+def identities(settings: Settings, client: AdminClient, topics: Iterable[Topic]) -> dict[str, Identity]:
+    """Return which topics these are, by their names on the bus; raises `BrokerUnavailableError`."""
+    names = [settings.topic_name(topic) for topic in topics]
+    try:
+        return {name: _identity(future) for name, future in _described(client, names)}
+    except KafkaException as error:
+        raise kafka.unavailable(settings, error) from None
+
+
+def _described(client: AdminClient, names: list[str]) -> Iterable[tuple[str, Future[TopicDescription]]]:
+    futures: dict[str, Future[TopicDescription]]
+    futures = client.describe_topics(TopicCollection(names), request_timeout=kafka.REQUEST_TIMEOUT_S)
+    return futures.items()
+
+
+def _identity(future: Future[TopicDescription]) -> Identity:
+    described = future.result()
+    topic_id = str(described.topic_id)
+    return Identity("" if topic_id == _NO_ID else topic_id, len(described.partitions))
 
 
 class TopicChanges:
@@ -47,12 +72,10 @@ class TopicChanges:
         return self._suspected if self._suspected == suspected else None
 
     def _look(self) -> str | None:
-        futures = self._client.describe_topics(TopicCollection(self._names), request_timeout=kafka.REQUEST_TIMEOUT_S)
-        for name, future in futures.items():
+        for name, future in _described(self._client, self._names):
             now: Identity | None
             try:
-                described = future.result()
-                now = Identity(str(described.topic_id), len(described.partitions))
+                now = _identity(future)
             except KafkaException as error:
                 if error.args[0].code() not in _GONE:
                     continue

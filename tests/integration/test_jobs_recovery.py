@@ -12,24 +12,18 @@ from itertools import chain, islice
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
 from sensorbus.runtime import kafka
 from tests.support.crew import DEVICES, seconds
+from tests.support.groups import committed, sharing
 from tests.support.jobs import Jobs
 from tests.support.parts import Part, part
 from tests.support.topics import Record, produce, values
 from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
 
-#: What a broker says of a group that was never there, until it has made the topic that keeps groups.
-COORDINATOR_IS_COMING = (
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_COORDINATOR,
-)
 #: Windows of 10 s are open at each handover.
 SECONDS_BETWEEN = 15
 
@@ -120,28 +114,6 @@ def test_an_open_transaction_hides_no_change_of_the_state(settings: Settings, tm
     assert what_is_wrong(settings) == []
 
 
-def committed(settings: Settings) -> list[int]:
-    """Return up to where the job's group has read each partition of `sensor`, -1 for not at all."""
-    places = [TopicPartition(settings.topic_name(SENSOR), number) for number in range(settings.topic_partitions)]
-    consumer = kafka.consumer(settings, "test", **{"group.id": settings.consumer_group("avg-temp")})
-    try:
-        return [max(place.offset, -1) for place in consumer.committed(places, timeout=10)]
-    finally:
-        consumer.close()
-
-
-def members(settings: Settings) -> int:
-    """Return how many members of the job's group have partitions; none where nobody keeps that group yet."""
-    group, admin = settings.consumer_group("avg-temp"), kafka.admin(settings, "test")
-    try:
-        told = admin.describe_consumer_groups([group])[group].result(10)
-    except KafkaException as error:
-        if error.args[0].code() not in COORDINATOR_IS_COMING:
-            raise
-        return 0
-    return sum(bool(member.assignment.topic_partitions) for member in told.members)
-
-
 def state_of(child: Part) -> str:
     """Return what a process does, by the kernel's letter: T is stopped."""
     assert child.process is not None
@@ -156,7 +128,7 @@ def test_who_was_given_up_drops_what_it_has_not_committed(settings: Settings, tm
 
     def are_ahead(before: list[int]) -> bool:
         feed(settings, stream)
-        return all(now > then for now, then in zip(committed(settings), before, strict=True))
+        return all(now > then for now, then in zip(committed(settings, "avg-temp", SENSOR), before, strict=True))
 
     def is_frozen() -> bool:
         feed(settings, stream)
@@ -166,14 +138,14 @@ def test_who_was_given_up_drops_what_it_has_not_committed(settings: Settings, tm
     log = tmp_path / "log"
     with part(settings, log, "tests.support.frozen", "avg-temp") as frozen, Jobs(other, tmp_path / "other") as jobs:
         jobs.start("avg-temp")
-        wait_until(lambda: members(settings) == 2, 60, "both to share", log)
+        wait_until(lambda: sharing(settings, "avg-temp") == 2, 60, "both to share", log)
         wait_until(lambda: are_ahead([-1] * settings.topic_partitions), 30, "both to read", log)
         frozen.signal(signal.SIGUSR1)
         wait_until(is_frozen, 30, "a member to freeze", log)
-        ends = committed(settings)
+        ends = committed(settings, "avg-temp", SENSOR)
         wait_until(lambda: are_ahead(ends), 40, "the other to take over", jobs.log)
         frozen.signal(signal.SIGCONT)
-        wait_until(lambda: members(settings) == 2, 60, "both to share again", log)
+        wait_until(lambda: sharing(settings, "avg-temp") == 2, 60, "both to share again", log)
         jobs.settle("avg-temp")
         frozen.stop()
         jobs.stop("avg-temp")

@@ -4,6 +4,7 @@ Each of its commands is run as it stands there, on a real Kafka.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from confluent_kafka.admin import AdminClient
 
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
 from tests.support.dashboards import START_MS
+from tests.support.groups import forget
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.parts import environment_of
 from tests.support.real_kafka import RealKafka, free_ports
@@ -29,6 +31,7 @@ CHAPTERS = blocks("operations.md")
 RUN = {
     "Run it",
     "A transaction without an end",
+    "Offsets that Kafka has forgotten",
     "Dead letters",
     "Backup and restore",
     "Replay: compute all results anew",
@@ -72,11 +75,11 @@ def shell(bus: Settings, tmp_path: Path) -> Iterator[Shell]:
         yield opened
 
 
-def send(bus: Settings, first: int, count: int = READINGS) -> None:
-    """Write hot readings of two devices, a second apart."""
+def send(bus: Settings, first: int, devices: str = "ab") -> None:
+    """Write hot readings of devices of one letter, a second apart."""
     kafka.ensure_topics(bus, "test")
-    for device in ("a", "b"):
-        moments = (START_MS + 1_000 * number for number in range(first, first + count))
+    for device in devices:
+        moments = (START_MS + 1_000 * number for number in range(first, first + READINGS))
         produce(
             bus,
             SENSOR,
@@ -134,6 +137,26 @@ def test_a_transaction_without_an_end(bus: Settings, shell: Shell, tmp_path: Pat
     shell.run(mend)
     assert sorted(values(bus, SENSOR)) == sorted([*before, b"behind"])
     assert "left" in shell.run(look)
+
+
+def test_offsets_that_kafka_has_forgotten(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """Set to what the job names, it goes on: nothing is missing or there twice."""
+    send(bus, 0, "a")
+    work_through(bus, tmp_path)
+    forget(bus, "alert")
+    send(bus, READINGS, "a")
+    (block,) = CHAPTERS["Offsets that Kafka has forgotten"]
+    with Jobs(bus, tmp_path / "refused.log") as jobs:
+        jobs.start("alert")
+        jobs.running["alert"].wait(1, within_s=30)
+        named = re.search(r"nothing of (\S+)\[(\d)], and it had committed offset (\d+):", jobs.running["alert"].said())
+    assert named
+    place = dict(zip(("TOPIC", "PARTITION", "OFFSET"), named.groups(), strict=True))
+    shell._environment |= {**place, "GROUP": bus.consumer_group("alert")}
+    shell.run(block)
+    work_through(bus, tmp_path)
+    assert len(values(bus, ALERT)) == 2 * READINGS
+    assert "FALSE" not in shell.run(["sensorbus verify"])
 
 
 def test_dead_letters(bus: Settings, shell: Shell, tmp_path: Path) -> None:

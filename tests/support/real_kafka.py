@@ -213,6 +213,7 @@ def _properties(home: Path, port: int, controller_port: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         "offsets.topic.segment.bytes": "1048576",
         "transaction.state.log.segment.bytes": "1048576",
+        "log.cleaner.delete.retention.ms": "60000",
     }
 
 

@@ -1,12 +1,23 @@
 """Tests of how a job is configured and how its errors are told."""
 
+from pathlib import Path
+
 import pytest
 
 from processors import __main__ as command
-from processors.application import _SMALL_STATE, _STATE, JOBS, _silence, consumer_options, producer_options
+from processors.application import (
+    _SMALL_STATE,
+    _STATE,
+    JOBS,
+    _silence,
+    build_application,
+    consumer_options,
+    producer_options,
+)
 from processors.meter import Meter
+from sensorbus.contract.errors import SensorbusError
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import kafka
+from sensorbus.runtime import kafka, topic_changes
 
 STABLE = Settings(topic_prefix="p-", instance_id="node-7")
 
@@ -87,3 +98,14 @@ def test_a_jobs_memory_is_bounded_well_below_its_containers() -> None:
     for state in (_STATE, _SMALL_STATE):
         unwritten = 8 * state.max_write_buffer_number * state.write_buffer_size
         assert unwritten + state.block_cache_size <= 256 * 2**20
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was committed is looked for there before anything else."""
+    (tmp_path / "state").write_text("a file")
+    monkeypatch.setattr(topic_changes, "identities", lambda *_: {})
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", state_dir=tmp_path / "state")
+    with pytest.raises(SensorbusError, match=r"state \(SENSORBUS_STATE_DIR\) cannot be written"):
+        build_application("alert", settings, Meter("alert"))

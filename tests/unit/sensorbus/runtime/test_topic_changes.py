@@ -1,11 +1,12 @@
 """What may become of a topic under a process, and what is said then."""
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Uuid
 
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import AVG_TEMP, SENSOR, TOPICS
-from sensorbus.runtime.topic_changes import Identity, TopicChanges, change
+from sensorbus.runtime.topic_changes import Identity, TopicChanges, change, identities
 
 FIRST = Identity("a", 4)
 
@@ -114,3 +115,14 @@ def test_more_partitions_matter_where_the_job_reads() -> None:
     said = change(SENSOR.name, FIRST, Identity("a", 6), is_input=True)
     assert "topic sensor has 6 partitions and had 4" in (said or "")
     assert change(AVG_TEMP.name, FIRST, Identity("a", 6), is_input=False) is None
+
+
+def test_a_topic_has_an_identity_or_there_is_no_answer(cluster: Cluster) -> None:
+    """What a job keeps under it is kept under no other; a broker that gives none has one for all."""
+    settings = Settings(kafka_bootstrap_servers="kafka:9092")
+    assert identities(settings, cluster, [SENSOR])["sensor"] == Identity("sensor", 4)
+    cluster.topics["sensor"] = Described(str(Uuid(0, 0)), 4)
+    assert identities(settings, cluster, [SENSOR])["sensor"] == Identity("", 4)
+    cluster.topics["sensor"] = Described("", 0, KafkaError.UNKNOWN_TOPIC_OR_PART)
+    with pytest.raises(BrokerUnavailableError, match="kafka:9092"):
+        identities(settings, cluster, [SENSOR])
