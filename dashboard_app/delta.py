@@ -15,7 +15,7 @@ from dashboard_app.devices import MAX_DEVICES
 from dashboard_app.held import CURSOR_TOPICS
 
 #: The answer's format; a page of another one loads itself anew.
-VERSION: Final = 5
+VERSION: Final = 6
 _MAX_DETAIL: Final = 200
 _MAX_HISTORY: Final = 50
 _MAX_CURSOR_CHARACTERS: Final = 100_000
@@ -77,11 +77,12 @@ def first_part(
 ) -> bytes:
     """Return the begin of an answer (JSON in UTF-8), which browsers of one cursor and roster have in common."""
     previous = _told({"previous": common.devices.previous})
+    counts = common.counts.values.astype(np.int64)
     told = {
         "reset": common.reset,
         "roster": common.roster and [common.roster.key, orjson.Fragment(common.roster.names)],
-        "alerts": len(common.alerts.values) and _columns(common.alerts, common.now_ms),
-        "counts": len(common.counts.values) and _counts(common.counts, common.now_ms),
+        "alerts": len(common.alerts.values) and _degrees(common.alerts, common.now_ms),
+        "counts": len(counts) and _columns(common.counts, common.now_ms, {"count": counts}),
         "overview": overview,
         "new": common.new,
     }
@@ -90,7 +91,7 @@ def first_part(
             "v": VERSION,
             "now": common.now_ms,
             "cursor": cursor,
-            "devices": _columns(common.devices, common.now_ms) | previous,
+            "devices": _degrees(common.devices, common.now_ms) | previous,
             **_told(told),
             "fleet": fleet,
             "pipeline": _pipeline(pipeline),
@@ -104,7 +105,7 @@ def last_part(changes: Changes) -> bytes:
         b",%b"
         % _dumps(
             {
-                "averages": _columns(changes.averages, changes.common.now_ms),
+                "averages": _degrees(changes.averages, changes.common.now_ms),
                 **_told({"skipped": changes.skipped, "readings": changes.readings and _array(changes.readings)}),
             }
         )[1:]
@@ -117,26 +118,29 @@ def _told(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pipeline(pipeline: Pipeline) -> Pipeline:
-    kafka = {"ok": True} if pipeline["kafka"]["ok"] else pipeline["kafka"]
-    return {**pipeline, "kafka": kafka, "topics": list(pipeline["topics"].values())}
+    kafka = None if pipeline["kafka"]["ok"] else pipeline["kafka"]
+    return {**_told({**pipeline, "kafka": kafka}), "topics": list(pipeline["topics"].values())}
 
 
 def _dumps(fields: Mapping[str, Any]) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _columns(columns: Columns, now_ms: int) -> dict[str, Any]:
+def _degrees(columns: Columns, now_ms: int) -> dict[str, Any]:
+    """Return temperatures by device as whole numbers above the lowest, where a browser makes the same ones of them."""
+    hundredths = np.rint(columns.values * 100)
+    if not np.array_equal(hundredths / 100, columns.values):
+        return _columns(columns, now_ms, {"celsius": columns.values})
+    lowest = int(hundredths.min()) if len(hundredths) else 0
+    return _columns(columns, now_ms, {"lowest": lowest, "hundredths": hundredths.astype(np.int64) - lowest})
+
+
+def _columns(columns: Columns, now_ms: int, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return columns as the answer has them: ages and steps are small numbers, which compress better than times do."""
-    values = {"age_ms": now_ms - columns.times_ms, "celsius": columns.values}
+    told = {"age_ms": now_ms - columns.times_ms, **values}
     if columns.names is not None:
-        return {"id": _array(columns.names), **values}
-    return values if columns.places is None else {"steps": np.diff(columns.places, prepend=0), **values}
-
-
-def _counts(columns: Columns, now_ms: int) -> dict[str, Any]:
-    told = _columns(columns, now_ms)
-    counts = told.pop("celsius").astype(np.int64)
-    return {**told, "count": counts}
+        return {"id": _array(columns.names), **told}
+    return told if columns.places is None else {"steps": np.diff(columns.places, prepend=0), **told}
 
 
 def _array(fragments: Sequence[bytes]) -> orjson.Fragment:

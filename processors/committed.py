@@ -5,33 +5,42 @@ that believed it would read everything again, as on its first start, and write a
 """
 
 import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
-from pydantic import RootModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.internal_producer import InternalProducer
+from quixstreams.models import TopicManager
 
+from processors import recovery
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
 
 _FILE: Final = "committed.json"
 _ASKED_WITHIN_S: Final = 30.0
+#: Linux's name of the time since a machine's start; elsewhere each process counts as one.
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_BEFORE: Final = "before"
+
+#: The first offset that is not committed, by a topic's id and a partition's number.
+_Offsets = dict[str, dict[int, int]]
+#: Those that were noted since a machine's start, and before it.
+_CONTENT: Final = TypeAdapter(dict[str, _Offsets])
 
 _log = logging.getLogger(__name__)
 
 
-class _Content(RootModel[dict[str, dict[int, int]]]):
-    """The first offset that is not committed, by a topic's id and a partition's number."""
-
-
 class CommittedOffsets:
-    """The offsets that this process and its earlier lives have committed, in a file beside the state.
+    """The offsets of a job's group that this process and its earlier lives know of, in a file beside the state.
 
-    A topic that was made anew has another id, and no offsets.
+    A topic that was made anew has another id, and no offsets. Neither the file nor Kafka waits for its disk, so when
+    power fails each loses another part of the last half minute: of what was noted before this machine started, only
+    that there was something is believed.
     """
 
     def __init__(self, settings: Settings, job: str, topic_ids: Mapping[str, str]) -> None:
@@ -43,74 +52,103 @@ class CommittedOffsets:
         self._group = settings.consumer_group(job)
         self._folder = settings.state_dir / job
         self._ids = topic_ids
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._path = self._folder / _FILE
+        self._path = self._folder / self._group / _FILE
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch()
-        read = _read(self._path)
-        self._offsets = {topic_id: read.get(topic_id, {}) for topic_id in topic_ids.values()}
+        boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else str(uuid.uuid4())
+        content = {_BEFORE: {}, **_read(self._path)}
+        sure = content.pop(boot, {})
+        self._sure = {topic_id: sure.get(topic_id, {}) for topic_id in topic_ids.values()}
+        self._before: _Offsets = {topic_id: {} for topic_id in topic_ids.values()}
+        for offsets in content.values():
+            for topic_id in self._before:
+                self._before[topic_id] |= offsets.get(topic_id, {})
+        self._content = {_BEFORE: self._before, boot: self._sure}
 
-    def note(self, committed: Iterable[TopicPartition]) -> None:
-        """Remember offsets that Kafka has taken.
-
-        They are written over the last ones in one piece: a kill leaves the one or the other, and no disk waits.
-        """
-        for place in filter(self.is_input, committed):
-            self._offsets[self._ids[place.topic]][place.partition] = place.offset
-        with self._path.open("r+b", buffering=0) as file:
-            file.write(_Content(self._offsets).model_dump_json().encode())
-            file.truncate()
+    def note(self, places: Iterable[TopicPartition]) -> None:
+        """Remember offsets that Kafka has; they are written over the last ones in one piece, and no disk waits."""
+        for place in filter(self.is_input, places):
+            topic_id = self._ids[place.topic]
+            self._sure[topic_id][place.partition] = place.offset
+            self._before[topic_id].pop(place.partition, None)
+        try:
+            with self._path.open("r+b", buffering=0) as file:
+                file.write(_CONTENT.dump_json(self._content))
+                file.truncate()
+        except OSError as error:  # a full disk names no file
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def is_input(self, place: TopicPartition) -> bool:
         """Tell whether a partition is one of the job's inputs, and not of a changelog."""
         return place.topic in self._ids
 
-    def of(self, place: TopicPartition) -> int:
-        """Return the offset that is remembered of a partition of the input, 0 if none is."""
-        return self._offsets[self._ids[place.topic]].get(place.partition, 0)
+    def begin(self, told: TopicPartition, bounds: recovery.Bounds) -> TopicPartition:
+        """Return where to begin if Kafka tells this; raises `BrokerUnavailableError` if it has forgotten offsets."""
+        topic_id, partition = self._ids[told.topic], told.partition
+        sure, before = (held[topic_id].get(partition, 0) for held in (self._sure, self._before))
+        if told.offset >= 0 and (reached := max(sure, before, told.offset)) > bounds.end:
+            lost = "%s[%d] ends at %d, and the job had read up to %d: Kafka has lost what came last"
+            _log.warning(lost, told.topic, partition, bounds.end, reached)
+            return TopicPartition(told.topic, partition, min(told.offset, bounds.end))
+        first = max(told.offset, bounds.low)
+        if first < sure or (told.offset < 0 and first < before):
+            raise self._forgotten(told, max(sure, before))
+        if first < before:
+            _log.warning("%s[%d] is read again from %d to %d", told.topic, partition, first, before)
+        return told
 
-    def forgotten(self, told: TopicPartition) -> BrokerUnavailableError:
-        """Return the one line for a Kafka that tells less than what is remembered."""
+    def _forgotten(self, told: TopicPartition, remembered: int) -> BrokerUnavailableError:
         what = "nothing" if told.offset < 0 else f"offset {told.offset}"
         return BrokerUnavailableError(
             f"Kafka at {kafka.place(self._settings)} tells that {self._group} has committed {what} of "
-            f"{told.topic}[{told.partition}], and it had committed offset {self.of(told)}: all since then would come "
+            f"{told.topic}[{told.partition}], and it had committed offset {remembered}: all since then would come "
             f"twice. Restart that broker, or, if this is meant, empty {self._folder} "
             "(docs/operations.md: Offsets that Kafka has forgotten)"
         )
 
 
-def _read(path: Path) -> dict[str, dict[int, int]]:
+def _read(path: Path) -> dict[str, _Offsets]:
     try:
-        return _Content.model_validate_json(path.read_bytes() or "{}").root
+        return _CONTENT.validate_json(path.read_bytes() or "{}")
     except ValidationError:
         _log.warning("%s is damaged: nothing is known of what this job had committed", path)
         return {}
 
 
-def begin_behind(committed: CommittedOffsets, consumer: InternalConsumer, producer: InternalProducer) -> None:
-    """Have a consumer begin where Kafka tells, if that is not before what is remembered; note what both commit.
+def begin_behind(committed: CommittedOffsets, consumer: InternalConsumer, topics: TopicManager) -> None:
+    """Have a consumer begin where Kafka tells, if that is not before what is remembered.
 
-    Kafka is asked once with each assignment. By themselves Quix asks for the state and librdkafka for the input, and
-    may be told different offsets.
+    Input and state begin at the same answer: librdkafka and Quix each ask for themselves, and may be told different
+    offsets.
     """
-    assign, ask, bounds = consumer.assign, consumer.committed, consumer.get_watermark_offsets
-    told: dict[TopicPartition, TopicPartition] = {}
+    assign, ask = consumer.assign, consumer.committed
+    begins: dict[TopicPartition, TopicPartition] = {}
 
     def assign_what_is_told(partitions: list[TopicPartition]) -> None:
-        inputs = [TopicPartition(place.topic, place.partition) for place in partitions if committed.is_input(place)]
-        told.clear()
-        for place in ask(inputs, timeout=_ASKED_WITHIN_S) if inputs else ():
-            if place.error:
-                raise KafkaException(place.error)
-            remembered = committed.of(place)
-            if place.offset < remembered and bounds(place, timeout=_ASKED_WITHIN_S)[0] < remembered:
-                raise committed.forgotten(place)
-            told[place] = place
-        assign([told.get(place, place) for place in partitions])
+        begins.clear()
+        if inputs := [
+            TopicPartition(place.topic, place.partition) for place in partitions if committed.is_input(place)
+        ]:
+            answers = ask(inputs, timeout=_ASKED_WITHIN_S)
+            bounds = recovery.bounds_of(topics, inputs, _ASKED_WITHIN_S)
+            for told in answers:
+                if told.error:
+                    raise KafkaException(told.error)
+                begins[told] = committed.begin(told, bounds[told])
+            committed.note(place for place in begins.values() if place.offset >= 0)
+        assign([begins.get(place, place) for place in partitions])
 
     def tell(partitions: list[TopicPartition], timeout: float | None = None) -> list[TopicPartition]:
-        return [told[place] for place in partitions] if told.keys() >= set(partitions) else ask(partitions, timeout)
+        if begins.keys() >= set(partitions):
+            return [begins[place] for place in partitions]
+        return ask(partitions, timeout)
 
+    consumer.assign = assign_what_is_told  # type: ignore[method-assign]  # Quix makes the consumer
+    consumer.committed = tell  # type: ignore[method-assign]  # the same
+
+
+def note_commits(committed: CommittedOffsets, consumer: InternalConsumer, producer: InternalProducer) -> None:
+    """Have what either of them commits remembered."""
     commit_to_group, commit_transaction = consumer.commit, producer.commit_transaction
 
     def commit_and_note(*arguments: Any, **options: Any) -> list[TopicPartition] | None:
@@ -122,7 +160,5 @@ def begin_behind(committed: CommittedOffsets, consumer: InternalConsumer, produc
         commit_transaction(positions, *arguments, **options)
         committed.note(positions)
 
-    consumer.assign = assign_what_is_told  # type: ignore[method-assign]  # Quix makes the consumer
-    consumer.committed = tell  # type: ignore[method-assign]  # the same
-    consumer.commit = commit_and_note  # type: ignore[method-assign]  # the same
+    consumer.commit = commit_and_note  # type: ignore[method-assign]  # Quix makes the consumer
     producer.commit_transaction = commit_transaction_and_note  # type: ignore[method-assign]  # and the producer

@@ -39,7 +39,8 @@ class JobApplication(Application):
         self._ended_s = 0.0
         batches.pass_over(self._consumer, end_of_batch)
         if offsets is not None:
-            committed.begin_behind(offsets, self._consumer, self._producer)
+            committed.begin_behind(offsets, self._consumer, self._topic_manager)
+            committed.note_commits(offsets, self._consumer, self._producer)
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         self._tell_commits(on_commit)

@@ -7,7 +7,7 @@ then where the changelog ends. Both have a gap through which a state gets lost w
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -31,6 +31,14 @@ _BOUNDS: Final = (
 )
 
 _log = logging.getLogger(__name__)
+
+
+class Bounds(NamedTuple):
+    """A partition's first offset, the one up to which all is committed, and the one after its last."""
+
+    low: int
+    committed: int
+    end: int
 
 
 def hold_back(consumer: InternalConsumer, is_recovery_due: Callable[[], bool]) -> None:
@@ -100,10 +108,8 @@ def tell_bounds_at_once(consumer: InternalConsumer, topics: TopicManager) -> Non
         if cached:
             return watermarks(partition, cached=True)
         if partition not in bounds:
-            admin: AdminClient = topics._admin.admin_client  # noqa: SLF001  # it has no other name
-            for place, (low, committed, end) in _bounds(
-                admin, {partition, *consumer.assignment()}, timeout or _ASKED_WITHIN_S
-            ).items():
+            asked = bounds_of(topics, {partition, *consumer.assignment()}, timeout or _ASKED_WITHIN_S)
+            for place, (low, committed, end) in asked.items():
                 if end > committed and place.topic not in topics.non_changelog_topics:
                     _log.info("the state in %s[%d] waits until a transaction there ends", place.topic, place.partition)
                 bounds[place] = low, max(committed, end)
@@ -113,10 +119,11 @@ def tell_bounds_at_once(consumer: InternalConsumer, topics: TopicManager) -> Non
     consumer.get_watermark_offsets = true_watermarks  # type: ignore[method-assign]  # Quix makes the consumer
 
 
-def _bounds(
-    admin: AdminClient, partitions: Iterable[TopicPartition], timeout_s: float
-) -> dict[TopicPartition, tuple[int, int, int]]:
-    """Return of each partition its first offset, the one up to which all is committed, and the one after its last."""
+def bounds_of(
+    topics: TopicManager, partitions: Iterable[TopicPartition], timeout_s: float
+) -> dict[TopicPartition, Bounds]:
+    """Return where partitions begin and end; raises `KafkaException`."""
+    admin: AdminClient = topics._admin.admin_client  # noqa: SLF001  # it has no other name
     deadline_s = time.monotonic() + timeout_s
     places = [TopicPartition(place.topic, place.partition) for place in partitions]
     while True:
@@ -132,4 +139,4 @@ def _bounds(
                 raise
             time.sleep(kafka.NEW_LEADER_PAUSE_S)
         else:
-            return {place: (low[place], committed[place], end[place]) for place in places}
+            return {place: Bounds(low[place], committed[place], end[place]) for place in places}

@@ -15,6 +15,7 @@ from sensorbus.runtime import kafka
 from tests.support.crew import seconds
 from tests.support.groups import committed, forget, partitions, set_committed
 from tests.support.jobs import Jobs
+from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce, values
 from tests.support.waiting import wait_until
 
@@ -26,14 +27,21 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def settings(real_kafka_address: str, tmp_path: Path) -> Settings:
-    """Give a bus on the shared real Kafka, with empty topics."""
-    settings = Settings(
-        kafka_bootstrap_servers=real_kafka_address,
-        topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
-        state_dir=tmp_path / "state",
-    )
+    """Give a bus on the shared real Kafka."""
+    return bus(real_kafka_address, tmp_path)
+
+
+def bus(address: str, home: Path) -> Settings:
+    """Return a bus with empty topics."""
+    prefix = f"t{uuid.uuid4().hex[:8]}-"
+    settings = Settings(kafka_bootstrap_servers=address, topic_prefix=prefix, state_dir=home / "state")
     kafka.ensure_topics(settings, "test")
     return settings
+
+
+def data(broker: RealKafka) -> Path:
+    """Return the folder in which a broker has its topics."""
+    return broker.log.parent / "data"
 
 
 @pytest.fixture
@@ -137,6 +145,34 @@ def test_what_retention_has_taken_needs_no_offset(
         future.result(10)
     feed(settings, stream)
     after = run(settings, "alert", tmp_path / "log")
+    assert len(before) < len(after) == len(set(after))
+
+
+def test_a_topic_that_lost_its_end_is_read_on_from_there(
+    own_kafka: RealKafka, stream: Iterator[list[Record]], tmp_path: Path
+) -> None:
+    """Power that fails takes what Kafka had not written to the disk: of `sensor` more than of the group's offsets."""
+    settings = bus(own_kafka.address, tmp_path)
+    feed(settings, stream)
+    run(settings, "alert", tmp_path / "log")
+    own_kafka.stop()
+    written = [shutil.copytree(place, tmp_path / place.name) for place in data(own_kafka).glob(f"*{SENSOR.name}-*")]
+    own_kafka.start()
+    produce(settings, SENSOR, next(stream))
+    before = run(settings, "alert", tmp_path / "log")
+    own_kafka.stop()
+    for folder in written:
+        shutil.rmtree(data(own_kafka) / folder.name)
+        shutil.copytree(folder, data(own_kafka) / folder.name)
+    own_kafka.start()
+    log = tmp_path / "log"
+    with Jobs(settings, log) as jobs:
+        jobs.start("alert")
+        wait_until(lambda: "Kafka has lost what came last" in log.read_text(), 30, "the job to say so", log)
+        feed(settings, stream)
+        jobs.settle("alert")
+        jobs.stop("alert")
+    after = results(settings, "alert")
     assert len(before) < len(after) == len(set(after))
 
 

@@ -11,8 +11,8 @@ const config = { ...CONFIG, kafka: "broker:9092", topics: TOPICS };
 function told(parts = {}) {
   const columns = { id: [], age_ms: [], celsius: [] };
   return {
-    v: 5, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
-    pipeline: { kafka: { ok: true }, behind: 0, topics: [300, null], dead_letters: 0 }, ...parts,
+    v: 6, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
+    pipeline: { topics: [300, null] }, ...parts,
   };
 }
 
@@ -28,6 +28,14 @@ test("what it tells stands", () => {
   const parts = { reset: true, skipped: 7, alerts: { id: ["a"], age_ms: [0], celsius: [31] }, devices: { age_ms: [1], celsius: [2], previous: [[0, 3]] } };
   const whole = bus.answer.whole(told(parts), config);
   for (const [name, value] of Object.entries(parts)) assert.deepEqual(whole[name], value);
+});
+
+test("temperatures as whole numbers are the numbers that were received", () => {
+  const received = [21.95, 0.07, -273.15, 1_000_000.29, 30];
+  const values = { lowest: -27_315, hundredths: received.map((celsius) => Math.round(celsius * 100) + 27_315) };
+  const parts = { devices: { age_ms: [1], ...values }, alerts: { id: ["a"], age_ms: [0], ...values }, averages: { age_ms: [1], ...values } };
+  const { devices, alerts, averages } = bus.answer.whole(told(parts), config);
+  for (const { celsius } of [devices, alerts, averages]) assert.deepEqual(celsius, received);
 });
 
 test("ages are told in the order of the page's topics, and of Kafka only what is wrong", () => {

@@ -85,9 +85,17 @@ def whole(told: dict[str, Any]) -> dict[str, Any]:
     return {
         **_NOTHING,
         **told,
-        "devices": {"previous": [], **told["devices"]},
-        "pipeline": {**pipeline, "topics": ages_ms},
+        "devices": {"previous": [], **_in_degrees(told["devices"])},
+        "alerts": _in_degrees(told.get("alerts", _NO_ROWS)),
+        "averages": _in_degrees(told["averages"]),
+        "pipeline": {"kafka": {"ok": True}, "behind": 0, "dead_letters": 0, **pipeline, "topics": ages_ms},
     }
+
+
+def _in_degrees(columns: dict[str, Any]) -> dict[str, Any]:
+    if "hundredths" not in columns:
+        return columns
+    return {**columns, "celsius": [(columns["lowest"] + value) / 100 for value in columns["hundredths"]]}
 
 
 def rows(columns: dict[str, Any], now_ms: int, roster: Sequence[str] = ()) -> list[tuple[str, int, float]]:

@@ -101,7 +101,7 @@ def test_browsers_with_other_lines_share_the_begin_of_their_answers(worker: Work
     for device_id in FLEET[:4]:
         found = worker.ask(cursor, [device_id])
         assert found["readings"] == [[device_id, NOW_MS, 20.0]]
-        assert (found["devices"]["id"], found["devices"]["celsius"]) == (FLEET[:4], [21.0] * 4)
+        assert (found["devices"]["id"], found["devices"]["lowest"]) == (FLEET[:4], 2_100)
     assert len(made) == 1
     assert worker.ask(cursor, ["d001"], is_packed=False) == worker.ask(cursor, ["d001"])
 

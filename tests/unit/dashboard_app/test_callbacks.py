@@ -78,7 +78,7 @@ def test_after_that_look_a_foreign_cursor_is_answered_with_everything(feed: Held
     tick(feed, cursor)
     feed.look()
     answer = tick(feed, cursor)
-    assert (answer["reset"], answer["devices"]["id"], answer["devices"]["celsius"]) == (True, ["a"], [20.5])
+    assert (answer["reset"], answer["devices"]["id"], answer["devices"]["lowest"]) == (True, ["a"], 2_050)
 
 
 def test_a_look_before_the_cursor_was_heard_of_says_nothing_of_it(feed: HeldFeed) -> None:

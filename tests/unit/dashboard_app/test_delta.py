@@ -53,15 +53,15 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     store = started("a", "a", "b")
     found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 5,
+        "v": 6,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
-        "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "celsius": [20.5, 20.5]},
+        "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "lowest": 2_050, "hundredths": [0, 0]},
         "readings": [["a", NOW_MS - 1_000, 20.5]],
-        "averages": {"id": [], "age_ms": [], "celsius": []},
+        "averages": {"id": [], "age_ms": [], "lowest": 0, "hundredths": []},
         "fleet": {"devices": 2},
-        "pipeline": {"kafka": {"ok": True}, "topics": [5, None]},
+        "pipeline": {"topics": [5, None]},
     }
     following = answer(store, {"cursor": found["cursor"]})
     assert following.keys() == {"v", "now", "cursor", "devices", "averages", "fleet", "pipeline"}
@@ -84,12 +84,30 @@ def test_a_roster_is_told_once_and_stands_for_the_names() -> None:
     key, names = whole["roster"]
     assert names == ["a", "b", "c", "d"]
     found = answer(store, {"cursor": None, "roster": key})
-    assert ("roster" in found, found["averages"]) == (False, {"steps": [], "age_ms": [], "celsius": []})
-    assert found["devices"] == {"age_ms": [1_000] * 4, "celsius": [20.5] * 4}
+    assert ("roster" in found, found["averages"]) == (False, {"steps": [], "age_ms": [], "lowest": 0, "hundredths": []})
+    assert found["devices"] == {"age_ms": [1_000] * 4, "lowest": 2_050, "hundredths": [0] * 4}
     rows = [[name, NOW_MS, 21.0] for name in ("d", "b")]
     store.append(SENSOR.name, records(0, 4, rows))
     some = answer(store, {"cursor": whole["cursor"], "roster": key})["devices"]
-    assert some == {"steps": [1, 2], "age_ms": [0, 0], "celsius": [21.0, 21.0]}
+    assert some == {"steps": [1, 2], "age_ms": [0, 0], "lowest": 2_100, "hundredths": [0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("received", "column"),
+    [
+        (21.95, {"lowest": 2_195, "hundredths": [0]}),
+        (0.07, {"lowest": 7, "hundredths": [0]}),
+        (-273.15, {"lowest": -27_315, "hundredths": [0]}),
+        (21.955, {"celsius": [21.955]}),
+        (1e-9, {"celsius": [1e-9]}),
+    ],
+)
+def test_a_temperature_is_told_as_it_was_received(received: float, column: dict[str, object]) -> None:
+    """In hundredths where a hundredth of it is the same number, as nearly always."""
+    store = started()
+    store.append(SENSOR.name, records(0, 0, [["a", NOW_MS, received]]))
+    told = answer(store, None)["devices"]
+    assert told.items() >= column.items()
 
 
 def test_a_hostile_name_stays_text_in_the_json() -> None:
@@ -198,5 +216,5 @@ def test_alerts_and_counts_are_columns() -> None:
     store.append(ALERT.name, records(0, 0, [["a", NOW_MS - 5, 40.5]]))
     store.append(ALERT_COUNT.name, records(0, 0, [["a", NOW_MS - 4_000, 2.0]]))
     told = answer(store, None)
-    assert told["alerts"] == {"id": ["a"], "age_ms": [5], "celsius": [40.5]}
+    assert told["alerts"] == {"id": ["a"], "age_ms": [5], "lowest": 4_050, "hundredths": [0]}
     assert told["counts"] == {"id": ["a"], "age_ms": [4_000], "count": [2]}

@@ -1,14 +1,18 @@
 """Tests of what a job remembers of its commits, and of how it begins."""
 
+import errno
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from processors.committed import CommittedOffsets, begin_behind
+from processors import committed as module
+from processors import recovery
+from processors.committed import CommittedOffsets, begin_behind, note_commits
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 
@@ -16,10 +20,25 @@ IDS: Mapping[str, str] = {"sensor": "first-id"}
 CHANGELOG = TopicPartition("changelog__sensor", 0)
 
 
+@pytest.fixture(autouse=True)
+def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the file that names the time since the machine's start."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("this\n")
+    monkeypatch.setattr(module, "_BOOT_ID", boot)
+    return boot
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Give a bus with a folder for states."""
     return Settings(state_dir=tmp_path, kafka_bootstrap_servers="kafka:9092")
+
+
+@pytest.fixture
+def file(settings: Settings) -> Path:
+    """Give the place of what the job remembers: of its group alone, for prefixes may share a folder."""
+    return settings.state_dir / "alert" / "sensorbus.alert" / "committed.json"
 
 
 def remembered(settings: Settings, *offsets: int, ids: Mapping[str, str] = IDS) -> CommittedOffsets:
@@ -29,22 +48,29 @@ def remembered(settings: Settings, *offsets: int, ids: Mapping[str, str] = IDS) 
     return CommittedOffsets(settings, "alert", ids)
 
 
-class Clients:
-    """A consumer and a producer for which Kafka tells these offsets and a first one."""
+def noted(file: Path) -> dict[str, dict[str, int]]:
+    """Return what the file holds of this machine's life, by topic and partition."""
+    return dict(json.loads(file.read_text())["this"])
 
-    def __init__(self, committed: CommittedOffsets, *told: int, first: int = 0) -> None:
-        """Change both as a job does."""
+
+class Clients:
+    """A consumer and a producer for which Kafka tells these offsets."""
+
+    def __init__(self, committed: CommittedOffsets, *told: int, first: int = 0, end: int = 1_000) -> None:
+        """Change both as a job does; every partition begins and ends at the same offsets."""
         self.told = [TopicPartition("sensor", partition, offset) for partition, offset in enumerate(told)]
         self.assign, self.ask = Mock(), Mock(return_value=self.told)
         self.commit, self.commit_transaction = Mock(), Mock()
-        bounds = Mock(return_value=(first, 1_000))
-        self.consumer = Mock(assign=self.assign, committed=self.ask, commit=self.commit, get_watermark_offsets=bounds)
+        self.consumer = Mock(assign=self.assign, committed=self.ask, commit=self.commit)
         self.producer = Mock(commit_transaction=self.commit_transaction)
-        begin_behind(committed, self.consumer, self.producer)
+        self._bounds = dict.fromkeys(self.told, recovery.Bounds(first, end, end))
+        begin_behind(committed, self.consumer, Mock())
+        note_commits(committed, self.consumer, self.producer)
 
     def begin(self) -> list[tuple[str, int, int]]:
         """Have all partitions assigned, and a changelog; return what the consumer is given."""
-        self.consumer.assign([*(TopicPartition("sensor", place.partition) for place in self.told), CHANGELOG])
+        with patch.object(recovery, "bounds_of", lambda *_: self._bounds):
+            self.consumer.assign([*(TopicPartition("sensor", place.partition) for place in self.told), CHANGELOG])
         return [(place.topic, place.partition, place.offset) for place in self.assign.call_args.args[0]]
 
 
@@ -84,11 +110,11 @@ def test_what_retention_has_taken_is_not_missed(settings: Settings, told: int) -
         Clients(remembered(settings, 7), told, first=6).begin()
 
 
-def test_a_topic_made_anew_has_another_past(settings: Settings) -> None:
+def test_a_topic_made_anew_has_another_past(settings: Settings, file: Path) -> None:
     """Its offsets begin at 0; what is remembered of the old one is forgotten."""
     remembered(settings, 7)
     assert len(Clients(remembered(settings, ids={"sensor": "second-id"}), -1001).begin()) == 2
-    assert "first-id" not in (settings.state_dir / "alert" / "committed.json").read_text()
+    assert "first-id" not in file.read_text()
 
 
 def test_a_topic_without_an_id_is_left_to_kafka(settings: Settings) -> None:
@@ -107,34 +133,72 @@ def test_an_error_of_a_partition_ends_the_assignment(settings: Settings) -> None
         clients.begin()
 
 
-def test_both_kinds_of_commits_are_remembered(settings: Settings) -> None:
-    """When Kafka has taken them, and of a group's those alone that it took."""
+def test_what_both_clients_commit_is_remembered(settings: Settings, file: Path) -> None:
+    """When Kafka has taken it, and of a group's offsets those alone that it took."""
     refused = Mock(spec=TopicPartition, topic="sensor", partition=1, offset=9, error=KafkaError(KafkaError.UNKNOWN))
     clients = Clients(CommittedOffsets(settings, "alert", IDS))
     clients.commit.return_value = [TopicPartition("sensor", 0, 5), refused]
     assert clients.consumer.commit(offsets=[], asynchronous=False) == clients.commit.return_value
-    written = settings.state_dir / "alert" / "committed.json"
-    assert written.read_text() == '{"first-id":{"0":5}}'
+    assert noted(file) == {"first-id": {"0": 5}}
     clients.producer.commit_transaction([TopicPartition("sensor", 1, 8)], "group", timeout=1)
     clients.commit_transaction.assert_called_once_with([TopicPartition("sensor", 1, 8)], "group", timeout=1)
-    assert written.read_text() == '{"first-id":{"0":5,"1":8}}'
+    assert noted(file) == {"first-id": {"0": 5, "1": 8}}
 
 
-def test_a_transaction_that_failed_is_not_remembered(settings: Settings) -> None:
+def test_what_kafka_tells_is_remembered(settings: Settings, file: Path) -> None:
+    """Another member has committed it; this one may have to begin there again, and commit nothing in between."""
+    Clients(remembered(settings, 5), 500, -1001).begin()
+    assert noted(file) == {"first-id": {"0": 500}}
+
+
+def test_a_transaction_that_failed_is_not_remembered(settings: Settings, file: Path) -> None:
     """Its offsets are not Kafka's."""
     clients = Clients(CommittedOffsets(settings, "alert", IDS))
     clients.commit_transaction.side_effect = KafkaException(KafkaError(KafkaError.UNKNOWN))
     with pytest.raises(KafkaException):
         clients.producer.commit_transaction([TopicPartition("sensor", 0, 5)], "group")
-    assert (settings.state_dir / "alert" / "committed.json").read_text() == ""
+    assert file.read_text() == ""
 
 
-@pytest.mark.parametrize("content", ["{", '{"first-id": 1}', "[]", '{"first-id": {"x": 1}}'])
+def test_after_a_machines_start_a_little_less_is_no_news(
+    settings: Settings, boot: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Power that failed may have taken the last seconds from Kafka and not from the file; nothing at all is news."""
+    remembered(settings, 100, 100)
+    boot.write_text("next\n")
+    with pytest.raises(BrokerUnavailableError, match="nothing of sensor"):
+        Clients(CommittedOffsets(settings, "alert", IDS), 100, -1001).begin()
+    assert Clients(CommittedOffsets(settings, "alert", IDS), 90, 100).begin()[0] == ("sensor", 0, 90)
+    assert "sensor[0] is read again from 90 to 100" in caplog.text
+    with pytest.raises(BrokerUnavailableError, match="had committed offset 90: "):
+        Clients(CommittedOffsets(settings, "alert", IDS), 80, 100).begin()
+
+
+@pytest.mark.parametrize(("told", "begin"), [(500, 450), (430, 430)])
+def test_a_log_that_lost_its_end_is_read_from_there(
+    settings: Settings, caplog: pytest.LogCaptureFixture, told: int, begin: int
+) -> None:
+    """Behind its end Kafka would have everything read again; what is remembered is gone there too."""
+    committed = remembered(settings, 500)
+    assert Clients(committed, told, end=450).begin()[0] == ("sensor", 0, begin)
+    assert "sensor[0] ends at 450, and the job had read up to 500: Kafka has lost what came last" in caplog.text
+    assert Clients(committed, begin, end=450).begin()[0] == ("sensor", 0, begin)
+
+
+def test_a_full_disk_names_the_file(settings: Settings, file: Path) -> None:
+    """The write itself tells none, and the job's line is made of it."""
+    committed = remembered(settings)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with patch.object(Path, "open", side_effect=full), pytest.raises(OSError, match="No space left") as told:
+        committed.note([TopicPartition("sensor", 0, 5)])
+    assert told.value.filename == str(file)
+
+
+@pytest.mark.parametrize("content", ["{", '{"this": 1}', "[]", '{"this": {"first-id": {"x": 1}}}'])
 def test_a_damaged_file_is_said_and_written_anew(
-    settings: Settings, caplog: pytest.LogCaptureFixture, content: str
+    settings: Settings, file: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     """A host without power may leave one; the job goes on with what Kafka tells."""
-    file = settings.state_dir / "alert" / "committed.json"
     remembered(settings, 7)
     file.write_text(content)
     with caplog.at_level(logging.WARNING):
@@ -142,4 +206,4 @@ def test_a_damaged_file_is_said_and_written_anew(
     assert f"{file} is damaged" in caplog.text
     assert len(Clients(committed, 3).begin()) == 2
     committed.note([TopicPartition("sensor", 0, 4)])
-    assert file.read_text() == '{"first-id":{"0":4}}'
+    assert noted(file) == {"first-id": {"0": 4}}
