@@ -39,7 +39,7 @@ class FastTick:
 
     def is_quick(self, request: bytes) -> bool:
         """Tell whether a request is a tick that asks for what is new: for all that is held it is not quick."""
-        return request.startswith(self._begin) and b'"cursor":null' not in request
+        return request.startswith(self._begin) and b'"cursor":"' in request
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
