@@ -15,10 +15,10 @@ from dashboard_app.held import TURN_DEVICES
 from dashboard_app.ring import Floats, Integers
 from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
 
 _EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
-_WINDOW_MS: Final = 100_000
 SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
 _RECENT_MS: Final = 12_000  # what is not settled, and some ticks
 _STEP_MS: Final = 1_000
@@ -50,14 +50,17 @@ class Overview:
         self._bands: dict[int, list[float]] = {}  # by the second's start
         self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}))
 
-    def update(self, now_ms: int, *, at_once: bool = False) -> None:
-        """Compute anew, unless that was within the last second and may wait; for the consumer thread."""
-        if not at_once and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
+    def update(self, now_ms: int, *, is_caught_up: bool = False) -> None:
+        """Compute what is new, unless that was within the last second; for the consumer thread.
+
+        All of it anew where one has just caught up: each partition's history came by itself.
+        """
+        if not is_caught_up and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
             return
         self._updated_ms = now_ms
         fleet, recent_ms = _encode(self._fleet(now_ms)), (now_ms - _RECENT_MS) // _STEP_MS * _STEP_MS
         if self._store.is_large:
-            self._update_bands(now_ms)
+            self._update_bands(now_ms, is_anew=is_caught_up)
             self.newest = Newest(fleet, self._columns(0), self._columns(recent_ms), recent_ms)
         else:
             self._bands = {}
@@ -68,10 +71,8 @@ class Overview:
         self._bands, self._updated_ms = {}, None
 
     def by_second(self, now_ms: int) -> Mapping[int, Sequence[float]]:
-        """Return the bands of the last 100 s by the second's start, in °C, of a small fleet too; from any thread."""
-        if self._store.is_large:
-            return self._bands
-        return self._bands_since((now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS, now_ms)
+        """Return the bands of the history by the second's start, in °C, of a small fleet too; from any thread."""
+        return self._bands if self._store.is_large else self._bands_since(self._oldest_ms(now_ms), now_ms)
 
     def _fleet(self, now_ms: int) -> dict[str, Any]:
         recent = self._store.recent(now_ms - _RATE_MS)
@@ -93,12 +94,22 @@ class Overview:
         columns = {name: [self._bands[second][place] for second in seconds] for place, name in enumerate(BANDS)}
         return _encode({"step_ms": _STEP_MS, "t": seconds, **columns})
 
-    def _update_bands(self, now_ms: int) -> None:
-        oldest_ms = (now_ms - _WINDOW_MS) // _STEP_MS * _STEP_MS
+    def _update_bands(self, now_ms: int, *, is_anew: bool) -> None:
+        oldest_ms = self._oldest_ms(now_ms)
         settled = [second for second in self._bands if second < now_ms - SETTLED_MS - _STEP_MS]
-        from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled)])
-        kept = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms}
-        self._bands = kept | self._bands_since(from_ms, now_ms)  # a new one: request threads may hold the old one
+        from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled if not is_anew)])
+        found = self._bands_since(from_ms, now_ms)
+        if is_anew and self._is_full():  # the second in which the ring begins is cut
+            found.pop(min(found, default=0), None)
+        known = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms or is_anew}
+        self._bands = known | found  # a new one: request threads may hold the old one
+
+    def _is_full(self) -> bool:
+        readings = self._store.statistics()[SENSOR.name]
+        return readings.held >= readings.capacity
+
+    def _oldest_ms(self, now_ms: int) -> int:
+        return (now_ms - self._settings.dashboard_history_ms) // _STEP_MS * _STEP_MS
 
     def _bands_since(self, from_ms: int, now_ms: int) -> dict[int, list[float]]:
         recent = self._store.recent(from_ms - SETTLED_MS)

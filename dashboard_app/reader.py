@@ -265,7 +265,7 @@ class Reader:
         ends = {place: self._end_of(place, consumer) for place in self._progress.silent(places, now_s)}
         left = self._progress.left(places, ends, now_s, was_caught_up=self.health.is_caught_up)
         if left.is_caught_up and not self.health.is_caught_up:
-            self._overview.update(self._now_ms(), at_once=True)  # who sees that it is ready sees the whole fleet
+            self._overview.update(self._now_ms(), is_caught_up=True)  # who sees that it is ready sees the whole fleet
         self.health = replace(self.health, is_caught_up=left.is_caught_up, behind=left.behind)
 
     def _end_of(self, place: Place, consumer: Consumer) -> int:

@@ -20,10 +20,12 @@ from tests.support.topics import Record, produce
 
 _DEVICES: Final = 300
 _HISTORY_S: Final = 60
+#: Older ones, thinly.
+_BEFORE_S: Final = range(600, 2 * _HISTORY_S, -20)
 
 
-def _send_a_minute(bus: Bus, numbers: range) -> None:
-    """Send what these devices have measured up to now; the higher the number, the hotter."""
+def _send_a_minute(bus: Bus, numbers: range, before_s: range = range(0)) -> None:
+    """Send what these devices have measured up to now, and so long before; the higher the number, the hotter."""
     now_ms = time.time_ns() // 1_000_000
     produce(
         bus.settings,
@@ -35,7 +37,7 @@ def _send_a_minute(bus: Bus, numbers: range) -> None:
                     f"unit-{number:03d}", messages.iso_timestamp(now_ms - age_s * 1_000), 10 + number / 20
                 ),
             )
-            for age_s in range(_HISTORY_S, -1, -1)
+            for age_s in (*before_s, *range(_HISTORY_S, -1, -1))
             for number in numbers
         ),
     )
@@ -43,8 +45,8 @@ def _send_a_minute(bus: Bus, numbers: range) -> None:
 
 @pytest.fixture(scope="module")
 def large_bus(bus: Bus) -> Bus:
-    """Give a bus with a minute of 300 devices."""
-    _send_a_minute(bus, range(_DEVICES))
+    """Give a bus with a minute of 300 devices, and some of the ten before."""
+    _send_a_minute(bus, range(_DEVICES), _BEFORE_S)
     return bus
 
 
@@ -97,6 +99,15 @@ def test_the_chart_is_an_overview_and_says_so(visit: Visit, lately: Bus) -> None
     wait_js(page, f"{points} > {_HISTORY_S // 2}", "the history of the chosen devices")
 
 
+def test_a_long_range_has_its_bands_after_a_load(visit: Visit, lately: Bus) -> None:
+    """Of all that is held, not of the last 100 s alone."""
+    assert lately.dashboard.is_running()
+    page = visit().open()
+    page.get_by_text("15 min", exact=True).click()
+    median = "document.querySelector('.js-plotly-plot')?.data?.find((one) => one.name === 'median')"
+    wait_js(page, f"{median}?.x[0] < Date.now() - 300_000", "bands of more than five minutes")
+
+
 def test_the_export_of_an_overview_is_its_bands(visit: Visit, large_bus: Bus) -> None:
     """A row for each second in view, of the whole fleet."""
     tell(large_bus, "unit-000", 10)
@@ -119,7 +130,7 @@ def test_the_export_of_an_overview_is_its_bands(visit: Visit, large_bus: Bus) ->
 def test_the_page_of_one_device_of_many_has_all_of_it(visit: Visit, large_bus: Bus) -> None:
     """Its readings come though the fleet's do not: numbers of the range, rows, the line; new ones follow."""
     page = visit().open(path="device/unit-124")
-    expect(page.locator("#device-rows tbody tr")).to_have_count(_HISTORY_S + 1)
+    expect(page.locator("#device-rows tbody tr")).to_have_count(_HISTORY_S + 1 + len(_BEFORE_S))
     tiles = [page.locator(f".device-tiles .tile-{name} .tile-value").inner_text() for name in ("min", "max", "high")]
     assert tiles == ["16.2 °C", "16.2 °C", "0"]
     expect(page.locator("#chart-note")).to_have_text(re.compile("^One line per device"))

@@ -13,6 +13,7 @@ from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 
+HISTORY_S = Settings().dashboard_history_ms // 1_000
 NOW_MS = 1_769_860_800_000
 
 
@@ -29,9 +30,9 @@ def overview_of(overview: Overview) -> Any:
 class Bus:
     """A store with its overview, filled second by second."""
 
-    def __init__(self) -> None:
-        """Hold nothing."""
-        self.store = Store(100_000, 900_000)
+    def __init__(self, rows: int = 200_000) -> None:
+        """Hold nothing, and so many readings at most."""
+        self.store = Store(rows, 1_000 * HISTORY_S)
         self.overview = Overview(self.store, Settings())
         self._next = 0
 
@@ -98,7 +99,7 @@ def test_a_second_is_told_when_its_readings_are_there() -> None:
     bus.second(NOW_MS + 1_000, celsius)
     bus.overview.update(NOW_MS + 2_499)
     assert overview_of(bus.overview)["t"] == [NOW_MS]
-    bus.overview.update(NOW_MS + 2_500, at_once=True)
+    bus.overview.update(NOW_MS + 2_500, is_caught_up=True)
     assert overview_of(bus.overview)["t"] == [NOW_MS, NOW_MS + 1_000]
 
 
@@ -106,16 +107,40 @@ def test_the_bands_are_those_of_all_readings_computed_at_once() -> None:
     """Second by second with late readings, or in one go: the same."""
     bus, whole = Bus(), Bus()
     rng = np.random.default_rng(7)
-    for second in range(120):
+    for second in range(1_000):
         celsius = rng.normal(20, 5, ALL_DETAIL_DEVICES + 1).round(2).tolist()
         at_ms, late_ms = NOW_MS + 1_000 * second, int(rng.integers(0, 4_000))
         for one in (bus, whole):
             one.second(at_ms, celsius, late_ms)
         bus.overview.update(at_ms)
     for one in (bus, whole):
-        one.overview.update(NOW_MS + 121_000)
+        one.overview.update(NOW_MS + 1_001_000)
     assert overview_of(bus.overview) == overview_of(whole.overview)
-    assert len(overview_of(bus.overview)["t"]) <= 101
+    assert 600 < len(overview_of(bus.overview)["t"]) <= HISTORY_S + 1
+
+
+def test_who_has_caught_up_computes_the_history_anew() -> None:
+    """One partition's came before the other's: bands of the first alone would stay."""
+    bus, half = Bus(), ALL_DETAIL_DEVICES + 1
+    for celsius in (20.0, 30.0):
+        for second in range(60):
+            bus.second(NOW_MS + 1_000 * second, [celsius] * half)
+        bus.overview.update(NOW_MS + 60_000 + int(celsius))
+    assert set(overview_of(bus.overview)["max"][:50]) == {20.0}
+    bus.overview.update(NOW_MS + 60_100, is_caught_up=True)
+    assert set(overview_of(bus.overview)["max"]) == {30.0}
+
+
+def test_bands_outlive_the_readings_that_they_were_made_of() -> None:
+    """The ring holds less than the history: what is computed anew begins behind the second in which it begins."""
+    bus, celsius = Bus(rows=5_000), [float(number) for number in range(ALL_DETAIL_DEVICES + 1)]
+    for second in range(120):
+        bus.second(NOW_MS + 1_000 * second, celsius)
+        bus.overview.update(NOW_MS + 1_000 * second)
+    before = overview_of(bus.overview)
+    bus.overview.update(NOW_MS + 119_001, is_caught_up=True)
+    assert overview_of(bus.overview) == before
+    assert before["t"][0] == NOW_MS
 
 
 def test_a_clear_begins_anew() -> None:
