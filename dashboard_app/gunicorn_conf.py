@@ -58,6 +58,12 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
+def _open_addresses(addresses: Sequence[Any]) -> str:
+    """Return those that others reach, of what gunicorn listens on: (host, port), a socket's path or a descriptor."""
+    of_tcp = (address[:2] for address in addresses if isinstance(address, tuple))
+    return ", ".join(f"{host}:{port}" for host, port in of_tcp if not _is_loopback(host))
+
+
 def _every_name(known: Sequence[IPv4Network | IPv6Network]) -> str:
     """Return networks and, of those of IPv4, what their addresses are called by a socket that listens on `::`."""
     mapped = [f"::ffff:{of.network_address}/{96 + of.prefixlen}" for of in known if isinstance(of, IPv4Network)]
@@ -94,8 +100,8 @@ def on_starting(server: Any) -> None:
     if server.cfg.workers < 1:  # gunicorn takes -w 0: it would listen, and nobody would ever answer
         _log.error("%d workers cannot answer anybody: set 1 or more", server.cfg.workers)
         sys.exit(2)
-    if not _is_loopback(_settings.dashboard_host) and _settings.dashboard_sign_in == "off":
-        _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", bind)
+    if _settings.dashboard_sign_in == "off" and (open_to := _open_addresses(server.cfg.address)):
+        _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", open_to)
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
         # Before prometheus_client is imported, which looks at it once.
         os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")

@@ -129,7 +129,7 @@ def build_application(job: str, settings: Settings, meter: Meter) -> JobApplicat
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
     except OSError as error:
-        raise ending.explain(error, settings) or error from None
+        raise ending.explain(error, settings, settings.consumer_group(job)) or error from None
     except (TopicNotFoundError, CreateTopicTimeout) as error:  # a changelog that Kafka has made and does not show yet
         raise BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} is not ready: {error}") from None
     except QuixException as error:

@@ -34,7 +34,7 @@ def run(application: JobApplication, settings: Settings) -> None:
         application.run()
     except Exception as error:
         first = application.ended_by or error
-        raise explain(first, settings) or first from error
+        raise explain(first, settings, application.config.consumer_group) or first from error
 
 
 def overdue(application: JobApplication, settings: Settings) -> str | None:
@@ -42,11 +42,14 @@ def overdue(application: JobApplication, settings: Settings) -> str | None:
     first = application.ended_by
     if first is None or application.ended_since_s() < _CLOSED_WITHIN_S:
         return None
-    return str(explain(first, settings) or repr(first))
+    return str(explain(first, settings, application.config.consumer_group) or repr(first))
 
 
-def explain(error: BaseException, settings: Settings) -> SensorbusError | None:
-    """Return the line for an error of Kafka's or of the disk's, or for the cause behind it; None: it is a bug."""
+def explain(error: BaseException, settings: Settings, group: str) -> SensorbusError | None:
+    """Return the line for an error of Kafka's or of the disk's, or for the cause behind it; None: it is a bug.
+
+    `group` is the job's.
+    """
     if _is_of_the_disk(error, settings):
         return SensorbusError(
             f"the job's state in {settings.state_dir} ({variable_name('state_dir')}) cannot be written: {error}; "
@@ -55,7 +58,7 @@ def explain(error: BaseException, settings: Settings) -> SensorbusError | None:
     for cause in _chain(error):
         if isinstance(cause, SensorbusError):  # it left a transaction that cannot be ended well
             return cause
-    return _explain_kafka(error, settings) if isinstance(error, (KafkaException, QuixException)) else None
+    return _explain_kafka(error, settings, group) if isinstance(error, (KafkaException, QuixException)) else None
 
 
 def _is_of_the_disk(error: BaseException, settings: Settings) -> bool:
@@ -66,10 +69,14 @@ def _is_of_the_disk(error: BaseException, settings: Settings) -> bool:
     return type(error) is Exception and "IO error" in str(error)
 
 
-def _explain_kafka(error: BaseException, settings: Settings) -> SensorbusError:
+def _explain_kafka(error: BaseException, settings: Settings, group: str) -> SensorbusError:
     codes = list(_kafka_errors(error))
+    needed = {
+        KafkaError.GROUP_AUTHORIZATION_FAILED: (group, "READ"),
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: (f"{group}.*", "WRITE"),
+    }
     for code in codes:  # a missing right is the cause of what follows it
-        if lacks := access.missing_right(code):
+        if lacks := access.missing_right(code, *needed.get(code.code(), ())):
             return BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} ended the job: {lacks}")
     if not codes:
         return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")

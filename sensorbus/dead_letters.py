@@ -18,7 +18,7 @@ from sensorbus.contract.errors import InvalidMessageError, SettingsError, TopicE
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
-from sensorbus.runtime import kafka
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
 
 #: The marker's header: the letter that was sent back, as `partition@offset` of `dead-letter`.
@@ -171,6 +171,8 @@ def _transactional_producer(settings: Settings) -> Producer:
     try:
         producer.init_transactions(_TIMEOUT_S)
     except KafkaException as error:
+        if lacks := access.missing_right(error.args[0], identity, "WRITE"):
+            raise TopicError(lacks) from None
         raise kafka.unavailable(settings, error) from None
     return producer
 
@@ -187,4 +189,8 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLett
             producer.produce(markers, None, letter.key, headers=[(MARKER_HEADER, letter.place.encode())])
         producer.commit_transaction(_TIMEOUT_S)
     except KafkaException as error:
-        raise TopicError(f"letters could not be sent back, none of this batch was: {error.args[0].str()}") from None
+        topics = " or ".join(sorted({letter.source_topic for letter, _, _ in batch} | {markers}))
+        why = (
+            access.missing_right(error.args[0], topics, "WRITE") or error.args[0].str()
+        )  # which of them, it does not say
+        raise TopicError(f"letters could not be sent back, none of this batch was: {why}") from None

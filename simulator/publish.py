@@ -198,11 +198,15 @@ class Publisher:
         self._failed += 1
         SIMULATOR_FAILED.inc()
         place = {"device": (message.key() or b"").decode(errors="replace"), "topic": message.topic()}
-        _log.error("%s did not take a reading: %s", message.topic(), error.str(), extra=place)
+        _log.error("%s did not take a reading: %s", message.topic(), _why(self._topic, error), extra=place)
 
 
 def _refused(topic: str, error: KafkaException) -> TopicError:
-    return TopicError(f"topic {topic} takes no more readings from this process: {error.args[0].str()}")
+    return TopicError(f"topic {topic} takes no more readings from this process: {_why(topic, error.args[0])}")
+
+
+def _why(topic: str, error: KafkaError) -> str:
+    return access.missing_right(error, topic, "WRITE") or error.str()
 
 
 def _say(totals: Totals) -> None:

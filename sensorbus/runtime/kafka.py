@@ -181,7 +181,10 @@ def place(settings: Settings) -> str:
 
 def unavailable(settings: Settings, error: KafkaException) -> BrokerUnavailableError:
     """Return the one line for a broker that does not answer, or does not let us in; what was said before says why."""
-    reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
+    code = error.args[0] if error.args else None
+    if isinstance(code, KafkaError) and (lacks := access.missing_right(code)):
+        return BrokerUnavailableError(f"Kafka at {place(settings)}: {lacks}")
+    reason = code.str() if isinstance(code, KafkaError) else str(error)
     if refused := access.refusal(settings, reason):
         return BrokerUnavailableError(refused)
     reason = access.cause(settings) or reason

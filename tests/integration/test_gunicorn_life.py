@@ -28,6 +28,7 @@ from tests.support.waiting import wait_until
 BROWSERS = 200
 PERIOD_S = 1.0
 HANGS_FOUND_WITHIN_S = 60
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # of this machine, behind a port that nobody knows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -164,6 +165,33 @@ def test_a_proxy_of_ipv4_is_believed_where_the_page_listens_on_all_of_ipv6(bus: 
         page.wait_listening()
         status, headers = headers_of(page, X_Forwarded_Proto="https", X_Forwarded_User="ann")
         assert (status, "Strict-Transport-Security" in headers) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "bind", "warned"),
+    [
+        ({}, None, None),
+        ({"dashboard_host": EVERY_ADDRESS, "dashboard_sign_in": "proxy"}, None, None),
+        ({"dashboard_host": EVERY_ADDRESS}, None, f"{EVERY_ADDRESS}:{{port}}"),
+        ({"dashboard_host": "::"}, None, ":::{port}"),
+        ({}, f"{EVERY_ADDRESS}:{{port}}", f"{EVERY_ADDRESS}:{{port}}"),
+        ({}, "unix:{folder}/page.sock", None),
+    ],
+)
+def test_a_page_that_is_open_to_others_says_so(
+    bus: Settings, tmp_path: Path, changes: dict[str, str], bind: str | None, warned: str | None
+) -> None:
+    """By what gunicorn listens on, whoever said so; behind a sign-in or on loopback it is not open."""
+    page = dashboard(bus, tmp_path, dashboard_proxies="127.0.0.1", **changes)
+    names = {"port": str(page.settings.dashboard_port), "folder": str(tmp_path)}
+    if bind:
+        configuration = "dashboard_app/gunicorn_conf.py"
+        page.part.command = [sys.executable, "-m", "gunicorn", "-c", configuration, "dashboard_app.wsgi:server"]
+        page.part.command += ["-b", bind.format(**names)]
+    with page.part:
+        wait_until(lambda: "Listening at" in page.part.said(), 30, "the page to listen", page.part.log)
+    said = re.findall(r"has no sign-in and listens on (\S+): everybody", page.part.said())
+    assert said == ([warned.format(**names)] if warned else [])
 
 
 def test_switches_of_others_change_nothing(bus: Settings, tmp_path: Path) -> None:

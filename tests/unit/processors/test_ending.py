@@ -14,36 +14,39 @@ from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, St
 from sensorbus.contract.settings import Settings
 
 STABLE = Settings(topic_prefix="p-", instance_id="node-7")
+GROUP = "p-sensorbus.alert"
 
 
 @pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID, KafkaError.INVALID_PRODUCER_EPOCH])
 def test_a_fenced_job_names_the_setting(code: int) -> None:
     """The older of two twins says what to change."""
-    line = str(explain(KafkaException(KafkaError(code)), STABLE))
+    line = str(explain(KafkaException(KafkaError(code)), STABLE, GROUP))
     assert "another process took this one's place" in line
     assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
 
 
 def test_a_fatal_error_of_a_job_with_an_id_names_the_likely_cause() -> None:
     """A fenced job that was about to produce is told no more than that."""
-    line = str(explain(KafkaException(KafkaError(KafkaError._FATAL)), STABLE))
+    line = str(explain(KafkaException(KafkaError(KafkaError._FATAL)), STABLE, GROUP))
     assert line.startswith("probably another process took this one's place (")
     assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
-    assert "Kafka at" in str(explain(KafkaException(KafkaError(KafkaError._FATAL)), Settings()))
+    assert "Kafka at" in str(explain(KafkaException(KafkaError(KafkaError._FATAL)), Settings(), GROUP))
 
 
 def test_offsets_that_kafka_does_not_tell_are_no_missing_broker() -> None:
     """They may wait for a transaction; the line says where that is explained."""
     error = PartitionAssignmentError("Error during partition assignment")
     error.__cause__ = KafkaException(KafkaError(KafkaError._TIMED_OUT, "Failed to get committed offsets: Timed out"))
-    told = str(explain(error, Settings(kafka_bootstrap_servers="kafka:9092")))
+    told = str(explain(error, Settings(kafka_bootstrap_servers="kafka:9092"), GROUP))
     assert "answers, but does not tell what the job's group has committed" in told
     assert told.endswith("(docs/operations.md: A transaction without an end)")
 
 
 def test_a_job_without_an_id_has_no_twin() -> None:
     """Fenced, it was away for longer than its transaction lives: the line blames no setting that is not set."""
-    told = explain(KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"))
+    told = explain(
+        KafkaException(KafkaError(KafkaError._FENCED)), Settings(kafka_bootstrap_servers="kafka:9092"), GROUP
+    )
     assert "SENSORBUS_INSTANCE_ID" not in str(told)
     assert "Kafka at kafka:9092" in str(told)
     assert "start it again" in str(told)
@@ -53,7 +56,7 @@ def test_an_error_of_kafkas_names_address_and_setting() -> None:
     """It is found behind Quix's own errors too."""
     error = PartitionAssignmentError("Error during partition assignment")
     error.__cause__ = KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
-    told = explain(error, Settings(kafka_bootstrap_servers="kafka:9092"))
+    told = explain(error, Settings(kafka_bootstrap_servers="kafka:9092"), GROUP)
     assert isinstance(told, BrokerUnavailableError)
     assert "Kafka at kafka:9092 (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in str(told)
     assert "UNKNOWN_MEMBER_ID" in str(told)
@@ -61,16 +64,26 @@ def test_an_error_of_kafkas_names_address_and_setting() -> None:
 
 def test_another_error_of_quixs_is_told_in_one_line() -> None:
     """Its kind and its words."""
-    told = explain(PartitionAssignmentError("no room"), Settings())
+    told = explain(PartitionAssignmentError("no room"), Settings(), GROUP)
     assert type(told) is SensorbusError
     assert "PartitionAssignmentError: no room" in str(told)
 
 
-@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED])
-def test_a_missing_right_is_told_as_such(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "right"),
+    [
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "the right READ on group p-sensorbus.alert"),
+        (
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "the right WRITE on transactional id p-sensorbus.alert.*",
+        ),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "a right on a topic"),
+    ],
+)
+def test_a_missing_right_is_told_as_such(code: int, right: str) -> None:
     """Quix's own exceptions keep Kafka's error beside their arguments; the line says where the rights are listed."""
-    line = str(explain(KafkaConsumerException(error=KafkaError(code)), STABLE))
-    assert "lacks a right on a " in line
+    line = str(explain(KafkaConsumerException(error=KafkaError(code)), STABLE, GROUP))
+    assert f"lacks {right} (" in line
     assert line.endswith("docs/security.md lists the rights of each part")
 
 
@@ -78,7 +91,7 @@ def test_the_cause_is_told_and_not_what_it_led_to() -> None:
     """A step of ours that fails leaves a transaction that cannot be ended well."""
     error = KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE))
     error.__context__ = StateError("state of version 2, not 1")
-    assert str(explain(error, STABLE)) == "state of version 2, not 1"
+    assert str(explain(error, STABLE, GROUP)) == "state of version 2, not 1"
 
 
 @pytest.mark.parametrize(
@@ -92,18 +105,21 @@ def test_the_cause_is_told_and_not_what_it_led_to() -> None:
 )
 def test_a_folder_that_cannot_be_used_is_named_with_its_setting(error: Exception) -> None:
     """Python's errors and RocksDB's."""
-    line = str(explain(error, Settings(state_dir=Path("/data/state"))))
+    line = str(explain(error, Settings(state_dir=Path("/data/state")), GROUP))
     assert line.startswith("the job's state in /data/state (SENSORBUS_STATE_DIR) cannot be written: ")
 
 
 def test_an_error_of_another_file_is_a_bug() -> None:
     """Nothing is said of the state."""
-    assert explain(FileNotFoundError(2, "No such file", "/etc/other"), Settings(state_dir=Path("/data/state"))) is None
+    assert (
+        explain(FileNotFoundError(2, "No such file", "/etc/other"), Settings(state_dir=Path("/data/state")), GROUP)
+        is None
+    )
 
 
 def test_an_error_that_is_a_bug_has_no_line() -> None:
     """It keeps its traceback."""
-    assert explain(TypeError("no"), STABLE) is None
+    assert explain(TypeError("no"), STABLE, GROUP) is None
 
 
 @pytest.fixture
@@ -127,7 +143,7 @@ def test_the_error_that_came_first_is_told(application: JobApplication, monkeypa
     """An assignment that comes while the consumer is closed fails too, and hides the right that is missing."""
     first = KafkaException(KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     monkeypatch.setattr(application, "run", lambda: _fail(application, first, PartitionAssignmentError("closed")))
-    with pytest.raises(BrokerUnavailableError, match="lacks a right on a transactional id"):
+    with pytest.raises(BrokerUnavailableError, match=r"WRITE on transactional id ending\.\*"):
         run(application, STABLE)
 
 
