@@ -3,6 +3,7 @@
 Exactly those rights of docs/security.md.
 """
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tests.support.parts import REPOSITORY, Part, environment_of, part
 from tests.support.rights import Right, rights
 from tests.support.secure_kafka import OTHER_HOST, SecureKafka
 from tests.support.shell import Shell, blocks
+from tests.support.ticks import get
 from tests.support.topics import Record, produce, values
 from tests.support.waiting import wait_until
 
@@ -113,6 +115,16 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
+def command_lines(prefix: str) -> list[str]:
+    """Return those of the processes of a bus, which are in every user's list of processes."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if f"SENSORBUS_TOPIC_PREFIX={prefix}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text())
+    return found
+
+
 def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> None:
     """From `topics create` over the jobs to the page, bad input included; no secret is in any log."""
     bus = guarded.bus("least-")
@@ -137,10 +149,13 @@ def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> No
         examined = command(mine["operator"], "doctor")
         assert (examined.returncode, "warning" in examined.stdout) == (0, False), examined.stdout
         assert command(mine["operator"], "verify").returncode == 0
-    for log in tmp_path.glob("*.log"):
-        said = log.read_text()
-        assert PASSWORD not in said
-        assert "authoriz" not in said.lower(), said
+        shown = [get(f"{page.root}/{path}")[1] for path in ("", "readyz", "metrics", "_dash-layout")]
+        lines = command_lines("least-")
+        shown += [str(browser.tick()), *lines]
+        assert len(lines) > len(JOBS) + 1  # and the simulator, the page and its worker
+    logs = [log.read_text() for log in tmp_path.glob("*.log")]
+    assert not [text for text in (*logs, *shown) if PASSWORD in text or SECRET in text]
+    assert not [said for said in logs if "authoriz" in said.lower()]
 
 
 WRONG: Final = {
