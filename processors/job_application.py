@@ -60,6 +60,17 @@ class JobApplication(Application):
 
         context.commit_checkpoint = commit_and_tell  # type: ignore[method-assign]  # Quix has no place for it
 
+    def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
+        """Take partitions; an error is the one that ended it.
+
+        confluent-kafka loses it where another callback follows in the same poll, and raises a SystemError.
+        """
+        try:
+            super()._on_assign(consumer, topic_partitions)
+        except Exception as error:
+            self._note_end(error)
+            raise
+
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         """Drop what was processed and not committed: the group gave this member up, and others may have done it anew.
 
@@ -73,7 +84,7 @@ class JobApplication(Application):
                 self._processing_context.checkpoint.close(revoking=True)
                 self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]  # Quix's
         except Exception as error:
-            self._note_end(error)  # confluent-kafka loses it where another callback follows in the same poll
+            self._note_end(error)  # as in an assignment
             raise
         finally:
             super()._on_lost(consumer, topic_partitions)

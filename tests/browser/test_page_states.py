@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
 from tests.support.axe import serious_faults
@@ -178,3 +178,24 @@ def test_a_new_device_joins_all_but_not_a_choice(visit: Visit, bus: Bus) -> None
     expect(everything.get_by_role("article", name="joiner", exact=True)).to_be_visible()
     chosen.wait_for_timeout(1_500)
     expect(chosen.get_by_role("article")).to_have_count(1)
+
+
+def _without_cursor(route: Route) -> None:
+    """Ask as a page that has nothing: the answer makes it forget what it had."""
+    asked = re.sub(r'"cursor":"(?:[^"\\]|\\.)*"', '"cursor":null', route.request.post_data or "")
+    route.continue_(post_data=asked)
+
+
+def test_a_card_that_rises_keeps_the_focus(visit: Visit, bus: Bus) -> None:
+    """It is the same card, and the others move around it; made anew, its link has the focus again."""
+    tell(bus, "stays", 30)
+    tell(bus, "rises", 20)
+    page = visit().open("?sort=hottest&devices=rises,stays")
+    link = page.get_by_role("article").nth(1).get_by_role("link", name="rises")
+    link.focus()
+    page.evaluate("document.activeElement.closest('article').dataset.held = 'yes'")
+    tell_until(bus, "rises", 50, page.locator("article:first-child[aria-label=rises]"))
+    assert page.evaluate("document.activeElement.closest('article')?.dataset.held") == "yes"
+    page.route(re.compile("/_dash-update-component"), _without_cursor)
+    expect(page.locator("article[data-held]")).to_have_count(0)
+    assert page.evaluate("document.activeElement.textContent") == "rises"

@@ -124,15 +124,17 @@
     const box = dom.by("cards");
     const { first, end, before, after } = stretch(box, view.ids.length);
     const ids = view.ids.slice(first, end);
-    place(box, ids, view);
+    const focused = ids.find((id) => made.get(id)?.card.contains(document.activeElement));
+    place(box, ids, view, focused);
     box.style.paddingTop = `${before}px`;
     box.style.paddingBottom = `${after}px`;
     for (const id of ids) fill(made.get(id), view.model.devices.get(id), view);
+    if (focused && !box.contains(document.activeElement)) made.get(focused).link.focus({ preventScroll: true }); // made anew
     inPage = ids;
   }
 
-  /** Put the right cards into the box in the right order, moving as few as possible: focus and selection stay. */
-  function place(box, ids, view) {
+  /** Put the right cards into the box in the right order; the one with the focus stays, and the others move around it. */
+  function place(box, ids, view, focused) {
     const wanted = new Set(ids);
     for (const [id, parts] of made) {
       if (wanted.has(id) && parts.generation === view.model.generation) continue;
@@ -146,6 +148,12 @@
         parts = make(view.model.devices.get(id), view.model.config);
         parts.generation = view.model.generation;
         made.set(id, parts);
+      }
+      if (id === focused && box.contains(parts.card)) {
+        const between = [];
+        for (let card = at; card !== parts.card; card = card.nextSibling) between.push(card);
+        box.append(...between); // each is put into its place below
+        at = parts.card;
       }
       if (parts.card === at) at = at.nextSibling;
       else box.insertBefore(parts.card, at);

@@ -4,10 +4,11 @@ from pathlib import Path
 from unittest.mock import Mock, call
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams.internal_producer import InternalProducer
 
 from processors.job_application import JobApplication
+from sensorbus.contract.errors import BrokerUnavailableError
 
 
 @pytest.fixture
@@ -81,6 +82,17 @@ def test_an_error_while_it_is_given_up_is_the_one_that_ended_it(application: Job
     with pytest.raises(KafkaException, match="INVALID_TXN_STATE"):
         application._on_lost(None, [])
     assert application.ended_by is checkpoint.close.side_effect
+
+
+def test_an_error_in_an_assignment_is_the_one_that_ended_it(
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client may lose it, and raise a SystemError in its place."""
+    forgotten = BrokerUnavailableError("forgotten")
+    monkeypatch.setattr(application._consumer, "assign", Mock(side_effect=forgotten))
+    with pytest.raises(BrokerUnavailableError):
+        application._on_assign(None, [TopicPartition("sensor", 0)])
+    assert application.ended_by is forgotten
 
 
 def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
