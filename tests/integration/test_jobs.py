@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.messages import Alert, encode_alert, encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 from sensorbus.runtime import kafka
@@ -26,6 +26,7 @@ from tests.support.verifier import differences, expected_from_readings
 from tests.support.waiting import wait_until
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"2"), ("empty", b"")]
+FOREIGN_KEYS = (None, b"", b"other", b"\xff")
 _TOPICS = (SENSOR, ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
 START_MS = int((datetime.now(UTC) - timedelta(minutes=10)).timestamp()) * 1_000
 
@@ -64,8 +65,23 @@ def _good_readings() -> list[Record]:
 
 
 def _foreign_keys() -> list[Record]:
-    values_ = [encode_reading("foreign", iso_timestamp(START_MS + second * 1_000), 31.0) for second in range(4)]
-    return [Record(key, value, HEADERS) for key, value in zip((None, b"", b"other", b"\xff"), values_, strict=True)]
+    times = [iso_timestamp(START_MS + second * 1_000) for second in range(4)]
+    values_ = [encode_reading("foreign", time, 31.0) for time in times]
+    return [Record(key, value, HEADERS) for key, value in zip(FOREIGN_KEYS, values_, strict=True)]
+
+
+def _alerts_under_foreign_keys() -> list[Record]:
+    times_ms = [START_MS + second * 1_000 for second in range(4)]
+    alerts = [Alert("stray", iso_timestamp(time_ms), time_ms, 31.0, 87.8, 304.15) for time_ms in times_ms]
+    return [Record(key, encode_alert(alert), HEADERS) for key, alert in zip(FOREIGN_KEYS, alerts, strict=True)]
+
+
+def _records_of(cases: list[Case]) -> list[Record]:
+    return [Record(_key_of(case), case.value, HEADERS) for case in cases]
+
+
+def _key_of(case: Case) -> bytes:
+    return case.device_id.encode() or b"k\xff"
 
 
 def _edges() -> list[Record]:
@@ -73,7 +89,7 @@ def _edges() -> list[Record]:
     return [
         Record(b"at", encode_reading("at", iso_timestamp(START_MS), 29.85)),
         Record(b"above", encode_reading("above", iso_timestamp(START_MS), 29.86)),
-        Record(b"naive", encode_reading("naive", "2026-01-31T12:00:01.500000", 40.0)),
+        Record(b"no-zone", encode_reading("no-zone", "2026-01-31T12:00:01.500000", 40.0)),
         Record(b"\xe6\xb8\xa9", encode_reading("温", iso_timestamp(START_MS), 40.0)),
     ]
 
@@ -85,15 +101,15 @@ def bus(request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_fact
     own = {"topic_prefix": f"{broker_settings.topic_prefix}{names[0]}-", "state_dir": tmp_path_factory.mktemp("state")}
     settings = broker_settings.model_copy(update=own)
     kafka.ensure_topics(settings, "test")
-    bad, bad_alerts = sensor_cases(datetime.now(UTC)), alert_cases()
+    bad, bad_alerts = sensor_cases(datetime.now(UTC)), alert_cases(datetime.now(UTC))
     log = tmp_path_factory.mktemp("jobs") / "log"
     with Jobs(settings, log) as jobs:
         jobs.start(*names)
         wait_until(lambda: log.read_text().count(" reads ") == len(names), 30, "the jobs to start", log)
         records = [*_good_readings(), *_foreign_keys(), *_edges()]
         produce(settings, SENSOR, records[:100])
-        produce(settings, SENSOR, [Record(case.device_id.encode() or b"k\xff", case.value, HEADERS) for case in bad])
-        produce(settings, ALERT, [Record(None, case.value) for case in bad_alerts])
+        produce(settings, SENSOR, _records_of(bad))
+        produce(settings, ALERT, [*_records_of(bad_alerts), *_alerts_under_foreign_keys()])
         produce(settings, SENSOR, records[100:])
         jobs.settle(*names)
         jobs.settle(*names)  # the alerts, and the copies with the right key, are all there
@@ -124,23 +140,20 @@ def test_alerts_counts_and_means_equal_the_offline_computation(bus: Bus) -> None
 
 def test_each_bad_record_is_in_dead_letter_once_as_it_came(bus: Bus) -> None:
     """The bytes, the key and the headers of a record are kept, and ours say why it is there."""
-    wanted: list[tuple[Case, bytes | None, str]] = [
-        (case, b"k\xff", "sensor") for case in bus.sensor_cases if case.kind
-    ]
-    wanted += [(case, None, "alert") for case in bus.alert_cases]
+    wanted = [(case, "sensor") for case in bus.sensor_cases if case.kind]
+    wanted += [(case, "alert") for case in bus.alert_cases if case.kind]
     found = []
     for message in bus.dead_letters:
         headers = dict(message.headers())
         source = headers["source.topic"].decode().rsplit(".", 1)[-1].rsplit("-", 1)[-1]
         kind = headers["error.kind"].decode()
         found.append((message.value(), message.key(), kind, source))
-    assert Counter(found) == Counter((case.value, key, case.kind, source) for case, key, source in wanted)
+    assert Counter(found) == Counter((case.value, b"k\xff", case.kind, source) for case, source in wanted)
 
 
 def test_a_dead_letter_names_its_source(bus: Bus) -> None:
     """Topic, partition and offset of a dead letter lead to the same bytes."""
-    sources = {(m.topic(), m.partition(), m.offset()): m.value() for m in bus.sensor}
-    checked = 0
+    sources = {(m.topic(), m.partition(), m.offset()): m.value() for m in [*bus.sensor, *bus.alerts]}
     for message in bus.dead_letters:
         headers = dict(message.headers())
         place = (
@@ -148,12 +161,10 @@ def test_a_dead_letter_names_its_source(bus: Bus) -> None:
             int(headers["source.partition"]),
             int(headers["source.offset"]),
         )
-        if place[0] == bus.sensor[0].topic():
-            assert sources[place] == message.value()
-            assert headers["error.message"].decode()
-            assert message.headers()[:3] == HEADERS
-            checked += 1
-    assert checked == sum(case.kind is not None for case in bus.sensor_cases)
+        assert sources[place] == message.value()
+        assert headers["error.message"].decode()
+        assert message.headers()[:3] == HEADERS
+    assert len(bus.dead_letters) == sum(case.kind is not None for case in [*bus.sensor_cases, *bus.alert_cases])
 
 
 def test_unusual_but_valid_readings_are_read(bus: Bus) -> None:
@@ -162,6 +173,14 @@ def test_unusual_but_valid_readings_are_read(bus: Bus) -> None:
     dead = [message.value() for message in bus.dead_letters]
     assert len(accepted) == 11
     assert [case.name for case in bus.sensor_cases if case.kind is None and case.value in dead] == []
+
+
+def test_unusual_but_valid_alerts_are_counted(bus: Bus) -> None:
+    """The same on `alert`: each is in the five windows around it, once."""
+    accepted = [case for case in bus.alert_cases if case.kind is None]
+    assert len(accepted) == 11
+    for case in accepted:
+        assert [count["alert_count"] for count in bus.of(bus.counts, case.device_id)] == [1] * 5, case.name
 
 
 def test_a_reading_under_a_foreign_key_counts_once_under_its_own(bus: Bus) -> None:
@@ -184,6 +203,23 @@ def test_a_reading_under_a_foreign_key_counts_once_under_its_own(bus: Bus) -> No
     assert len(bus.of(bus.counts, "foreign")) == sum(expected.counts.values()) > 4
 
 
+def test_an_alert_under_a_foreign_key_counts_once_under_its_own(bus: Bus) -> None:
+    """The same on `alert`, where anybody may write too."""
+    ours = [m for m in bus.alerts if b"stray" in (m.value() or b"")]
+    copies = [m for m in ours if "rekeyed.from" in dict(m.headers() or [])]
+    originals = {f"{m.topic()}[{m.partition()}]@{m.offset()}": m.value() for m in ours if m not in copies}
+    assert {m.key() for m in ours if m not in copies} == set(FOREIGN_KEYS)
+    assert sorted((dict(m.headers())["rekeyed.from"].decode(), m.value()) for m in copies) == sorted(originals.items())
+    assert {m.key() for m in copies} == {b"stray"}
+    assert len({m.partition() for m in copies}) == 1
+    assert all(m.headers()[:3] == HEADERS for m in copies)
+    expected = expected_from_readings(m.value().replace(b"celsius", b"temperature") for m in copies)
+    found = bus.of(bus.counts, "stray")
+    assert {("stray", count["start"]): count["alert_count"] for count in found} == expected.counts
+    assert len(found) == sum(expected.counts.values()) > 4
+    assert {m.key() for m in bus.counts if b"stray" in m.value()} == {b"stray"}
+
+
 def test_the_threshold_itself_is_no_alert(bus: Bus) -> None:
     """303.00 K is none, 303.01 K is one."""
     assert bus.of(bus.alerts, "at") == []
@@ -201,22 +237,25 @@ def test_an_alert_is_in_five_windows(bus: Bus) -> None:
 
 def test_an_alert_keeps_the_timestamp_as_received(bus: Bus) -> None:
     """The text is the device's own; without an offset it is read as UTC."""
-    assert bus.of(bus.alerts, "naive") == [
+    assert bus.of(bus.alerts, "no-zone") == [
         {
             "celsius": 40.0,
             "fahrenheit": 104.0,
             "kelvin": 313.15,
-            "device_id": "naive",
+            "device_id": "no-zone",
             "timestamp": "2026-01-31T12:00:01.500000",
         }
     ]
-    starts = {count["start"] for count in bus.of(bus.counts, "naive")}
+    starts = {count["start"] for count in bus.of(bus.counts, "no-zone")}
     assert max(starts) == int(datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC).timestamp()) * 1_000
 
 
 def test_results_carry_no_headers_of_their_input(bus: Bus) -> None:
     """What a device sends beside its reading does not travel on."""
-    assert all(not message.headers() for message in [*bus.alerts, *bus.counts, *bus.means] if message.key() != b"x")
+    foreign = {record.value for record in _alerts_under_foreign_keys()} | {case.value for case in bus.alert_cases}
+    results = [message for message in [*bus.alerts, *bus.counts, *bus.means] if message.value() not in foreign]
+    assert len(results) > 250
+    assert all(not message.headers() for message in results)
 
 
 @pytest.mark.slow
