@@ -165,8 +165,8 @@ CONTENDERS: Final = {
             kafka_streams_job.why_not,
             on_real_kafka_only=True,  # the embedded broker makes no internal topics
         ),
-        Contender("nothing: Quix", SENSOR, None, quix_nothing),
-        Contender("alert: ours", SENSOR, None, our_job("alert", SENSOR)),
+        Contender("alert: ours", SENSOR, ALERT, our_job("alert", SENSOR)),
+        Contender("alert: Quix doing nothing", SENSOR, None, quix_nothing),
         Contender("alert-count: ours", ALERT, ALERT_COUNT, our_job("alert-count", ALERT)),
         Contender("alert-count: Quix .current()", ALERT, ALERT_COUNT, quix_current),
     )
