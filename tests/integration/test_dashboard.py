@@ -1,11 +1,17 @@
 """The page's server as it is deployed: gunicorn in front of each kind of broker."""
 
+import http.client
 import json
 import os
 import signal
 import socket
 import urllib.error
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from typing import Final
 
 import pytest
 
@@ -14,17 +20,20 @@ from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
-from tests.support.dashboards import START_MS, dashboard, send_readings
-from tests.support.ticks import get, rows
+from tests.support.dashboards import START_MS, Dashboard, dashboard, send_readings
+from tests.support.ticks import Ticker, by_device, get, rows
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
+
+#: Before it is compressed: a name, a time and a temperature.
+MOST_BYTES_PER_READING: Final = 40
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_browser_sees_every_reading_once_whichever_worker_answers(
     fresh_settings: Settings, tmp_path: Path, workers: int
 ) -> None:
-    """What was there before the start, and what comes while it ticks over new connections."""
+    """In the order of each device: what was there before, and what comes while it ticks over new connections."""
     sent = send_readings(fresh_settings, 0, 300)
     page = dashboard(fresh_settings, tmp_path, dashboard_workers=workers)
     with page.part:
@@ -36,7 +45,7 @@ def test_a_browser_sees_every_reading_once_whichever_worker_answers(
             sent += send_readings(fresh_settings, 300 + 10 * batch, 10)
             browser.tick()
         wait_until(lambda: browser.tick() and len(browser.readings) >= 500, 15, "the last readings", page.part.log)
-        assert sorted(browser.readings) == sorted(sent)
+        assert by_device(browser.readings) == by_device(sent)
         assert browser.resets == resets
         page.part.stop(within_s=10)
 
@@ -102,12 +111,121 @@ def test_a_killed_worker_is_replaced_with_its_history(fresh_settings: Settings, 
         page.wait_ready()
         before = page.worker_pids()
         os.kill(before[0], signal.SIGKILL)
-        wait_until(lambda: set(page.worker_pids()) - set(before), 20, "another worker", page.part.log)
+        _wait_for_another(page, set(before))
         browser = page.ticker()
         for _ in range(20):
             browser.cursor = None
             wait_until(lambda: browser.tick() and len(browser.readings) == 200, 20, "the history", page.part.log)
         assert len(page.worker_pids()) == 2
+
+
+def test_a_browser_goes_on_where_it_was_when_workers_are_killed(fresh_settings: Settings, tmp_path: Path) -> None:
+    """It keeps its cursor, as the page does: the others go on from there, and so do those that take their places."""
+    sent = send_readings(fresh_settings, 0, 300)
+    page = dashboard(fresh_settings, tmp_path, dashboard_workers=4)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        wait_until(lambda: browser.tick() and len(browser.readings) == 300, 15, "the history", page.part.log)
+        ended = Event()
+        with ThreadPoolExecutor(1) as pool:
+            unanswered = pool.submit(_follow, browser, ended)
+            try:
+                for pid in page.worker_pids()[:2]:
+                    others = set(page.worker_pids())
+                    sent += send_readings(fresh_settings, len(sent), 50)
+                    os.kill(pid, signal.SIGKILL)
+                    sent += send_readings(fresh_settings, len(sent), 50)
+                    _wait_for_another(page, others)
+                    sent += send_readings(fresh_settings, len(sent), 50)  # the new one still reads its history
+            finally:
+                ended.set()
+        assert unanswered.result() <= 2
+        page.wait_ready()
+        wait_until(lambda: browser.tick() and len(browser.readings) >= 600, 15, "the last readings", page.part.log)
+        for _ in range(20):  # each worker says that there is no more
+            browser.tick()
+        assert by_device(browser.readings) == by_device(sent)
+        assert browser.resets == 1
+
+
+def _wait_for_another(page: Dashboard, pids: AbstractSet[int]) -> None:
+    """Wait until the page has a worker that is none of these."""
+    wait_until(lambda: set(page.worker_pids()) - pids, 20, "another worker", page.part.log)
+
+
+def _follow(browser: Ticker, ended: Event) -> int:
+    """Tick without a rest, and return how many ticks a dying worker left unanswered: the next one asks the same."""
+    unanswered = 0
+    while not ended.wait(0.01):
+        try:
+            browser.tick()
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, http.client.HTTPException):
+            unanswered += 1
+    return unanswered
+
+
+@pytest.mark.parametrize(("rate_hz", "skipped"), [(1, 0), (5, 50_000 - 100)])
+def test_a_browser_that_slept_has_all_in_one_answer_of_bounded_size(
+    fresh_settings: Settings, tmp_path: Path, rate_hz: int, skipped: int
+) -> None:
+    """5 minutes of 100 devices; of more than 100,000 readings the newest, and how many are left out is said."""
+    devices, slept = 100, 300 * 100 * rate_hz
+    before = send_readings(fresh_settings, 0, devices, devices)
+    page = dashboard(fresh_settings, tmp_path)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        browser.tick()
+        sent = send_readings(fresh_settings, devices, slept, devices)
+        _wait_until_told(page, sent)
+        answer = browser.tick()
+        assert (answer["reset"], answer["skipped"]) == (False, skipped)
+        assert len(browser.readings) == len(before) + slept - skipped
+        assert browser.last_bytes < MOST_BYTES_PER_READING * (slept - skipped)
+        told = by_device(browser.readings[len(before) :])
+        assert all(rows[-len(told[device]) :] == told[device] for device, rows in by_device(sent).items())
+        assert browser.tick()["readings"] == []
+
+
+def test_a_browser_that_slept_for_longer_than_the_ring_reaches_begins_anew(
+    fresh_settings: Settings, tmp_path: Path
+) -> None:
+    """It is told to forget, gets the whole window at once, and goes on from there."""
+    send_readings(fresh_settings, 0, 500)
+    page = dashboard(fresh_settings, tmp_path, dashboard_workers=2, dashboard_ring_rows=1_000)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        browser.tick()
+        assert len(browser.readings) == 500
+        sent = send_readings(fresh_settings, 500, 3_000)
+        for _ in range(10):  # each of the workers
+            _wait_until_told(page, sent)
+        assert browser.tick()["reset"]
+        assert browser.resets == 2
+        assert 1_000 <= len(browser.readings) <= 1_005  # the newest of a device stands outside the ring
+        told = by_device(browser.readings)
+        assert all(rows[-len(told[device]) :] == told[device] for device, rows in by_device(sent).items())
+        del browser.readings[:]
+        sent = send_readings(fresh_settings, 3_500, 50)
+        wait_until(lambda: browser.tick() and len(browser.readings) >= 50, 15, "what came later", page.part.log)
+        assert by_device(browser.readings) == by_device(sent)
+        assert browser.resets == 2
+
+
+def _wait_until_told(page: Dashboard, sent: Sequence[tuple[str, int, float]]) -> None:
+    """Wait until another browser is told the newest of these readings of each device."""
+    newest = {device: list(rows[-1]) for device, rows in by_device(sent).items()}
+    other = page.ticker()
+
+    def is_told() -> bool:
+        other.tick(detail=[])
+        return {device: held[:2] for device, held in other.devices.items()} == newest
+
+    wait_until(is_told, 30, "the newest readings", page.part.log)
 
 
 def test_several_workers_are_stopped_within_five_seconds(fresh_settings: Settings, tmp_path: Path) -> None:

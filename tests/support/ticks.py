@@ -7,7 +7,7 @@ import itertools
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dashboard_app import ids
@@ -34,6 +34,8 @@ class Ticker:
         self.readings: list[tuple[str, int, float]] = []
         self.devices: dict[str, list[Any]] = {}
         self.last: dict[str, Any] = {}
+        #: How long the last answer was, not compressed.
+        self.last_bytes = 0
         self.roster: tuple[str, list[str]] = ("", [])
         #: The overview's rows by second.
         self.seconds: dict[int, tuple[float, ...]] = {}
@@ -75,7 +77,17 @@ class Ticker:
             f"{self.url}_dash-update-component", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # the same
-            return json.load(answer)
+            text = answer.read()
+        self.last_bytes = len(text)
+        return json.loads(text)
+
+
+def by_device(readings: Iterable[tuple[str, int, float]]) -> dict[str, list[tuple[int, float]]]:
+    """Return the readings of each device, in the order in which they came."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for device, time_ms, celsius in readings:
+        found.setdefault(device, []).append((time_ms, celsius))
+    return found
 
 
 def whole(told: dict[str, Any]) -> dict[str, Any]:
