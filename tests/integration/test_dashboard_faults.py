@@ -6,12 +6,15 @@ It stays up, says so, and misses nothing.
 import uuid
 from pathlib import Path
 
+from confluent_kafka.admin import NewPartitions
+
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import TOPICS
+from sensorbus.contract.topics import SENSOR, TOPICS
 from sensorbus.runtime import kafka
 from tests.support.dashboards import Dashboard, dashboard, send_readings
 from tests.support.real_kafka import RealKafka
-from tests.support.ticks import Ticker, get
+from tests.support.ticks import Ticker, by_device, get
+from tests.support.topics import read_all
 from tests.support.waiting import wait_until
 
 NOTICED_WITHIN_S = 15
@@ -125,6 +128,34 @@ def test_topics_that_are_made_anew_begin_anew_on_the_page(own_kafka: RealKafka, 
         for _ in range(10):
             browser.tick()
         assert sorted(browser.readings) == sorted(sent)
+
+
+def test_readings_in_partitions_that_are_added_are_shown(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Devices move to them and new ones come there; the page finds them while it runs, and forgets nothing."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path, dashboard_workers=2)
+    sent = send_readings(page.settings, 0, 200, devices=20)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        _sees(page, browser, sent)
+        name, client = page.settings.topic_name(SENSOR), kafka.admin(page.settings, "test")
+        client.create_partitions([NewPartitions(name, 12)])[name].result()
+        wait_until(lambda: len(client.list_topics(name).topics[name].partitions) == 12, 15, "the partitions")
+        sent += send_readings(page.settings, 200, 400, devices=40)
+        in_added = {message.key().decode() for message in read_all(page.settings, SENSOR) if message.partition() >= 4}
+        assert in_added & {f"device-{number}" for number in range(20)}
+        assert in_added & {f"device-{number}" for number in range(20, 40)}
+        _sees(page, browser, sent)
+        sent += send_readings(page.settings, 600, 400, devices=40)
+        _sees(page, browser, sent)
+        for _ in range(20):  # the other worker has found them too, and tells nothing again
+            browser.tick()
+            fresh = page.ticker()
+            _sees(page, fresh, sent)
+        assert sorted(browser.readings) == sorted(sent)
+        assert browser.resets == 1
+        newest = {device: list(rows[-1]) for device, rows in by_device(sent).items()}
+        assert {device: held[:2] for device, held in browser.devices.items()} == newest
 
 
 def _delete_topics(settings: Settings) -> None:
