@@ -84,6 +84,28 @@ def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> No
         expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
 
 
+def test_alerts_are_counted_while_the_page_is_paused(visit: Visit, bus: Bus) -> None:
+    """On the tile and in the list, down to 0 again; the card and the numbers of the states stand still."""
+    with bus.run("processors", "all"):
+        page = visit().open("?devices=kettle")
+        card = page.get_by_role("article", name="kettle", exact=True)
+        tell_until(bus, "kettle", 20, card.locator(".word", has_text="OK"))
+        page.get_by_role("button", name="Pause", exact=True).click()
+        _wait_text(page, "#pause-note", "^paused ")
+        parts = card.locator(".word, .temperature, .age, .average")
+        held = parts.all_inner_texts()
+        tile, alert = page.locator(".tile-alerts .tile-value"), page.locator("#episodes tbody tr", has_text="kettle")
+        expect(alert).to_have_count(0)
+        assert not re.search("[1-9]", tile.inner_text())
+        tell_until(bus, "kettle", 40, tile.filter(has_text=re.compile("[1-9]")))
+        expect(alert).to_contain_text("40.0 °C")
+        expect(tile).to_have_text("0", timeout=9_000)
+        assert parts.all_inner_texts() == held
+        expect(page.locator("[data-state=HIGH] strong")).to_have_text("0")
+        page.get_by_role("button", name="Resume", exact=True).click()
+        tell_until(bus, "kettle", 40, card.locator(".word", has_text="HIGH"))
+
+
 def test_hostile_names_are_only_text(visit: Visit, bus: Bus) -> None:
     """In cards, filter, legend, hover, alerts and title: no link, no picture, no dialog."""
     visitor = visit()
