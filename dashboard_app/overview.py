@@ -21,6 +21,8 @@ _EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
 SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
 _RECENT_MS: Final = 12_000  # what is not settled, and some ticks
+_LONGEST_MS: Final = 900_000  # that a page shows
+_WHOLE: Final = 0.9  # of the readings of other seconds: where the ring begins, some lack those of whole partitions
 _STEP_MS: Final = 1_000
 _ARRIVED_MS: Final = 500  # a second is told so long after its end: before, some devices' readings are on their way
 #: Name and percentile.
@@ -50,17 +52,19 @@ class Overview:
         self._bands: dict[int, list[float]] = {}  # by the second's start
         self.newest = Newest(_encode({"devices": 0, "rate_hz": 0.0, "age_p95_ms": None}))
 
-    def update(self, now_ms: int, *, is_caught_up: bool = False) -> None:
+    def update(self, now_ms: int, *, is_behind: bool = False, has_caught_up: bool = False) -> None:
         """Compute what is new, unless that was within the last second; for the consumer thread.
 
-        All of it anew where one has just caught up: each partition's history came by itself.
+        While the history is read (`is_behind`), a second has the readings of some partitions alone: no bands then, and
+        all of them when it `has_caught_up`.
         """
-        if not is_caught_up and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
+        if not has_caught_up and self._updated_ms is not None and 0 <= now_ms - self._updated_ms < _EVERY_MS:
             return
         self._updated_ms = now_ms
         fleet, recent_ms = _encode(self._fleet(now_ms)), (now_ms - _RECENT_MS) // _STEP_MS * _STEP_MS
         if self._store.is_large:
-            self._update_bands(now_ms, is_anew=is_caught_up)
+            if not is_behind:
+                self._update_bands(now_ms, is_anew=has_caught_up)
             self.newest = Newest(fleet, self._columns(0), self._columns(recent_ms), recent_ms)
         else:
             self._bands = {}
@@ -71,7 +75,7 @@ class Overview:
         self._bands, self._updated_ms = {}, None
 
     def by_second(self, now_ms: int) -> Mapping[int, Sequence[float]]:
-        """Return the bands of the history by the second's start, in °C, of a small fleet too; from any thread."""
+        """Return the bands of 15 min at most by the second's start, in °C, of a small fleet too; from any thread."""
         return self._bands if self._store.is_large else self._bands_since(self._oldest_ms(now_ms), now_ms)
 
     def _fleet(self, now_ms: int) -> dict[str, Any]:
@@ -98,9 +102,7 @@ class Overview:
         oldest_ms = self._oldest_ms(now_ms)
         settled = [second for second in self._bands if second < now_ms - SETTLED_MS - _STEP_MS]
         from_ms = max([oldest_ms, *(second + _STEP_MS for second in settled if not is_anew)])
-        found = self._bands_since(from_ms, now_ms)
-        if is_anew and self._is_full():  # the second in which the ring begins is cut
-            found.pop(min(found, default=0), None)
+        found = self._bands_since(from_ms, now_ms, is_whole=is_anew and self._is_full())
         known = {second: band for second, band in self._bands.items() if oldest_ms <= second < from_ms or is_anew}
         self._bands = known | found  # a new one: request threads may hold the old one
 
@@ -109,12 +111,21 @@ class Overview:
         return readings.held >= readings.capacity
 
     def _oldest_ms(self, now_ms: int) -> int:
-        return (now_ms - self._settings.dashboard_history_ms) // _STEP_MS * _STEP_MS
+        return (now_ms - min(self._settings.dashboard_history_ms, _LONGEST_MS)) // _STEP_MS * _STEP_MS
 
-    def _bands_since(self, from_ms: int, now_ms: int) -> dict[int, list[float]]:
+    def _bands_since(self, from_ms: int, now_ms: int, *, is_whole: bool = False) -> dict[int, list[float]]:
+        """Return the bands from then on; `is_whole`: from the first second on that has nearly all its readings."""
         recent = self._store.recent(from_ms - SETTLED_MS)
+        if is_whole:
+            from_ms = max(from_ms, _whole_from_ms(recent.times_ms))
         wanted = (recent.times_ms >= from_ms) & (recent.times_ms < (now_ms - _ARRIVED_MS) // _STEP_MS * _STEP_MS)
         return bands(recent.times_ms[wanted], recent.values[wanted])
+
+
+def _whole_from_ms(times_ms: Integers) -> int:
+    seconds, counts = np.unique(times_ms - times_ms % _STEP_MS, return_counts=True)
+    whole = seconds[counts >= _WHOLE * np.median(counts)] if len(seconds) else seconds
+    return int(whole.min(initial=np.iinfo(np.int64).max))
 
 
 def bands(times_ms: Integers, celsius: Floats) -> dict[int, list[float]]:

@@ -244,7 +244,7 @@ class Reader:
         now_ms = self._now_ms()
         self._store.drop_old(now_ms)
         self._store.settle()
-        self._overview.update(now_ms)
+        self._overview.update(now_ms, is_behind=not self.health.is_caught_up)
         self._measure(consumer)
         statistics = self._store.statistics()[SENSOR.name]
         RING_READINGS.set(statistics.held)
@@ -264,8 +264,9 @@ class Reader:
         places = self._assignment.places if self._assignment else frozenset()
         ends = {place: self._end_of(place, consumer) for place in self._progress.silent(places, now_s)}
         left = self._progress.left(places, ends, now_s, was_caught_up=self.health.is_caught_up)
-        if left.is_caught_up and not self.health.is_caught_up:
-            self._overview.update(self._now_ms(), is_caught_up=True)  # who sees that it is ready sees the whole fleet
+        was_behind = not self.health.is_caught_up or self.health.behind > 0
+        if was_behind and left.is_caught_up and not left.behind:
+            self._overview.update(self._now_ms(), has_caught_up=True)  # who sees that it is ready sees the whole fleet
         self.health = replace(self.health, is_caught_up=left.is_caught_up, behind=left.behind)
 
     def _end_of(self, place: Place, consumer: Consumer) -> int:

@@ -55,7 +55,7 @@ class CommittedOffsets:
         self._path = self._folder / self._group / _FILE
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch()
-        boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else str(uuid.uuid4())
+        boot = _boot()
         content = {_BEFORE: {}, **_read(self._path)}
         sure = content.pop(boot, {})
         self._sure = {topic_id: sure.get(topic_id, {}) for topic_id in topic_ids.values()}
@@ -86,16 +86,16 @@ class CommittedOffsets:
         """Return where to begin if Kafka tells this; raises `BrokerUnavailableError` if it has forgotten offsets."""
         topic_id, partition = self._ids[told.topic], told.partition
         sure, before = (held[topic_id].get(partition, 0) for held in (self._sure, self._before))
-        if told.offset >= 0 and (reached := max(sure, before, told.offset)) > bounds.end:
+        begin = TopicPartition(told.topic, partition, min(told.offset, bounds.end))
+        first = max(begin.offset, bounds.low)
+        if first < min(sure, bounds.end) or (told.offset < 0 and first < before):
+            raise self._forgotten(told, max(sure, before))
+        if (reached := max(sure, before, told.offset)) > bounds.end:
             lost = "%s[%d] ends at %d, and the job had read up to %d: Kafka has lost what came last"
             _log.warning(lost, told.topic, partition, bounds.end, reached)
-            return TopicPartition(told.topic, partition, min(told.offset, bounds.end))
-        first = max(told.offset, bounds.low)
-        if first < sure or (told.offset < 0 and first < before):
-            raise self._forgotten(told, max(sure, before))
-        if first < before:
+        elif first < before:
             _log.warning("%s[%d] is read again from %d to %d", told.topic, partition, first, before)
-        return told
+        return begin
 
     def _forgotten(self, told: TopicPartition, remembered: int) -> BrokerUnavailableError:
         what = "nothing" if told.offset < 0 else f"offset {told.offset}"
@@ -105,6 +105,13 @@ class CommittedOffsets:
             f"twice. Restart that broker, or, if this is meant, empty {self._folder} "
             "(docs/operations.md: Offsets that Kafka has forgotten)"
         )
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return str(uuid.uuid4())
 
 
 def _read(path: Path) -> dict[str, _Offsets]:

@@ -171,7 +171,7 @@ def _transactional_producer(settings: Settings) -> Producer:
     try:
         producer.init_transactions(_TIMEOUT_S)
     except KafkaException as error:
-        if lacks := access.missing_right(error.args[0], identity, "WRITE"):
+        if lacks := access.missing_right(error.args[0], identity, "WRITE", of="transactional id"):
             raise TopicError(lacks) from None
         raise kafka.unavailable(settings, error) from None
     return producer
@@ -191,6 +191,6 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLett
     except KafkaException as error:
         topics = " or ".join(sorted({letter.source_topic for letter, _, _ in batch} | {markers}))
         why = (
-            access.missing_right(error.args[0], topics, "WRITE") or error.args[0].str()
+            access.missing_right(error.args[0], topics, "WRITE", of="topic") or error.args[0].str()
         )  # which of them, it does not say
         raise TopicError(f"letters could not be sent back, none of this batch was: {why}") from None

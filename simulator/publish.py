@@ -206,7 +206,7 @@ def _refused(topic: str, error: KafkaException) -> TopicError:
 
 
 def _why(topic: str, error: KafkaError) -> str:
-    return access.missing_right(error, topic, "WRITE") or error.str()
+    return access.missing_right(error, topic, "WRITE", of="topic") or error.str()
 
 
 def _say(totals: Totals) -> None:

@@ -83,11 +83,18 @@ def answered(settings: Settings) -> None:
     _listener_asked_s.pop(settings.bootstrap_servers, None)
 
 
-def missing_right(error: KafkaError, name: str | None = None, right: str | None = None) -> str | None:
-    """Return which right is missing, if that is what an error says; `name` and `right` as far as they are known."""
+def missing_right(
+    error: KafkaError, name: str | None = None, right: str | None = None, *, of: str | None = None
+) -> str | None:
+    """Return which right is missing, if that is what an error says; `name` and `right` as far as they are known.
+
+    They hold for things of the kind `of` alone, if one is given: `topic`, `group`, `transactional id`, `cluster`.
+    """
     kind = _DENIED.get(error.code())
     if kind is None:
         return None
+    if of not in (None, kind):
+        name = right = None
     thing = f"{kind} {name}" if name else f"a {kind}"
     which = f"the right {right}" if right else "a right"
     return f"this Kafka user lacks {which} on {thing} ({error.str()}): docs/security.md lists the rights of each part"

@@ -99,7 +99,7 @@ def test_a_second_is_told_when_its_readings_are_there() -> None:
     bus.second(NOW_MS + 1_000, celsius)
     bus.overview.update(NOW_MS + 2_499)
     assert overview_of(bus.overview)["t"] == [NOW_MS]
-    bus.overview.update(NOW_MS + 2_500, is_caught_up=True)
+    bus.overview.update(NOW_MS + 2_500, has_caught_up=True)
     assert overview_of(bus.overview)["t"] == [NOW_MS, NOW_MS + 1_000]
 
 
@@ -125,9 +125,9 @@ def test_who_has_caught_up_computes_the_history_anew() -> None:
     for celsius in (20.0, 30.0):
         for second in range(60):
             bus.second(NOW_MS + 1_000 * second, [celsius] * half)
-        bus.overview.update(NOW_MS + 60_000 + int(celsius))
-    assert set(overview_of(bus.overview)["max"][:50]) == {20.0}
-    bus.overview.update(NOW_MS + 60_100, is_caught_up=True)
+        bus.overview.update(NOW_MS + 60_000 + 1_000 * int(celsius), is_behind=True)
+    assert overview_of(bus.overview)["max"] == []
+    bus.overview.update(NOW_MS + 90_100, has_caught_up=True)
     assert set(overview_of(bus.overview)["max"]) == {30.0}
 
 
@@ -138,9 +138,19 @@ def test_bands_outlive_the_readings_that_they_were_made_of() -> None:
         bus.second(NOW_MS + 1_000 * second, celsius)
         bus.overview.update(NOW_MS + 1_000 * second)
     before = overview_of(bus.overview)
-    bus.overview.update(NOW_MS + 119_001, is_caught_up=True)
+    bus.overview.update(NOW_MS + 119_001, has_caught_up=True)
     assert overview_of(bus.overview) == before
     assert before["t"][0] == NOW_MS
+
+
+def test_a_ragged_begin_of_the_ring_has_no_bands() -> None:
+    """Partitions came in batches: of its first seconds some have the readings of half of the fleet alone."""
+    bus, half = Bus(rows=6_060), [20.0] * (ALL_DETAIL_DEVICES // 2)
+    for second in range(70):
+        celsius = half if second < 20 else [*half, *half, 20.0, 20.0]
+        bus.second(NOW_MS + 1_000 * second, celsius)
+    bus.overview.update(NOW_MS + 71_000, has_caught_up=True)
+    assert overview_of(bus.overview)["t"][0] == NOW_MS + 20_000
 
 
 def test_a_clear_begins_anew() -> None:

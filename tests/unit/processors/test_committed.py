@@ -174,15 +174,25 @@ def test_after_a_machines_start_a_little_less_is_no_news(
         Clients(CommittedOffsets(settings, "alert", IDS), 80, 100).begin()
 
 
-@pytest.mark.parametrize(("told", "begin"), [(500, 450), (430, 430)])
+@pytest.mark.parametrize("told", [500, 450])
 def test_a_log_that_lost_its_end_is_read_from_there(
-    settings: Settings, caplog: pytest.LogCaptureFixture, told: int, begin: int
+    settings: Settings, caplog: pytest.LogCaptureFixture, told: int
 ) -> None:
     """Behind its end Kafka would have everything read again; what is remembered is gone there too."""
     committed = remembered(settings, 500)
-    assert Clients(committed, told, end=450).begin()[0] == ("sensor", 0, begin)
+    assert Clients(committed, told, end=450).begin()[0] == ("sensor", 0, 450)
     assert "sensor[0] ends at 450, and the job had read up to 500: Kafka has lost what came last" in caplog.text
-    assert Clients(committed, begin, end=450).begin()[0] == ("sensor", 0, begin)
+    with pytest.raises(BrokerUnavailableError, match="committed offset 430 of"):
+        Clients(committed, 430, end=450).begin()
+
+
+def test_after_a_machines_start_a_log_that_lost_its_end_is_read_from_where_kafka_says(
+    settings: Settings, boot: Path
+) -> None:
+    """Both have lost their last seconds."""
+    remembered(settings, 500)
+    boot.unlink()
+    assert Clients(CommittedOffsets(settings, "alert", IDS), 430, end=450).begin()[0] == ("sensor", 0, 430)
 
 
 def test_a_full_disk_names_the_file(settings: Settings, file: Path) -> None:

@@ -105,6 +105,8 @@ def test_a_missing_right_names_the_thing() -> None:
     denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
     assert str(access.missing_right(denied, "g")).startswith("this Kafka user lacks a right on group g (")
     assert str(access.missing_right(denied)).startswith("this Kafka user lacks a right on a group (")
+    other = access.missing_right(denied, "sensor", "WRITE", of="topic")
+    assert str(other).startswith("this Kafka user lacks a right on a group (")
     assert str(access.missing_right(denied, "g", "READ")).startswith(
         "this Kafka user lacks the right READ on group g ("
     )
