@@ -69,7 +69,6 @@ def made(*steps: Callable[[Scripted, Event], None]) -> tuple[Feed, Scripted]:
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "_BACKOFF_FIRST_S", 0.001)
-    monkeypatch.setattr(feed_module, "_WATCH_EVERY_S", 0.001)
 
 
 def test_it_is_started_once_however_often_it_is_asked() -> None:
@@ -114,6 +113,7 @@ def test_a_bug_is_logged_with_its_traceback_and_a_missing_broker_without(caplog:
 
 def test_a_thread_that_hangs_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else would notice: the page would show old data for ever."""
+    monkeypatch.setattr(feed_module, "_WATCH_EVERY_S", 0.001)  # of no other test: its process would end
     ended = Event()
     feed, _ = made(_hang)
 
