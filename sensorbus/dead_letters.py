@@ -189,8 +189,7 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLett
             producer.produce(markers, None, letter.key, headers=[(MARKER_HEADER, letter.place.encode())])
         producer.commit_transaction(_TIMEOUT_S)
     except KafkaException as error:
+        # Kafka does not say which of them.
         topics = " or ".join(sorted({letter.source_topic for letter, _, _ in batch} | {markers}))
-        why = (
-            access.missing_right(error.args[0], topics, "WRITE", of="topic") or error.args[0].str()
-        )  # which of them, it does not say
+        why = access.missing_right(error.args[0], topics, "WRITE", of="topic") or error.args[0].str()
         raise TopicError(f"letters could not be sent back, none of this batch was: {why}") from None

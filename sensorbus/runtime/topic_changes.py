@@ -17,7 +17,6 @@ from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.runtime import kafka
 
 _GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
-
 _NO_ID: Final = str(Uuid(0, 0))
 
 

@@ -3,7 +3,6 @@
 import shutil
 import uuid
 from collections.abc import Iterator
-from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
-from tests.support.crew import seconds
+from tests.support.crew import feed, seconds
 from tests.support.groups import committed, forget, partitions, set_committed
 from tests.support.jobs import Jobs
 from tests.support.real_kafka import RealKafka
@@ -20,7 +19,6 @@ from tests.support.topics import Record, produce, values
 from tests.support.waiting import wait_until
 
 RESULTS = {"alert": ALERT, "avg-temp": AVG_TEMP}
-SECONDS_BETWEEN = 15
 
 pytestmark = pytest.mark.slow
 
@@ -60,11 +58,6 @@ def stream() -> Iterator[list[Record]]:
 def job(request: pytest.FixtureRequest) -> str:
     """Give a job, without and with a state."""
     return str(request.param)
-
-
-def feed(settings: Settings, stream: Iterator[list[Record]]) -> None:
-    """Write the next seconds."""
-    produce(settings, SENSOR, chain.from_iterable(islice(stream, SECONDS_BETWEEN)))
 
 
 def run(settings: Settings, job: str, log: Path) -> list[bytes]:

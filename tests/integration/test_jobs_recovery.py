@@ -8,7 +8,6 @@ import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,13 @@ import pytest
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
 from sensorbus.runtime import kafka
-from tests.support.crew import DEVICES, seconds
+from tests.support.crew import DEVICES, SECONDS_FED, feed, seconds
 from tests.support.groups import committed, sharing
 from tests.support.jobs import Jobs
 from tests.support.parts import Part, part
-from tests.support.topics import Record, produce, values
+from tests.support.topics import values
 from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
-
-#: Windows of 10 s are open at each handover.
-SECONDS_BETWEEN = 15
 
 
 @pytest.fixture
@@ -41,15 +37,10 @@ def settings(real_kafka_address: str, tmp_path: Path) -> Settings:
     return settings
 
 
-def feed(settings: Settings, stream: Iterator[list[Record]]) -> None:
-    """Write the next seconds of all devices."""
-    produce(settings, SENSOR, chain.from_iterable(islice(stream, SECONDS_BETWEEN)))
-
-
 def what_is_wrong(settings: Settings) -> list[str]:
     """Return how the means differ from those of an own computation."""
     expected = Expected(means=expected_from_readings(values(settings, SENSOR)).means)
-    assert len(expected.means) > SECONDS_BETWEEN * DEVICES
+    assert len(expected.means) > SECONDS_FED * DEVICES
     return differences(expected, [], [], values(settings, AVG_TEMP))
 
 
@@ -102,7 +93,7 @@ def test_an_open_transaction_hides_no_change_of_the_state(settings: Settings, tm
         with transaction_of_a_dead_member(settings):
             before = len(values(settings, AVG_TEMP))
             feed(settings, stream)
-            all_but_the_last = before + (SECONDS_BETWEEN - 1) * DEVICES
+            all_but_the_last = before + (SECONDS_FED - 1) * DEVICES
             wait_until(lambda: len(values(settings, AVG_TEMP)) >= all_but_the_last, 30, "means", log)
             jobs.stop("avg-temp")
             shutil.rmtree(settings.state_dir)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,6 +20,8 @@ from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
 
 DEVICES: Final = 40
+#: Windows of 10 s are open behind them.
+SECONDS_FED: Final = 15
 _BALANCED_WITHIN_S: Final = 90.0
 _LAG: Final = re.compile(r'^sensorbus_job_lag_records\{.*partition="(\d+)",topic="(.+)"\} (.+)$', re.MULTILINE)
 
@@ -33,6 +36,11 @@ def seconds() -> Iterator[list[Record]]:
             for number in range(DEVICES)
             for device, time_ms in ((f"device-{number}", begin_ms + second * 1_000 + number - late_ms),)
         ]
+
+
+def feed(settings: Settings, stream: Iterator[list[Record]]) -> None:
+    """Write the next 15 seconds of all devices."""
+    produce(settings, SENSOR, chain.from_iterable(islice(stream, SECONDS_FED)))
 
 
 @dataclass
