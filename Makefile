@@ -12,8 +12,10 @@ ARGS ?=
 # Kafka, `make browser` those in Chromium; the long ones run on demand (CONTRIBUTING.md).
 MARKS ?= not real_kafka and not browser and not slow and not long
 
-# Test files that make test and make real run at once: they wait more than they compute. 0: one after the other.
+# Test files that make test and make real run at once: they wait more than they compute. 0: one after the other. A test
+# that ends its process ends the run, by its name.
 WORKERS ?= 2
+AT_ONCE := -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
 export UV_PYTHON_DOWNLOADS ?= never
@@ -43,7 +45,7 @@ up: tools ## run everything on this machine, with the settings in .env if it is 
 
 .PHONY: test
 test: tools js ## run the quick tests that need neither a real Kafka nor a browser; say what did not run
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile -m "$(MARKS)" $(ARGS)
+	@$(RUN) pytest $(AT_ONCE) -m "$(MARKS)" $(ARGS)
 
 .PHONY: js
 js: ## run the tests of the page's scripts
@@ -54,7 +56,7 @@ js: ## run the tests of the page's scripts
 
 .PHONY: real
 real: tools ## run the tests on a real Kafka, and the slow ones
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile -m "(real_kafka or slow) and not browser and not long" $(ARGS)
+	@$(RUN) pytest $(AT_ONCE) -m "(real_kafka or slow) and not browser and not long" $(ARGS)
 
 .PHONY: faults
 faults: tools ## do a seeded mix of faults to a bus on a real Kafka; SEED=7 MINUTES=10, ARGS="--help" for more

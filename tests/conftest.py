@@ -142,8 +142,13 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over the counts of a worker of pytest-xdist; each collects all tests, so one worker's are enough."""
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over the counts of a worker of pytest-xdist; each collects all tests, so one worker's are enough.
+
+    Of one that died leave a note for `.ci/run`: what it had not run did not run.
+    """
+    if error:
+        node.config.cache.set("sensorbus/died", str(error))
     if output := getattr(node, "workeroutput", None):  # a worker that crashed has none
         node.config.stash[_LEFT_OUT] = output["left_out"]
 

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from dashboard_app import sign_in
 from dashboard_app.app import create_app
-from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
+from tests.support.held_parts import StillFeed
 from tests.support.oidc_provider import AUDIENCE, CLIENT, PROGRAM, SECRET, Provider, key
 from tests.support.waiting import wait_until
 
@@ -29,13 +29,6 @@ def provider() -> Iterator[Provider]:
     """Give a provider at which ann, a viewer, is signed in."""
     with Provider(dict(VIEWER)) as running:
         yield running
-
-
-class StillFeed(Feed):
-    """A feed that asks no Kafka."""
-
-    def start(self) -> None:
-        """Start nothing."""
 
 
 def settings_of(provider: Provider, **changes: Any) -> Settings:

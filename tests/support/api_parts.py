@@ -9,18 +9,18 @@ from typing import Any, Final
 from flask.testing import FlaskClient
 
 from dashboard_app.app import create_app
-from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.reader import Health
 from dashboard_app.ring import Records, encode
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
+from tests.support.held_parts import StillFeed
 
 NOW_MS: Final = 1_769_860_800_000
 PARTITIONS: Final = 4
 
 
-class HeldFeed(Feed):
+class HeldFeed(StillFeed):
     """A feed that has caught up with topics named `epoch`."""
 
     def __init__(self, settings: Settings | None = None, epoch: str = "epoch") -> None:
@@ -33,9 +33,6 @@ class HeldFeed(Feed):
         for topic in CURSOR_TOPICS:
             for partition in range(PARTITIONS):
                 self.store.begin(topic, partition, 0)
-
-    def start(self) -> None:
-        """Start nothing."""
 
     @property
     def health(self) -> Health:

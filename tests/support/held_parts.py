@@ -1,15 +1,26 @@
-"""Records of a topic as the consumer thread hands them over."""
+"""Records of a topic as the consumer thread hands them over, and a feed without that thread."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
+from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS, Held
 from dashboard_app.ring import Records
 
 NOW_MS: Final = 1_769_860_800_000
 HISTORY_MS: Final = 900_000
+
+
+class StillFeed(Feed):
+    """A feed that asks no Kafka and counts how often it was started."""
+
+    starts = 0
+
+    def start(self) -> None:
+        """Start nothing."""
+        self.starts += 1
 
 
 def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:

@@ -19,11 +19,10 @@ from dashboard_app import ids
 from dashboard_app.answers import Answers, Once
 from dashboard_app.changes import Shared
 from dashboard_app.delta import first_part
-from dashboard_app.feed import Feed
 from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR
-from tests.support.held_parts import NOW_MS, records
+from tests.support.held_parts import NOW_MS, StillFeed, records
 from tests.support.ticks import seconds_of, whole
 
 FLEET = [f"d{number:03d}" for number in range(ALL_DETAIL_DEVICES + 1)]
@@ -35,7 +34,7 @@ class Worker:
     def __init__(self) -> None:
         """Hold nothing."""
         self.now_ms = NOW_MS
-        self.feed = Feed(Settings(), lambda: self.now_ms)
+        self.feed = StillFeed(Settings(), lambda: self.now_ms)
         self.feed.store.clear("epoch")
         for topic in CURSOR_TOPICS:
             self.feed.store.begin(topic, 0, 0)

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from dashboard_app import ids
 from dashboard_app.app import create_app
-from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
+from tests.support.held_parts import StillFeed
 
 NOW_MS = 1_769_860_800_000
 TICK: dict[str, Any] = {
@@ -21,16 +21,6 @@ TICK: dict[str, Any] = {
     "state": [{"id": ids.CURSOR, "property": "data", "value": {"cursor": None}}],
     "changedPropIds": [f"{ids.TICK}.n_intervals"],
 }
-
-
-class StillFeed(Feed):
-    """A feed that asks no Kafka and counts how often it was started."""
-
-    starts = 0
-
-    def start(self) -> None:
-        """Start nothing."""
-        self.starts += 1
 
 
 def client(**changes: Any) -> tuple[FlaskClient, StillFeed]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dashboard_app import bundles
 from dashboard_app.app import create_app
-from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
+from tests.support.held_parts import StillFeed
 
 PREFIX = "/temperature/"
 
@@ -33,7 +33,7 @@ def test_tools_come_before_the_models_and_those_before_the_page() -> None:
 def test_the_page_names_each_file_of_ours_once() -> None:
     """With a version, so that a browser keeps it for ever, and gets the new one after an upgrade."""
     settings = Settings(dashboard_url_prefix=PREFIX)
-    client = create_app(settings, Feed(settings)).server.test_client()
+    client = create_app(settings, StillFeed(settings)).server.test_client()
     named = re.findall(r'(?:src|href)="(/temperature/assets/[^"]*)"', client.get(PREFIX).text)
     named = [address for address in named if "/vendor/" not in address]
     own = bundles.build(PREFIX)
@@ -54,6 +54,6 @@ def test_a_change_is_another_version_that_a_worker_of_before_does_not_have(tmp_p
     assert before == bundles.build("/")
     assert [one.path == other.path for one, other in zip(before, after, strict=True)] == [True, True, False]
     settings = Settings()
-    client = create_app(settings, Feed(settings)).server.test_client()
+    client = create_app(settings, StillFeed(settings)).server.test_client()
     assert client.get(before.scripts.address).status_code == 200
     assert client.get(after.scripts.address).status_code == 404

@@ -13,18 +13,18 @@ import pytest
 from dashboard_app import ids
 from dashboard_app.app import create_app
 from dashboard_app.delta import cursor_text
-from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.ring import Records
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
+from tests.support.held_parts import StillFeed
 from tests.support.ticks import tick_body, whole
 
 NOW_MS = 1_769_860_800_000
 OTHERS: dict[str, dict[int, int]] = {topic: {0: 1} for topic in CURSOR_TOPICS}
 
 
-class HeldFeed(Feed):
+class HeldFeed(StillFeed):
     """A feed that asks no Kafka and holds one reading of the topics "old"."""
 
     def __init__(self) -> None:
@@ -35,9 +35,6 @@ class HeldFeed(Feed):
             self.store.begin(topic, 0, 0)
         shown = orjson.dumps(["a", NOW_MS, 20.5])
         self.store.append(SENSOR.name, Records([0], [0], [NOW_MS], ["a"], [NOW_MS], [20.5], [shown]))
-
-    def start(self) -> None:
-        """Start nothing."""
 
     def look(self) -> None:
         """Have asked Kafka what there is, just now."""
@@ -55,7 +52,7 @@ def feed() -> HeldFeed:
     return HeldFeed()
 
 
-def tick(feed: Feed, cursor: Any) -> dict[str, Any]:
+def tick(feed: HeldFeed, cursor: Any) -> dict[str, Any]:
     """Return the answer to a cursor."""
     client = create_app(feed._settings, feed, lambda: NOW_MS).server.test_client()
     body = tick_body({"cursor": cursor, "detail": None, "history": []})

@@ -16,8 +16,8 @@ from dashboard_app.answers import Answers
 from dashboard_app.app import create_app
 from dashboard_app.arrival import MAX_BODY_BYTES, QUICK
 from dashboard_app.fast_tick import FastTick
-from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
+from tests.support.held_parts import StillFeed
 from tests.support.ticks import tick_body
 
 NOW_MS: Final = 1_769_860_800_000
@@ -26,13 +26,6 @@ ASKED: Final = {"cursor": "x", "detail": ["a"], "history": []}
 TICK: Final = json.dumps(tick_body(ASKED)).encode()
 NO_CHANGE: Final[Mapping[str, str | None]] = {}
 Answer = tuple[str, dict[str, str], bytes]
-
-
-class StillFeed(Feed):
-    """A feed that asks no Kafka."""
-
-    def start(self) -> None:
-        """Start nothing."""
 
 
 def page(**changes: Any) -> Any:

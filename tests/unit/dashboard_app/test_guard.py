@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dashboard_app import guard, ids
 from dashboard_app.app import create_app
 from dashboard_app.arrival import MAX_BODY_BYTES
-from dashboard_app.feed import Feed
 from sensorbus.contract.settings import Settings
+from tests.support.held_parts import StillFeed
 
 NOW_MS = 1_769_860_800_000
 PREFIX = "/x/"
@@ -27,13 +27,6 @@ TICK: dict[str, Any] = {
     "changedPropIds": [f"{ids.TICK}.n_intervals"],
     "parsedChangedPropsIds": [ids.TICK],
 }
-
-
-class StillFeed(Feed):
-    """A feed that asks no Kafka."""
-
-    def start(self) -> None:
-        """Start nothing."""
 
 
 def page() -> Dash:

@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from dashboard_app import ops, sign_in
-from dashboard_app.feed import Feed
 from dashboard_app.users import read_users
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime.logs import FoldRepeats
+from tests.support.held_parts import StillFeed
 
 PASSWORD = "marker-hunter2"  # noqa: S105  # no secret: it is looked for in what is said
 HASH = generate_password_hash(PASSWORD, method="scrypt:1024:8:1")  # cheap: the tests check many
@@ -354,10 +354,3 @@ def test_a_probe_without_a_name_is_told_yes_or_no(users: Path) -> None:
         assert (stranger.status_code, stranger.json) == (503, {"status": "not ready"})
         known = client.get("/readyz", auth=("ann", PASSWORD), headers={sign_in.USER_HEADER: "ann"})
         assert known.json == {"status": "not ready", "reasons": feed.readiness()}
-
-
-class StillFeed(Feed):
-    """A feed that asks no Kafka."""
-
-    def start(self) -> None:
-        """Start nothing."""
