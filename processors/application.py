@@ -6,7 +6,6 @@ measurements behind the numbers.
 
 import functools
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any, Final
@@ -19,7 +18,7 @@ from quixstreams.exceptions import QuixException
 from quixstreams.models import TopicAdmin, TopicManager
 from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 
-from processors import alert, alert_count, avg_temp, embedded, ending, everything, rows, state_options
+from processors import alert, alert_count, avg_temp, embedded, ending, everything, lasting_name, rows, state_options
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
 from processors.committed import CommittedOffsets
@@ -197,7 +196,7 @@ def consumer_options(job: str, settings: Settings) -> dict[str, Any]:
 
 
 def producer_options(job: str, settings: Settings) -> dict[str, Any]:
-    """Return librdkafka's options of the job's producer."""
+    """Return librdkafka's options of the job's producer; raises `OSError` naming a file of its state."""
     options: dict[str, Any] = {
         **kafka.ORDERLY,
         "partitioner": "murmur2_random",
@@ -210,8 +209,10 @@ def producer_options(job: str, settings: Settings) -> dict[str, Any]:
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }
     if settings.is_exactly_once:
-        # Ours without an instance id too: Quix's own is random from its first letter, and no right fits that but `*`.
-        options["transactional.id"] = f"{settings.consumer_group(job)}.{settings.instance_id or uuid.uuid4()}"
+        # Quix's own is random from its first letter: no right fits that but `*`.
+        group = settings.consumer_group(job)
+        member = settings.instance_id or lasting_name.name_of(settings.state_dir / job / group)
+        options["transactional.id"] = f"{group}.{member}"
         is_stable = bool(settings.instance_id)
         options["transaction.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS if is_stable else _DYNAMIC_TRANSACTION_TIMEOUT_MS
     return options

@@ -55,7 +55,7 @@ class CommittedOffsets:
         self._path = self._folder / self._group / _FILE
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch()
-        boot = _boot()
+        boot = boot_id()
         content = {_BEFORE: {}, **_read(self._path)}
         sure = content.pop(boot, {})
         self._sure = {topic_id: sure.get(topic_id, {}) for topic_id in topic_ids.values()}
@@ -107,7 +107,8 @@ class CommittedOffsets:
         )
 
 
-def _boot() -> str:
+def boot_id() -> str:
+    """Return what names this start of the machine; each process another where there is no such name."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

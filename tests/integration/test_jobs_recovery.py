@@ -105,6 +105,24 @@ def test_an_open_transaction_hides_no_change_of_the_state(settings: Settings, tm
     assert what_is_wrong(settings) == []
 
 
+@pytest.mark.slow
+def test_the_next_life_of_a_dynamic_member_ends_the_transaction_of_the_last(settings: Settings, tmp_path: Path) -> None:
+    """In the same folder it has the same transactional id: committed readers do not wait until it is given up."""
+    settings = settings.model_copy(update={"instance_id": None, "commit_interval_ms": 10_000})
+    log, stream = tmp_path / "log", seconds()
+    with Jobs(settings, log) as jobs:
+        feed(settings, stream)
+        with part(settings, log, "tests.support.long_transaction", "avg-temp") as killed:
+            wait_until(lambda: not jobs.has_no_open_transaction(AVG_TEMP), 60, "means that are not committed", log)
+            killed.kill()
+        assert not jobs.has_no_open_transaction(AVG_TEMP)
+        feed(settings, stream)
+        jobs.start("avg-temp")
+        jobs.settle("avg-temp")
+        jobs.stop("avg-temp")
+    assert what_is_wrong(settings) == []
+
+
 def state_of(child: Part) -> str:
     """Return what a process does, by the kernel's letter: T is stopped."""
     assert child.process is not None

@@ -1,4 +1,4 @@
-"""Records of a topic as the consumer thread hands them over, and a feed without that thread."""
+"""Records as a consumer thread hands them over, and a feed that has none."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -78,10 +78,11 @@ class Jobs:
             self._wait_until_visible(topic, within_s)
 
     def _wait_until_visible(self, topic: Topic, within_s: float) -> None:
-        visible = partial(self._has_no_open_transaction, topic)
+        visible = partial(self.has_no_open_transaction, topic)
         wait_until(visible, within_s, f"the transactions on {topic.name} to end", self.log)
 
-    def _has_no_open_transaction(self, topic: Topic) -> bool:
+    def has_no_open_transaction(self, topic: Topic) -> bool:
+        """Tell whether committed readers see all that stands in a topic."""
         ends = []
         for isolation in ("read_committed", "read_uncommitted"):
             consumer = kafka.consumer(self.settings, "test", **{"isolation.level": isolation})

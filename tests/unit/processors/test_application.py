@@ -44,12 +44,12 @@ def test_a_stable_member_keeps_its_place_for_three_minutes() -> None:
     assert consumer["session.timeout.ms"] == producer["transaction.timeout.ms"] == 180_000
 
 
-def test_a_dynamic_member_is_given_up_soon() -> None:
-    """Without one, others take over within seconds."""
-    consumer, producer = consumer_options("alert", Settings()), producer_options("alert", Settings())
+def test_a_dynamic_member_is_given_up_soon(tmp_path: Path) -> None:
+    """Without one, others take over within seconds; a member with another state has other transactions."""
+    one, other = (Settings(state_dir=tmp_path / name) for name in ("one", "other"))
+    consumer, producer = consumer_options("alert", one), producer_options("alert", one)
     assert "group.instance.id" not in consumer
-    again = producer_options("alert", Settings())
-    assert producer["transactional.id"] != again["transactional.id"]
+    assert producer["transactional.id"] != producer_options("alert", other)["transactional.id"]
     assert producer["transactional.id"].startswith("sensorbus.alert.")  # so that a right on the prefix is enough
     assert consumer["session.timeout.ms"] == 6_000
     assert producer["transaction.timeout.ms"] == 10_000
@@ -63,14 +63,14 @@ def test_at_least_once_has_no_transaction() -> None:
 
 def test_a_record_of_the_largest_topic_passes() -> None:
     """What a device sends must reach `dead-letter` whole."""
-    assert producer_options("alert", Settings())["message.max.bytes"] == 9_437_184
+    assert producer_options("alert", STABLE)["message.max.bytes"] == 9_437_184
     assert consumer_options("alert", Settings())["fetch.message.max.bytes"] == 9_437_184
 
 
 @pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
 def test_a_job_has_one_request_on_its_way(guarantee: str) -> None:
     """A second one may be taken where the first is refused, and both are told as delivered."""
-    settings = Settings.model_validate({"processing_guarantee": guarantee})
+    settings = Settings.model_validate({"processing_guarantee": guarantee, "instance_id": "one"})
     assert producer_options("alert", settings)["max.in.flight"] == 1
 
 
