@@ -29,7 +29,7 @@ _HANGS_AFTER_LOOKS: Final = 60
 _JUDGED_AFTER_S: Final = 5.0
 _JUDGED_AGAIN_AFTER_S: Final = 60.0
 _MOST_EPOCHS: Final = 100  # whatever browsers make up
-_STEADY_POLLS: Final = 100  # so many after a failure mean that it is over; about 4 s when it is quiet
+_STEADY_POLLS: Final = 50  # so many after a failure mean that it is over; about 2 s when it is quiet
 
 _log = logging.getLogger(__name__)
 

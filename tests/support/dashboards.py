@@ -5,20 +5,21 @@ gunicorn as a child process, on a port of its own.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sensorbus.broker import EmbeddedBroker
-from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.errors import InvalidMessageError
+from sensorbus.contract.messages import encode_reading, iso_timestamp, parse_reading
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, child_pids, part
 from tests.support.real_kafka import free_ports
 from tests.support.ticks import Ticker, get
-from tests.support.topics import Record, produce
+from tests.support.topics import Record, produce, read_all
 from tests.support.waiting import wait_until
 
 _ASKED_PER_WORKER: Final = 10
@@ -87,6 +88,16 @@ def send_readings(settings: Settings, first: int, count: int, devices: int = 5) 
     values = ((device, encode_reading(device, iso_timestamp(time_ms), celsius)) for device, time_ms, celsius in sent)
     produce(settings, SENSOR, (Record(device.encode(), value) for device, value in values))
     return sent
+
+
+def written_readings(settings: Settings) -> list[tuple[str, int, float]]:
+    """Return the readings that stand in the topic as a tick shows them, partition by partition in their order."""
+    found = []
+    for message in read_all(settings, SENSOR):
+        with suppress(InvalidMessageError):
+            reading = parse_reading(message.value(), message.timestamp()[1], settings.time_rules)
+            found.append((reading.device_id, reading.event_time_ms, reading.celsius))
+    return found
 
 
 @contextmanager
