@@ -6,6 +6,7 @@ worker be silent. Here the loop goes on, and looks at such a connection when som
 """
 
 import contextlib
+import math
 import socket
 import time
 from concurrent.futures import Future
@@ -19,6 +20,9 @@ from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 _LINGER_S: Final = 2.0
+#: After the order to stop. gunicorn's master kills a worker after 3 s, and closing the consumer takes its time.
+_GONE_WITHIN_S: Final = 2.0
+_STOPS_EVERY_S: Final = 0.1
 _READ_BYTES: Final = 65_536
 _MOST_READ_BYTES: Final = 1_048_576
 
@@ -30,6 +34,7 @@ class EndingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no
         """End nothing yet."""
         super().__init__(*args, **kwargs)
         self._ending: dict[Any, None] = {}  # gunicorn's connections, the oldest first
+        self._gone_by_s = math.inf
 
     def init_process(self) -> None:
         """Have gunicorn refuse what is no HTTP, or too much of it, as the page refuses."""
@@ -49,6 +54,17 @@ class EndingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no
         while (conn := next(iter(self._ending), None)) and conn.timeout <= time.monotonic():
             self._let_go(conn)
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Look more often at who must go when the worker stops; gunicorn would once a second."""
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _STOPS_EVERY_S))
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Let nobody stay for long: gunicorn calls it when the worker stops, and forgets who has not hung up."""
+        super()._cap_keepalive(deadline)
+        self._gone_by_s = time.monotonic() + _GONE_WITHIN_S
+        for conn in self._ending:
+            conn.timeout = min(conn.timeout, self._gone_by_s)
+
     def end(self, conn: Any, status: HTTPStatus | None = None) -> None:
         """Refuse with a status, if one is given; then say that nothing more comes, and read on for a while."""
         self._ending[conn] = None
@@ -62,7 +78,7 @@ class EndingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no
         except (OSError, ValueError):  # the client was faster
             self._let_go(conn)
         else:
-            conn.timeout = time.monotonic() + _LINGER_S
+            conn.timeout = min(time.monotonic() + _LINGER_S, self._gone_by_s)
 
     def _read_on(self, conn: Any, connection: socket.socket) -> None:
         """Take what was not read, a megabyte at most: closing before that would cut off the answer."""

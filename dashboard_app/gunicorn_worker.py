@@ -4,6 +4,7 @@ gunicorn gives a thread to each client that begins a request, and for 5 s to eac
 middle keep everybody waiting. Here a thread is for a request that has come whole, and what is quick has none.
 """
 
+import math
 import socket
 import time
 from concurrent.futures import Future
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ARRIVES_WITHIN_S: Final = 10.0
+#: After the order to stop: what comes whole until then is answered, and 408 is said to the others while they are there.
+_ARRIVES_BEFORE_STOP_S: Final = 1.5
 _LETS_IN_AGAIN_AFTER_S: Final = 1.0
 #: So long the loop answers, at a turn, before threads do: gunicorn ends a worker whose loop does not come round.
 _ANSWERS_FOR_S: Final = 0.5
@@ -35,6 +38,7 @@ class Worker(EndingWorker):
         self._is_quick: Callable[[bytes], bool] = lambda _: False
         self._answering_s = 0.0  # at this turn of the loop
         self._lets_in_from_s = 0.0
+        self._arrives_by_s = math.inf
 
     def load_wsgi(self) -> None:
         """Ask the page which requests it answers quickly."""
@@ -88,6 +92,13 @@ class Worker(EndingWorker):
             conn.want_anything()
             self.end(conn, status)
 
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Wait for the rest of no request for long: gunicorn calls it when the worker stops."""
+        super()._cap_keepalive(deadline)
+        self._arrives_by_s = time.monotonic() + _ARRIVES_BEFORE_STOP_S
+        for conn in self._arriving:
+            conn.timeout = min(conn.timeout, self._arrives_by_s)
+
     def _take_more(self, conn: Connection, client: socket.socket) -> None:
         self.poller.unregister(client)
         self._take(conn)
@@ -113,7 +124,7 @@ class Worker(EndingWorker):
             return
         if conn not in self._arriving:
             conn.sock.setblocking(False)
-            conn.timeout = time.monotonic() + _ARRIVES_WITHIN_S
+            conn.timeout = min(time.monotonic() + _ARRIVES_WITHIN_S, self._arrives_by_s)
             self._arriving[conn] = None
         self.poller.register(conn.sock, EVENT_READ, partial(self._take_more, conn))
 

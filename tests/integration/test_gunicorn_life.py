@@ -66,7 +66,7 @@ def test_a_reload_fails_no_request(bus: Settings, tmp_path: Path) -> None:
                 wait_for_answers(load, BROWSERS)
             wait_for_answers(load, BROWSERS)
         assert load.outcome.failures == []
-        page.part.stop(within_s=7)
+        page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
     assert list(tmp_path.glob("sensorbus-metrics-*")) == []
 
@@ -88,16 +88,19 @@ def test_a_killed_worker_fails_no_request(bus: Settings, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_other_signals_stop_it_too(bus: Settings, tmp_path: Path, number: signal.Signals) -> None:
-    """In 5 s with exit code 0, with a connection open; SIGUSR2, gunicorn's change of programs, does nothing."""
-    page = dashboard(bus, tmp_path)
-    with page.part, contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.settings.dashboard_port)) as open_:
+    """In 5 s with exit code 0, connections open, under load; SIGUSR2, gunicorn's change of programs, does nothing."""
+    page = dashboard(bus, tmp_path, dashboard_workers=2)
+    port = page.settings.dashboard_port
+    with page.part, contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as open_:
         page.wait_ready()
         open_.request("GET", "/healthz")
         assert open_.getresponse().read()
         page.part.signal(signal.SIGUSR2)
         assert page.ready()[0] == 200
-        page.part.signal(number)
-        page.part.wait(0, within_s=6)
+        with Load(port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
+            wait_for_answers(load, BROWSERS)
+            page.part.signal(number)
+            page.part.wait(0, within_s=5)
     assert "Traceback" not in page.part.said()
 
 
@@ -108,7 +111,7 @@ def test_a_stop_answers_what_was_asked(bus: Settings, tmp_path: Path) -> None:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
             wait_for_answers(load, BROWSERS)
-            page.part.stop(within_s=7)
+            page.part.stop(within_s=5)
             wait_until(lambda: load.outcome.refused > BROWSERS, 15, "all to be turned away")
         assert load.outcome.failures == []
     assert "Traceback" not in page.part.said()
@@ -222,7 +225,7 @@ def test_workers_of_gunicorns_own_option_have_one_set_of_numbers(bus: Settings, 
         page.part.signal(signal.SIGHUP)
         wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
         wait_until(lambda: shown_pids(page) == set(page.worker_pids()), 30, "their gauges", page.part.log)
-        page.part.stop(within_s=7)
+        page.part.stop(within_s=5)
     assert list(tmp_path.glob("sensorbus-metrics-*")) == []
 
 
@@ -339,7 +342,7 @@ def test_a_reload_reads_the_users_anew_or_changes_nothing(bus: Settings, tmp_pat
         page.part.signal(signal.SIGHUP)
         wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
         assert (status_of(page, "bob"), status_of(page, "ann")) == (200, 401)
-        page.part.stop(within_s=7)
+        page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
 
 
@@ -356,7 +359,7 @@ def test_a_secret_that_cannot_be_read_at_a_reload_changes_nothing(bus: Settings,
         page.part.signal(signal.SIGHUP)
         wait_until(lambda: "not reloaded" in page.part.said(), 10, "the line", page.part.log)
         assert (page.worker_pids(), page.ready()[0]) == (before, 200)
-        page.part.stop(within_s=7)
+        page.part.stop(within_s=5)
         page.part.start()
         page.part.wait(2, within_s=20)
     assert page.part.said().count("SENSORBUS_DASHBOARD_SESSION_SECRET cannot be used: it should have at least 32") == 2

@@ -66,7 +66,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def restart(page: Dashboard) -> None:
     """Stop a page as a process manager does, and wait until the next is ready."""
-    page.part.stop(within_s=7)
+    page.part.stop(within_s=5)
     page.part.start()
     page.wait_ready()
 

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 import pytest
 
 from dashboard_app import gunicorn_ending
+from tests.support.waiting import wait_until
 from tests.support.worker_scene import Scene
 
 
@@ -67,3 +68,19 @@ def test_a_request_that_is_none_is_refused_as_the_page_refuses(scene: Scene) -> 
     assert {"X-Content-Type-Options: nosniff", "X-Frame-Options: DENY", f"Content-Length: {len(body)}"} <= {*lines}
     assert "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'" in lines
     assert body == '{"error":"request header fields too large"}'
+
+
+def test_who_does_not_hang_up_is_let_go_sooner_when_the_worker_stops(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever came before or after the order."""
+    monkeypatch.setattr(gunicorn_ending, "_LINGER_S", 60.0)
+    monkeypatch.setattr(gunicorn_ending, "_GONE_WITHIN_S", 0.2)
+    scene.end()
+    scene.worker._cap_keepalive(0.0)
+    wait_until(scene.is_over, 5, "the end")
+    later = Scene()
+    later.worker._cap_keepalive(0.0)
+    later.end()
+    wait_until(later.is_over, 5, "the end")
+    later.close()

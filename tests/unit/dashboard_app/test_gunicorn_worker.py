@@ -173,3 +173,19 @@ def test_a_quick_request_is_answered_without_a_thread(scene: Scene) -> None:
     scene.send(GET.replace(b"/", b"/slow", 1))
     assert scene.given == [scene.connection]
     assert isinstance(scene.connection.sock, socket.socket)
+
+
+@pytest.mark.parametrize("begun_before", [True, False])
+def test_a_worker_that_stops_waits_for_the_rest_of_no_request(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, begun_before: bool
+) -> None:
+    """Nor for one that begins then; 408 comes before the worker is gone."""
+    monkeypatch.setattr(gunicorn_worker, "_ARRIVES_BEFORE_STOP_S", 0.2)
+    if not begun_before:
+        scene.worker._cap_keepalive(0.0)
+    scene.begin()
+    scene.send(HEAD)
+    if begun_before:
+        scene.worker._cap_keepalive(0.0)
+    wait_until(scene.is_ending, 5, "the end")
+    assert (scene.given, scene.answer()) == ([], b"HTTP/1.1 408 Request Timeout")
