@@ -3,7 +3,7 @@
 `python -m tests.support.faulty_page FOLDER` is `python -m dashboard_app`, but that its workers look into the folder:
 a file `raise` lets the consumer thread fail with a batch that it has not kept yet, `raise-late` with one that it has,
 `hang` lets it wait for ever, and `slow` makes one tick that asks for all compute for seconds. Whichever worker finds a
-file first removes it, writes its id beside it and has the fault, once.
+file first removes it, writes its id beside it and has the fault, once. While there is a file `fail`, all ticks do.
 """
 
 import os
@@ -71,6 +71,8 @@ def _faulty_take(folder: Path, take: Callable[..., None]) -> Callable[..., None]
 
 def _slow_answer(folder: Path, answer_to: Callable[..., bytes]) -> Callable[..., bytes]:
     def answer_slowly(fields: Any, *arguments: Any, **options: Any) -> bytes:
+        if (folder / "fail").exists():
+            raise RuntimeError("ordered by the test")
         if fields["state"][0]["value"]["cursor"] is None and _has(folder, "slow"):
             until_s = time.monotonic() + SLOW_S
             while time.monotonic() < until_s:  # as code that computes, not as one that waits
