@@ -3,22 +3,32 @@
 It stays up, says so, and misses nothing.
 """
 
+import logging
+import socket
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 from confluent_kafka.admin import NewPartitions
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR, TOPICS
 from sensorbus.runtime import kafka
-from tests.support.dashboards import Dashboard, dashboard, send_readings
+from tests.support.dashboards import Dashboard, dashboard, send_readings, written_readings
 from tests.support.real_kafka import RealKafka
 from tests.support.ticks import Ticker, by_device, get
 from tests.support.topics import read_all
 from tests.support.waiting import wait_until
 
 NOTICED_WITHIN_S = 15
-BACK_WITHIN_S = 20
+BACK_WITHIN_S = 15
+LAUNCHED_WITHIN_S = 60
+FROZEN_S = 30.0
+AWAY_S = 360.0
+_log = logging.getLogger(__name__)
 
 
 def _bus(broker: RealKafka, folder: Path) -> Settings:
@@ -87,9 +97,86 @@ def test_a_broker_that_does_not_answer_is_said(own_kafka: RealKafka, tmp_path: P
         _sees(page, browser, sent)
         own_kafka.pause()
         try:
-            page.part.stop(within_s=7)
+            page.part.stop(within_s=5)
         finally:
             own_kafka.resume()
+
+
+class Outage(NamedTuple):
+    """What is done to a broker, for how long, and what ends it."""
+
+    begin: Callable[[RealKafka], None]
+    seconds: float
+    end: Callable[[RealKafka], None]
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        pytest.param(Outage(RealKafka.stop, 0, RealKafka.launch), id="restarted", marks=pytest.mark.slow),
+        pytest.param(Outage(RealKafka.pause, FROZEN_S, RealKafka.resume), id="frozen", marks=pytest.mark.long),
+        pytest.param(
+            Outage(RealKafka.stop, AWAY_S, RealKafka.launch),
+            id="away 6 min",
+            marks=[pytest.mark.long, pytest.mark.timeout(600)],
+        ),
+    ],
+)
+def test_after_an_outage_the_page_shows_what_the_topic_holds(
+    own_kafka: RealKafka, tmp_path: Path, outage: Outage
+) -> None:
+    """Each tick is answered, says why and how old; 15 s after the port opens every reading is there, once, in order."""
+    page = dashboard(_bus(own_kafka, tmp_path), tmp_path, dashboard_workers=2)
+    sent = send_readings(page.settings, 0, 100)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        _sees(page, browser, sent)
+        workers, started_s = page.worker_pids(), time.monotonic()
+        outage.begin(own_kafka)
+        try:
+            _kafka_is(page, browser, ok=False)
+            wait_until(lambda: browser.tick() and time.monotonic() - started_s >= outage.seconds, AWAY_S + 5, "it")
+            told = browser.last["pipeline"]
+            away_ms = 1000 * (time.monotonic() - started_s)
+        finally:
+            outage.end(own_kafka)
+        assert page.worker_pids() == workers, page.part.said()
+        assert own_kafka.address in told["kafka"]["error"]
+        assert told["kafka"]["ok"] is False
+        assert told["topics"]["sensor"] >= away_ms - 2_000  # since the end of what was read before
+        assert browser.last["now"] - told["kafka"]["since_ms"] <= away_ms
+        wait_until(lambda: browser.tick() and _is_open(own_kafka), LAUNCHED_WITHIN_S, "the port", own_kafka.log)
+        back_s = _is_back(page, browser)
+        sent += send_readings(page.settings, 100, 100)
+        _sees(page, browser, sent)
+        _log.info("away %.0f s, back %.1f s after its port", away_ms / 1000, back_s)
+        page.wait_ready(BACK_WITHIN_S)
+        written = by_device(written_readings(page.settings))
+        assert by_device(browser.readings) == written == by_device(sent)
+        for _ in range(20):  # whichever worker
+            fresh = page.ticker()
+            fresh.tick()
+            assert by_device(fresh.readings) == written
+        assert browser.resets == 1
+    assert "Traceback" not in page.part.said()
+    assert len(page.part.said().splitlines()) < 20 + away_ms / 2_000
+
+
+def _is_open(broker: RealKafka) -> bool:
+    """Tell whether the broker's port takes connections."""
+    host, port = broker.address.split(":")
+    with socket.socket() as client:
+        return client.connect_ex((host, int(port))) == 0
+
+
+def _is_back(page: Dashboard, browser: Ticker) -> float:
+    """Return the seconds until every worker says that Kafka is there."""
+
+    def all_say_so() -> bool:
+        return all(browser.tick()["pipeline"]["kafka"]["ok"] for _ in range(20))
+
+    return wait_until(all_say_so, BACK_WITHIN_S, "Kafka to be there", page.part.log)
 
 
 def test_a_page_that_starts_without_a_broker_waits_for_it(own_kafka: RealKafka, tmp_path: Path) -> None:
