@@ -97,11 +97,13 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     watch.end_after_signal(
         _STOP_WITHIN_S, "it waits for Kafka or still works; ended without a last commit, nothing is lost"
     )
-    if not settings.embedded_broker:
-        watch.end_when(topic_changes.TopicChanges(settings, job, JOBS[job][0]).reason, _LOOK_AT_TOPICS_EVERY_S)
-    watch.end_when(lambda: ending.overdue(application[0], settings), _LOOK_FOR_THE_END_EVERY_S)
+    changes = None if settings.embedded_broker else topic_changes.TopicChanges(settings, job, JOBS[job][0])
+    if changes:
+        watch.end_when(changes.reason, _LOOK_AT_TOPICS_EVERY_S)
+    topic_change = changes.now if changes else lambda: None
+    watch.end_when(lambda: ending.overdue(application[0], settings, topic_change), _LOOK_FOR_THE_END_EVERY_S)
     if not stop.is_set():
-        ending.run(application[0], settings)
+        ending.run(application[0], settings, topic_change)
     meter.publish()
 
 

@@ -5,7 +5,7 @@ half a minute: an assignment that comes while the consumer is closed asks Kafka 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
 
 from processors.job_application import JobApplication
-from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, TopicError
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.runtime import access, kafka
 
@@ -26,23 +26,41 @@ _FENCED: Final = (
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
 )
+#: What a client meets of a topic that was deleted, if it meets it before the look at the topics does.
+_NO_TOPIC: Final = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  # librdkafka's own codes have no public name
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # the same
+)
+#: Returns the line for what became of a topic, None if nothing did.
+TopicChange = Callable[[], str | None]
 
 
-def run(application: JobApplication, settings: Settings) -> None:
+def run(application: JobApplication, settings: Settings, topic_change: TopicChange) -> None:
     """Run until SIGTERM; raises `SensorbusError` with the line for the error that came first."""
     try:
         application.run()
     except Exception as error:
         first = application.ended_by or error
-        raise explain(first, settings, application.config.consumer_group) or first from error
+        raise _explain_end(application, first, settings, topic_change) or first from error
 
 
-def overdue(application: JobApplication, settings: Settings) -> str | None:
+def overdue(application: JobApplication, settings: Settings, topic_change: TopicChange) -> str | None:
     """Return the line for the error that ended it, if it has not been able to close since; called from any thread."""
     first = application.ended_by
     if first is None or application.ended_since_s() < _CLOSED_WITHIN_S:
         return None
-    return str(explain(first, settings, application.config.consumer_group) or repr(first))
+    return str(_explain_end(application, first, settings, topic_change) or repr(first))
+
+
+def _explain_end(
+    application: JobApplication, error: BaseException, settings: Settings, topic_change: TopicChange
+) -> SensorbusError | None:
+    """Return the line for an error; Kafka does not say in it which topic it does not know."""
+    if any(code.code() in _NO_TOPIC for code in _kafka_errors(error)) and (said := topic_change()):
+        return TopicError(said)
+    return explain(error, settings, application.config.consumer_group)
 
 
 def explain(error: BaseException, settings: Settings, group: str) -> SensorbusError | None:

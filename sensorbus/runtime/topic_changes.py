@@ -2,9 +2,10 @@
 
 It was deleted, made anew, or has more partitions.
 The clients say nothing of it: a writer waits for minutes, a reader goes on with what is left of it. Not for the
-embedded broker, which cannot describe topics. Called from any one thread.
+embedded broker, which cannot describe topics. Called from any one thread, but for `now`.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from sensorbus.runtime import kafka
 
 _GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
 _NO_ID: Final = str(Uuid(0, 0))
+_LOOK_TWICE_AFTER_S: Final = 1.0
 
 
 class Identity(NamedTuple):
@@ -65,10 +67,19 @@ class TopicChanges:
 
         Two, because a broker that has just started may not know a topic yet. One that does not answer has no say.
         """
-        # Without a broker, librdkafka waits in a question about topics with a whole core.
-        is_answered = kafka.answers(self._settings, self._client)
-        suspected, self._suspected = self._suspected, self._look() if is_answered else None
+        suspected, self._suspected = self._suspected, self._look_if_answered()
         return self._suspected if self._suspected == suspected else None
+
+    def now(self) -> str | None:
+        """Look twice in a row, for who has met an error of a topic already; from any thread, needs a first look."""
+        if self._look_if_answered() is None:
+            return None
+        time.sleep(_LOOK_TWICE_AFTER_S)
+        return self._look_if_answered()
+
+    def _look_if_answered(self) -> str | None:
+        # Without a broker, librdkafka waits in a question about topics with a whole core.
+        return self._look() if kafka.answers(self._settings, self._client) else None
 
     def _look(self) -> str | None:
         for name, future in _described(self._client, self._names):

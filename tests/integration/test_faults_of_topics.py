@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from sensorbus.contract.topics import AVG_TEMP, SENSOR, Topic
+from sensorbus.contract.topics import SENSOR, TOPICS, Topic
 from tests.support.faults.bus import PATIENCE, assert_exact, bus
 from tests.support.faults.driver import Driver
 from tests.support.faults.plan import JOBS
@@ -100,18 +100,23 @@ def test_added_partitions_end_the_jobs_with_one_line(own_kafka: RealKafka, tmp_p
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("topic", [SENSOR, AVG_TEMP], ids=["sensor", "avg-temp"])
+@pytest.mark.parametrize("topic", TOPICS, ids=[topic.name for topic in TOPICS])
 def test_a_deleted_topic_is_said_and_made_anew(own_kafka: RealKafka, tmp_path: Path, topic: Topic) -> None:
-    """The jobs end instead of waiting for it; started again they make it as it was, and what comes then is exact."""
+    """The jobs end instead of waiting for it; started again they make it as it was, and what comes then is exact.
+
+    What they read and write is deleted under load, but `sensor`, whose writer would wait for it.
+    """
     with bus(own_kafka, tmp_path, stable=True) as driver:
         driver.begin(*JOBS)
         driver.supervised = False
-        driver.witness.rest()
-        driver.wait(driver.is_settled, 60, "all to be read")
+        if topic is SENSOR:
+            driver.witness.rest()
+            driver.wait(driver.is_settled, 60, "all to be read")
         name = driver.settings.topic_name(topic)
         client = AdminClient({"bootstrap.servers": own_kafka.address})
         client.delete_topics([name])[name].result()
         ended_s = wait_for_the_end(driver, *JOBS)
+        driver.witness.finish()
         driver.start(*JOBS)
         driver.wait(lambda: all(" reads " in driver.said(job) for job in JOBS), 60, "the jobs to start")
         driver.wait(lambda: partitions(client, name) == 4, 60, "the topic to be there")
@@ -121,7 +126,7 @@ def test_a_deleted_topic_is_said_and_made_anew(own_kafka: RealKafka, tmp_path: P
         verdict = judge(driver.settings, driver.witness, its_own=True)
     assert verdict.problems == [], f"\n{verdict}\n{driver.said()}"
     assert ended_s < PATIENCE * SAID_WITHIN_S
-    assert f"topic {name} was deleted" in driver.said()
+    assert all(f"topic {name} was deleted" in driver.said(job) for job in JOBS), driver.said()
     assert "Traceback" not in driver.said()
 
 

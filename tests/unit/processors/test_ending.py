@@ -10,7 +10,7 @@ from quixstreams.kafka.exceptions import KafkaConsumerException
 
 from processors.ending import explain, overdue, run
 from processors.job_application import JobApplication
-from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError
+from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError, TopicError
 from sensorbus.contract.settings import Settings
 
 STABLE = Settings(topic_prefix="p-", instance_id="node-7")
@@ -130,6 +130,10 @@ def application(tmp_path: Path) -> JobApplication:
     )
 
 
+def no_change() -> None:
+    """Say that the topics are what they were."""
+
+
 def _fail(application: JobApplication, *errors: Exception) -> None:
     """Let the first error end its loop, as Quix does; each next one comes up while it is closed, and hides it."""
     try:
@@ -144,22 +148,43 @@ def test_the_error_that_came_first_is_told(application: JobApplication, monkeypa
     first = KafkaException(KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     monkeypatch.setattr(application, "run", lambda: _fail(application, first, PartitionAssignmentError("closed")))
     with pytest.raises(BrokerUnavailableError, match=r"WRITE on transactional id ending\.\*"):
-        run(application, STABLE)
+        run(application, STABLE, no_change)
 
 
 def test_a_bug_is_raised_as_it_is(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it led to as its cause."""
     monkeypatch.setattr(application, "run", lambda: _fail(application, TypeError("bug"), PartitionAssignmentError("")))
     with pytest.raises(TypeError, match="bug"):
-        run(application, STABLE)
+        run(application, STABLE, no_change)
 
 
 def test_an_application_that_failed_and_cannot_close_is_overdue(application: JobApplication) -> None:
     """After 6 s the line is there for those who end the process; one that runs or was told to stop has none."""
     application.stop()
-    assert overdue(application, STABLE) is None
+    assert overdue(application, STABLE, no_change) is None
     with pytest.raises(KafkaException):
         _fail(application, KafkaException(KafkaError(KafkaError._FENCED)))
-    assert overdue(application, STABLE) is None
+    assert overdue(application, STABLE, no_change) is None
     application._ended_s -= 7
-    assert "another process took this one's place" in (overdue(application, STABLE) or "")
+    assert "another process took this one's place" in (overdue(application, STABLE, no_change) or "")
+
+
+def test_a_topic_that_kafka_does_not_know_is_named(
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka's error names none; where no topic is gone its own words stay."""
+    unknown = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    monkeypatch.setattr(application, "run", lambda: _fail(application, unknown))
+    with pytest.raises(TopicError, match="topic avg-temp was deleted"):
+        run(application, STABLE, lambda: "topic avg-temp was deleted")
+    with pytest.raises(BrokerUnavailableError, match="UNKNOWN_TOPIC_OR_PART"):
+        run(application, STABLE, no_change)
+
+
+def test_the_topics_are_not_looked_at_for_another_error(
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fenced job says so, whatever became of a topic."""
+    monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(KafkaError._FENCED))))
+    with pytest.raises(SensorbusError, match="another process took this one's place"):
+        run(application, STABLE, lambda: "topic avg-temp was deleted")

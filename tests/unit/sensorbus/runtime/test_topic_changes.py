@@ -97,6 +97,21 @@ def test_a_broker_that_is_away_is_asked_no_more(changes: TopicChanges, cluster: 
     assert "made anew" in (changes.reason() or "")
 
 
+def test_who_met_an_error_of_a_topic_is_told_at_once(
+    changes: TopicChanges, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two looks a second apart; what is back at the second was never gone."""
+    monkeypatch.setattr("sensorbus.runtime.topic_changes.time.sleep", lambda _: None)
+    assert changes.now() is None
+    cluster.topics["avg-temp"] = Described("", 0, KafkaError.UNKNOWN_TOPIC_OR_PART)
+    assert "topic avg-temp was deleted" in (changes.now() or "")
+    back = Described("avg-temp", 4)
+    monkeypatch.setattr(
+        "sensorbus.runtime.topic_changes.time.sleep", lambda _: cluster.topics.update({"avg-temp": back})
+    )
+    assert changes.now() is None
+
+
 def test_a_topic_that_was_never_seen_is_not_missed(cluster: Cluster) -> None:
     """Not known at the first look either: it is yet to come."""
     cluster.topics["alert"] = Described("", 0, KafkaError.UNKNOWN_TOPIC_OR_PART)
