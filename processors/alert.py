@@ -9,7 +9,7 @@ from typing import Final
 from quixstreams.dataframe import StreamingDataFrame
 
 from processors.bus import Bus
-from processors.outputs import Output, write
+from processors.outputs import Headers, Output, write
 from processors.records import NOTHING, Handler, step
 from sensorbus.contract.messages import Reading, alert_from_reading, encode_alert, encode_key, parse_reading
 from sensorbus.contract.topics import ALERT, SENSOR
@@ -29,7 +29,7 @@ def handler(bus: Bus) -> Handler[Reading]:
     alerts, threshold_kelvin = bus.topic(ALERT), bus.settings.alert_threshold_kelvin
     cold_celsius = celsius_from_kelvin(threshold_kelvin) - _ROUNDING_KELVIN
 
-    def on_reading(reading: Reading, _state: None) -> Sequence[Output]:
+    def on_reading(reading: Reading, _state: None, _headers: Headers) -> Sequence[Output]:
         if reading.celsius < cold_celsius:  # nearly every one is, and needs no sum to tell
             return NOTHING
         kelvin = kelvin_from_celsius(reading.celsius)

@@ -14,7 +14,7 @@ from quixstreams.dataframe import StreamingDataFrame
 
 from processors.bus import Bus
 from processors.device_state import State
-from processors.outputs import Output, write
+from processors.outputs import Headers, Output, write
 from processors.records import NOTHING, Handler, place_now, step
 from processors.windows import (
     RingRules,
@@ -46,7 +46,7 @@ def handler(bus: Bus) -> Handler[Alert]:
     # At least once, job alert may write an alert twice; exactly once, two equal ones are two readings.
     may_repeat = not bus.exactly_once
 
-    def on_alert(alert: Alert, state: State) -> Sequence[Output]:
+    def on_alert(alert: Alert, state: State, _headers: Headers) -> Sequence[Output]:
         device_id, timestamp, event_time_ms = alert[:3]
         ring = ring_from_state(state.get(STATE_KEY), rules)
         move_time(ring, rules, event_time_ms)

@@ -12,9 +12,9 @@ from quixstreams.dataframe import StreamingDataFrame
 
 from processors.bus import Bus
 from processors.device_state import State
-from processors.outputs import Output, write
-from processors.records import Handler, place_now, step
-from processors.windows import RingRules, Window, add, advance, ring_from_state, state_from_ring
+from processors.outputs import Headers, Output, write
+from processors.records import NOTHING, Handler, place_now, place_of_original, step
+from processors.windows import RingRules, Window, add, advance, is_repeat, ring_from_state, state_from_ring
 from sensorbus.contract.messages import AvgTemp, Reading, encode_avg_temp, encode_key, parse_reading
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
 from sensorbus.contract.units import ABSOLUTE_ZERO_CELSIUS, MAX_CELSIUS
@@ -34,11 +34,16 @@ def handler(bus: Bus) -> Handler[Reading]:
     """Return what the job does with a reading."""
     settings, meter, means = bus.settings, bus.meter, bus.topic(AVG_TEMP)
     rules = RingRules(settings.avg_temp_length_ms, settings.avg_temp_step_ms, settings.avg_temp_grace_ms)
+    # At least once, job alert may send a reading under a foreign key again twice; the windows know which they have.
+    may_repeat = not bus.exactly_once
 
-    def on_reading(reading: Reading, state: State) -> Sequence[Output]:
+    def on_reading(reading: Reading, state: State, headers: Headers) -> Sequence[Output]:
         device_id, timestamp, event_time_ms, celsius = reading
         ring = ring_from_state(state.get(STATE_KEY), rules)
         closed = advance(ring, rules, event_time_ms)
+        original = place_of_original(headers) if may_repeat and headers else None
+        if original is not None and is_repeat(ring, rules, event_time_ms, original):
+            return NOTHING  # the first has moved the time, so nothing is closed
         if not add(ring, rules, event_time_ms, celsius):
             meter.late()
             place = {"device": device_id, **place_now()._asdict()}

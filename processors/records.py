@@ -23,14 +23,16 @@ from sensorbus.contract.topics import DEAD_LETTER, Topic
 #: Names of the headers of a dead letter, in their order. A record that had some of these before gets new ones.
 DEAD_LETTER_HEADERS: Final = ("source.topic", "source.partition", "source.offset", "error.kind", "error.message")
 REKEYED_HEADER: Final = "rekeyed.from"
+#: Of a dead letter that was sent back (sensorbus/dead_letters.py).
+_REPLAYED_HEADER: Final = "replayed.from"
 NOTHING: Final[Sequence[Output]] = ()
 
 _log = logging.getLogger(__name__)
 Message = TypeVar("Message", Reading, Alert)
 #: Reads a value, or raises `InvalidMessageError`: `messages.parse_reading`, `messages.parse_alert`.
 Parse = Callable[[bytes | None, int, TimeRules], Message]
-#: What a job does with a message and the state under its key (None where the dataframe has none).
-Handler = Callable[[Message, Any], Sequence[Output]]
+#: What a job does with a message, the state under its key (None where the dataframe has none) and the record's headers.
+Handler = Callable[[Message, Any, Headers], Sequence[Output]]
 
 
 class Place(NamedTuple):
@@ -81,8 +83,8 @@ def step(
         if not has_device_key(key, message.device_id):
             return send_again(value, headers or (), message.device_id)
         if len(handlers) == 1:
-            return handlers[0](message, state)
-        return [output for handler in handlers for output in handler(message, state)]
+            return handlers[0](message, state, headers or ())
+        return [output for handler in handlers for output in handler(message, state, headers or ())]
 
     return run
 
@@ -110,6 +112,17 @@ def rekeyed_headers(headers: Headers, place: Place) -> Headers:
         *((name, value) for name, value in headers if name != REKEYED_HEADER),
         (REKEYED_HEADER, str(place).encode()),
     ]
+
+
+def place_of_original(headers: Headers) -> str | None:
+    """Return where the reading stands that a record is the copy of, None if it is none.
+
+    A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
+    """
+    ours = [(name, place) for name, place in headers if name in (REKEYED_HEADER, _REPLAYED_HEADER)]
+    if not ours or ours[-1][0] == _REPLAYED_HEADER:
+        return None
+    return (ours[-1][1] or b"").decode(errors="replace")
 
 
 def place_now() -> Place:

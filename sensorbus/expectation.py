@@ -167,6 +167,7 @@ class Expectation:
         self._averages = Windows(own.avg_temp_length_ms, own.avg_temp_step_ms, own.avg_temp_grace_ms)
         self._counts = Windows(own.alert_count_length_ms, own.alert_count_step_ms, own.alert_count_grace_ms)
         self._seen: set[tuple[str, str]] | None = None if own.is_exactly_once else set()
+        self._copied: set[tuple[str, bytes]] | None = None if own.is_exactly_once else set()
 
     def add(self, message: Message) -> None:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
@@ -193,7 +194,8 @@ class Expectation:
             return
         self.expected.partitions[reading.device_id] = place[0]
         self.expected.readings += counted
-        self._add_to_averages(reading, place, counted=counted)
+        if not self._is_second_copy(reading.device_id, headers):  # an alert of it is there twice
+            self._add_to_averages(reading, place, counted=counted)
         kelvin = kelvin_from_celsius(reading.celsius)
         if kelvin > self.settings.alert_threshold_kelvin:
             self._add_alert(reading, kelvin, place, counted=counted)
@@ -205,6 +207,14 @@ class Expectation:
         source = source_of_copy(self._topic, headers)
         if source is not None:
             self.expected.found_copies[source] += 1
+
+    def _is_second_copy(self, device_id: str, headers: Headers) -> bool:
+        """Tell whether the same reading was copied before, and note it; never exactly once."""
+        if self._copied is None or (original := _original(headers)) is None:
+            return False
+        known = len(self._copied)
+        self._copied.add((device_id, original))
+        return len(self._copied) == known
 
     def _add_due(self, place: Place, due: set[Place], pending: set[Place]) -> None:
         """Expect of job `alert` what it sends for a record: a letter or a copy."""
@@ -279,10 +289,13 @@ def source_of_copy(topic: str, headers: Headers) -> Place | None:
 
     A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
     """
-    ours = [(name, value) for name, value in headers if name in (_COPY_HEADER, _REPLAY_HEADER)]
-    if not ours or ours[-1][0] == _REPLAY_HEADER:
-        return None
-    place = _PLACE.fullmatch((ours[-1][1] or b"").decode(errors="replace"))
+    place = _PLACE.fullmatch((_original(headers) or b"").decode(errors="replace"))
     if place is None or place["topic"] != topic:
         return None
     return int(place["partition"]), int(place["offset"])
+
+
+def _original(headers: Headers) -> bytes | None:
+    """Return the place that a copy names, as it stands there; None where a record is none."""
+    ours = [(name, value or b"") for name, value in headers if name in (_COPY_HEADER, _REPLAY_HEADER)]
+    return ours[-1][1] if ours and ours[-1][0] == _COPY_HEADER else None

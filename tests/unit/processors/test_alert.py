@@ -20,7 +20,7 @@ def reading(celsius: float) -> Reading:
 
 def test_a_reading_above_the_threshold_becomes_an_alert() -> None:
     """The alert has all three units, the device's own timestamp, and the device as key."""
-    outputs = handler(bus_of())(reading(30.0), None)
+    outputs = handler(bus_of())(reading(30.0), None, ())
     assert plain(outputs) == [
         (
             "alert",
@@ -35,24 +35,24 @@ def test_a_reading_above_the_threshold_becomes_an_alert() -> None:
 )
 def test_the_threshold_itself_is_none(celsius: float, is_one: bool) -> None:
     """Kelvin is rounded to 2 decimals first: 303.00 is no alert, 303.01 is one."""
-    assert bool(handler(bus_of())(reading(celsius), None)) is is_one
+    assert bool(handler(bus_of())(reading(celsius), None, ())) is is_one
 
 
 def test_the_threshold_is_a_setting() -> None:
     """Another threshold gives other alerts."""
     at_freezing = handler(bus_of(Settings(alert_threshold_kelvin=273.15)))
-    assert [bool(at_freezing(reading(celsius), None)) for celsius in (0.0, 0.01)] == [False, True]
+    assert [bool(at_freezing(reading(celsius), None, ())) for celsius in (0.0, 0.01)] == [False, True]
 
 
 @given(threshold=st.floats(250, 350), away=st.floats(-0.05, 0.05), decimals=st.integers(0, 6))
 def test_what_is_passed_over_as_cold_is_no_alert(threshold: float, away: float, decimals: int) -> None:
     """Near any threshold the short way says what the contract says."""
     celsius = round(threshold - 273.15 + away, decimals)
-    is_one = bool(handler(bus_of(Settings(alert_threshold_kelvin=threshold)))(reading(celsius), None))
+    is_one = bool(handler(bus_of(Settings(alert_threshold_kelvin=threshold)))(reading(celsius), None, ()))
     assert is_one == is_alert(celsius, threshold)
 
 
 def test_the_topic_has_the_buss_prefix() -> None:
     """Results go to the bus's own topics."""
-    outputs = handler(bus_of(Settings(topic_prefix="site-a.")))(reading(50.0), None)
+    outputs = handler(bus_of(Settings(topic_prefix="site-a.")))(reading(50.0), None, ())
     assert [output.topic for output in outputs] == ["site-a.alert"]

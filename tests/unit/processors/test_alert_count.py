@@ -20,7 +20,7 @@ def feed(job: Any, state: JsonState, *seconds: float) -> list[Output]:
     outputs: list[Output] = []
     for second in seconds:
         alert = Alert("oven", f"t+{second}", START_MS + round(second * 1_000), 40.0, 104.0, 313.15)
-        outputs += at("alert", 3, 42, partial(job, alert, state))
+        outputs += at("alert", 3, 42, partial(job, alert, state, ()))
     return outputs
 
 

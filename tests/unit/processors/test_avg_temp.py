@@ -22,7 +22,7 @@ def feed(job: Any, state: JsonState, *readings: tuple[float, float]) -> list[Out
     outputs: list[Output] = []
     for second, celsius in readings:
         reading = Reading("oven", f"t+{second}", START_MS + round(second * 1_000), celsius)
-        outputs += at("sensor", 3, 42, partial(job, reading, state))
+        outputs += at("sensor", 3, 42, partial(job, reading, state, ()))
     return outputs
 
 
@@ -90,4 +90,32 @@ def test_grace_waits_for_the_late() -> None:
     job, state = handler(bus), JsonState()
     outputs = feed(job, state, (0, 20.0), (12, 99.0), (9, 40.0), (13, 99.0))
     assert [value["avg_temp"] for _, _, value in plain(outputs)] == [30.0]
+    assert seen(bus) == []
+
+
+def copy(job: Any, state: JsonState, second: float, celsius: float, original: bytes) -> list[Output]:
+    """Return the outputs of a copy of the reading that stands at a place."""
+    reading = Reading("oven", f"t+{second}", START_MS + round(second * 1_000), celsius)
+    return list(at("sensor", 3, 42, partial(job, reading, state, [("rekeyed.from", original)])))
+
+
+@pytest.mark.parametrize(("guarantee", "mean"), [("at-least-once", 30.0), ("exactly-once", 32.0)])
+def test_a_second_copy_counts_once_where_there_may_be_one(guarantee: str, mean: float) -> None:
+    """At least once; exactly once there is none, and two are two readings."""
+    bus = bus_of(Settings(avg_temp_step_ms=10_000, processing_guarantee=guarantee))
+    job, state = handler(bus), JsonState()
+    assert feed(job, state, (0, 20.0)) == []
+    for original in (b"sensor[0]@7", b"sensor[0]@8", b"sensor[0]@7", b"sensor[0]@8"):
+        assert copy(job, state, 5, 30.0 if original.endswith(b"7") else 40.0, original) == []
+    (output,) = feed(job, state, (10, 99.0))
+    assert parse_avg_temp(output.value).avg_celsius == pytest.approx(mean)
+
+
+def test_a_second_copy_that_comes_late_is_not_told_as_late() -> None:
+    """Nor is it added to the windows that are open."""
+    bus = bus_of(Settings(processing_guarantee="at-least-once"))
+    job, state = handler(bus), JsonState()
+    copy(job, state, 5, 30.0, b"sensor[0]@7")
+    feed(job, state, (11, 20.0))
+    assert copy(job, state, 5, 30.0, b"sensor[0]@7") == []
     assert seen(bus) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
-from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, step
+from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, place_of_original, step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Alert, Reading, encode_alert, encode_reading, parse_alert, parse_reading
 from sensorbus.contract.topics import ALERT, SENSOR
@@ -32,7 +32,7 @@ class Job:
         self.readings: list[Reading] = []
         self._run = step(self.bus, SENSOR, parse_reading, [self._note], answers_for_topic=answers_for_topic)
 
-    def _note(self, reading: Reading, _state: object) -> Sequence[Output]:
+    def _note(self, reading: Reading, _state: object, _headers: Headers) -> Sequence[Output]:
         self.readings.append(reading)
         return ()
 
@@ -61,7 +61,7 @@ def test_each_handler_gets_the_reading_in_turn() -> None:
         bus,
         SENSOR,
         parse_reading,
-        [lambda reading, _: note("a", reading), lambda reading, _: note("b", reading)],
+        [lambda reading, *_: note("a", reading), lambda reading, *_: note("b", reading)],
         answers_for_topic=True,
     )
     assert [output.value for output in run(GOOD, b"oven", NOW_MS, None)] == [b"a", b"b"]
@@ -203,6 +203,15 @@ def test_a_copy_names_the_last_original_only() -> None:
     assert list(copy.headers) == [("trace", b"1"), ("rekeyed.from", b"sensor[3]@42")]
 
 
+def test_a_copy_tells_its_original_and_what_was_sent_back_does_not() -> None:
+    """As `sensorbus verify` has it: the last of the two headers decides."""
+    copied, sent_back = ("rekeyed.from", b"sensor[3]@42"), ("replayed.from", b"dead-letter[0]@1")
+    assert place_of_original([("trace", b"1"), copied]) == "sensor[3]@42"
+    assert place_of_original([sent_back, copied]) == "sensor[3]@42"
+    assert place_of_original([copied, sent_back]) is None
+    assert place_of_original([("trace", b"1")]) is None
+
+
 def test_every_record_is_counted_once() -> None:
     """Whatever becomes of it."""
     job = Job()
@@ -214,7 +223,7 @@ def test_every_record_is_counted_once() -> None:
 def test_an_alert_under_a_foreign_key_is_sent_again_to_its_own_topic() -> None:
     """As a reading is, by the job that answers for `alert`."""
     bus = bus_of()
-    run = step(bus, ALERT, parse_alert, [lambda _alert, _state: ()], answers_for_topic=True)
+    run = step(bus, ALERT, parse_alert, [lambda *_: ()], answers_for_topic=True)
     (copy,) = at("alert", 3, 42, lambda: run(ALERT_OF_OVEN, None, NOW_MS, None))
     assert (copy.topic, copy.key, copy.value) == ("alert", b"oven", ALERT_OF_OVEN)
 
@@ -222,7 +231,7 @@ def test_an_alert_under_a_foreign_key_is_sent_again_to_its_own_topic() -> None:
 @pytest.mark.parametrize(("ahead_ms", "outputs"), [(360_000, 0), (360_001, 1)])
 def test_an_alert_may_be_a_minute_further_ahead_than_its_reading(ahead_ms: int, outputs: int) -> None:
     """A reading at the limit is an alert that another broker, whose clock is behind, gave its time."""
-    run = step(bus_of(), ALERT, parse_alert, [lambda _alert, _state: ()], answers_for_topic=True)
+    run = step(bus_of(), ALERT, parse_alert, [lambda *_: ()], answers_for_topic=True)
     found = list(at("alert", 3, 42, lambda: run(ALERT_OF_OVEN, b"oven", TIME_MS - ahead_ms, None)))
     assert len(found) == outputs
     words = b"more than 360 s (SENSORBUS_CLOCK_AHEAD_LIMIT_MS and a minute)"

@@ -8,7 +8,7 @@ import pytest
 from sensorbus.contract.settings import Settings
 from sensorbus.expectation import Windows, expect
 from sensorbus.progress import Progress
-from tests.support.results import APPEND_MS, reading
+from tests.support.results import APPEND_MS, reading, start_ms
 
 
 def test_a_window_holds_its_start_and_not_its_end() -> None:
@@ -56,6 +56,18 @@ def test_a_reading_under_a_foreign_key_is_none_yet() -> None:
     foreign.record_key = None
     expected = expect(Settings(), [foreign, reading(0, 40.0)], 0)
     assert (expected.readings, expected.alerts.total()) == (1, 1)
+
+
+@pytest.mark.parametrize(("guarantee", "mean"), [("at-least-once", 20.0), ("exactly-once", 80 / 3)])
+def test_a_second_copy_is_in_the_means_only_exactly_once(guarantee: str, mean: float) -> None:
+    """At least once it is what a kill has left, and its job counts it once; its alert is there twice."""
+    readings = [reading(0, 0.0, offset=0), *[reading(1, 40.0, offset=number) for number in (1, 2)]]
+    for copy in readings[1:]:
+        copy.record_headers = [("rekeyed.from", b"sensor[1]@9")]
+    readings += [reading(59, 0.0, offset=3)]
+    expected = expect(Settings(processing_guarantee=guarantee), readings, 0)
+    assert expected.averages["a", start_ms(0)] == pytest.approx(mean)
+    assert expected.alerts.total() == 2
 
 
 def test_a_record_that_is_too_large_is_a_dead_letter() -> None:
