@@ -25,6 +25,7 @@ DEAD_LETTER_HEADERS: Final = ("source.topic", "source.partition", "source.offset
 REKEYED_HEADER: Final = "rekeyed.from"
 #: Of a dead letter that was sent back (sensorbus/dead_letters.py).
 _REPLAYED_HEADER: Final = "replayed.from"
+_MOST_PLACE_BYTES: Final = 300  # a topic's name has 249 at most; what is longer is not ours, and would fill the state
 NOTHING: Final[Sequence[Output]] = ()
 
 _log = logging.getLogger(__name__)
@@ -119,10 +120,10 @@ def place_of_original(headers: Headers) -> str | None:
 
     A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
     """
-    ours = [(name, place) for name, place in headers if name in (REKEYED_HEADER, _REPLAYED_HEADER)]
-    if not ours or ours[-1][0] == _REPLAYED_HEADER:
+    ours = [(name, place or b"") for name, place in headers if name in (REKEYED_HEADER, _REPLAYED_HEADER)]
+    if not ours or ours[-1][0] == _REPLAYED_HEADER or len(ours[-1][1]) > _MOST_PLACE_BYTES:
         return None
-    return (ours[-1][1] or b"").decode(errors="replace")
+    return ours[-1][1].decode(errors="replace")
 
 
 def place_now() -> Place:

@@ -29,6 +29,7 @@ Place = tuple[int, int]
 
 _COPY_HEADER: Final = "rekeyed.from"
 _REPLAY_HEADER: Final = "replayed.from"
+_MOST_PLACE_BYTES: Final = 300
 _PLACE: Final = re.compile(r"(?P<topic>.+)\[(?P<partition>[0-9]{1,9})\]@(?P<offset>[0-9]{1,18})")
 
 
@@ -298,4 +299,6 @@ def source_of_copy(topic: str, headers: Headers) -> Place | None:
 def _original(headers: Headers) -> bytes | None:
     """Return the place that a copy names, as it stands there; None where a record is none."""
     ours = [(name, value or b"") for name, value in headers if name in (_COPY_HEADER, _REPLAY_HEADER)]
-    return ours[-1][1] if ours and ours[-1][0] == _COPY_HEADER else None
+    if not ours or ours[-1][0] != _COPY_HEADER or len(ours[-1][1]) > _MOST_PLACE_BYTES:
+        return None
+    return ours[-1][1]

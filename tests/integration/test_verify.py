@@ -30,6 +30,7 @@ from tests.support.command import run
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.parts import environment_of
 from tests.support.topics import Record, produce, read_all, values
+from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
 
 DEVICES, SECONDS = 5, 20
@@ -108,6 +109,30 @@ def test_repeats_are_duplicated_and_not_different(repeated: Settings) -> None:
         _, _, _, missing, pending, different, duplicated, _ = table[topic.name]
         numbers = (missing, pending, different, duplicated)
         assert (topic.name, *numbers) == (topic.name, "0", "0", "0", f"{number:,}")
+
+
+@pytest.mark.slow
+def test_a_copy_that_a_kill_has_doubled_is_in_the_means_once(fresh_settings: Settings, tmp_path: Path) -> None:
+    """Readings under a foreign key: job alert sends them again, is killed, and sends them once more."""
+    name = None if fresh_settings.embedded_broker else "one"
+    settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once", "instance_id": name})
+    times = [iso_timestamp(BEGIN_MS + second * 1_000) for second in range(SECONDS)]
+    readings = [encode_reading("a", time, 20.0 + number) for number, time in enumerate(times)]
+    produce(settings, SENSOR, [Record(b"bridge", value) for value in readings])
+    with Jobs(settings.model_copy(update={"commit_interval_ms": NEVER_MS}), tmp_path / "first") as first:
+        first.start("alert")
+        wait_until(lambda: _has(settings, SENSOR, 2 * SECONDS), 45, "a copy of each", first.log)
+        first.kill("alert")
+    with Jobs(settings, tmp_path / "second") as second:
+        second.start("alert", "avg-temp")
+        wait_until(lambda: _has(settings, SENSOR, 3 * SECONDS), 45, "another copy of each", second.log)
+        second.settle("alert", "avg-temp")
+        second.stop("alert", "avg-temp")
+    expected = Expected(means=expected_from_readings(readings).means)
+    assert len(expected.means) > SECONDS / 2
+    assert differences(expected, [], [], values(settings, AVG_TEMP)) == []
+    _, table = run_verify(settings)  # of job alert-count, which does not run, it misses all
+    assert table["avg-temp"][0] == "ok", table
 
 
 @pytest.mark.slow

@@ -210,6 +210,7 @@ def test_a_copy_tells_its_original_and_what_was_sent_back_does_not() -> None:
     assert place_of_original([sent_back, copied]) == "sensor[3]@42"
     assert place_of_original([copied, sent_back]) is None
     assert place_of_original([("trace", b"1")]) is None
+    assert place_of_original([("rekeyed.from", b"x" * 301)]) is None  # somebody's own, which would stand in the state
 
 
 def test_every_record_is_counted_once() -> None:
