@@ -17,8 +17,8 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
 from sensorbus.runtime import kafka
 from tests.support.dashboards import START_MS
-from tests.support.groups import forget
-from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.groups import committed, forget
+from tests.support.jobs import INPUTS, THREE_JOBS, Jobs
 from tests.support.parts import environment_of
 from tests.support.real_kafka import RealKafka, free_ports
 from tests.support.shell import Shell, blocks
@@ -34,6 +34,7 @@ RUN = {
     "Offsets that Kafka has forgotten",
     "Dead letters",
     "Backup and restore",
+    "A copy of offsets and state folders",
     "Replay: compute all results anew",
     "More partitions",
     "Disaster: the cluster is gone",
@@ -197,6 +198,29 @@ def test_backup_and_restore(bus: Settings, shell: Shell, tmp_path: Path) -> None
     shell.run(archive)
     assert len((tmp_path / "readings.txt").read_text().splitlines()) == len(values(bus, SENSOR))
     shell.stop()
+
+
+@pytest.mark.long
+def test_a_copy_of_offsets_and_state_folders(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """Folders of before the last readings, and offsets of after them: restored, the jobs go on exactly."""
+    save, restore = CHAPTERS["A copy of offsets and state folders"]
+    send(bus, 0)
+    work_through(bus, tmp_path)
+    shell.run(save)
+    send(bus, READINGS)
+    work_through(bus, tmp_path)
+    shell.run(save[1:])
+    at_the_end = {job: committed(bus, job, INPUTS[job][0]) for job in THREE_JOBS}
+    for job in THREE_JOBS:
+        forget(bus, job)
+    shell.run(restore[:1])
+    assert not bus.state_dir.exists()
+    shell.run(restore)
+    assert {job: committed(bus, job, INPUTS[job][0]) for job in THREE_JOBS} == at_the_end
+    send(bus, 2 * READINGS)
+    work_through(bus, tmp_path)
+    assert len(values(bus, ALERT)) == 3 * 2 * READINGS
+    assert "FALSE" not in shell.run(["sensorbus verify"])
 
 
 @pytest.mark.parametrize("prefix", ["", "v2-"])
