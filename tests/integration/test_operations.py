@@ -255,14 +255,28 @@ def lags(described: str) -> list[str]:
     return [row[places[0]] for row in rows if row and "sensorbus." in row[0]]
 
 
-def test_more_partitions(bus: Settings, shell: Shell) -> None:
-    """The second set of topics has the new number; the first is as it was."""
-    kafka.ensure_topics(bus, "test")
-    (block,) = CHAPTERS["More partitions"]
-    said = shell.run(block)
-    assert said.count("created") == len(TOPICS)
-    client = kafka.admin(bus, "test")
-    found = kafka.cluster_metadata(bus, client).topics
+@pytest.mark.long
+def test_more_partitions(bus: Settings, shell: Shell, tmp_path: Path) -> None:
+    """All is read before; the second set of topics has the new number and exact results, the first is as it was."""
+    drain, begin = CHAPTERS["More partitions"]
+    send(bus, 0)
+    with Jobs(bus, tmp_path / "old.log") as jobs:
+        jobs.start(*THREE_JOBS)
+        jobs.settle(*THREE_JOBS)
+        said = shell.run(drain)
+        assert "FALSE" not in said
+        assert {*lags(said)} <= {"0", "1", "-"}
+        jobs.stop(*THREE_JOBS)
+    before = {topic: values(bus, topic) for topic in TOPICS}
+    assert shell.run(begin).count("created") == len(TOPICS)
+    second = bus.model_copy(update={"topic_prefix": "v2-", "topic_partitions": 8})
+    send(second, READINGS)
+    settle(second, tmp_path)
+    assert "FALSE" not in shell.run(["sensorbus verify"])
+    shell.stop()
+    assert len(values(second, ALERT)) == 2 * READINGS
+    assert {topic: values(bus, topic) for topic in TOPICS} == before
+    found = kafka.cluster_metadata(bus, kafka.admin(bus, "test")).topics
     assert {len(found[f"v2-{topic.name}"].partitions) for topic in TOPICS} == {8}
     assert {len(found[topic.name].partitions) for topic in TOPICS} == {4}
 
