@@ -15,7 +15,6 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from sensorbus.contract.settings import PREFIX, load
-from sensorbus.contract.topics import BY_NAME
 from sensorbus.runtime import metrics
 from sensorbus.services import SERVICES, Service
 from tests.support.manifests import (
@@ -245,18 +244,6 @@ def test_every_service_has_a_disruption_budget_that_lets_a_node_be_drained() -> 
         assert budget.get("maxUnavailable") == (None if name == "dashboard" else 1)
     (scaler,) = [each["spec"] for each in resources() if each["kind"] == "HorizontalPodAutoscaler"]
     assert scaler["minReplicas"] > budgets["dashboard"]["minAvailable"]
-
-
-def test_scaling_by_lag_looks_at_the_jobs_own_group() -> None:
-    """The group and the topic are those of the code, and there are no more replicas than partitions."""
-    from processors.application import JOBS  # noqa: PLC0415  # Quix takes a second to import
-
-    scaled, _ = documents("kubernetes/autoscaling-by-lag.yaml")
-    job, settings = scaled["spec"]["scaleTargetRef"]["name"], load({})[0]
-    (trigger,) = scaled["spec"]["triggers"]
-    assert trigger["metadata"]["consumerGroup"] == settings.consumer_group(job)
-    assert BY_NAME[trigger["metadata"]["topic"]] in JOBS[job][0]
-    assert scaled["spec"]["maxReplicaCount"] == settings.topic_partitions
 
 
 def test_the_image_is_the_one_of_compose() -> None:
