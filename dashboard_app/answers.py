@@ -13,11 +13,13 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 import orjson
 
 from dashboard_app import ids
+from dashboard_app.bands import SETTLED_MS
 from dashboard_app.changes import Changes, Common
+from dashboard_app.choice import devices_in
 from dashboard_app.compression import QUICK_LEVEL
 from dashboard_app.delta import cursor_text, epoch_in, first_part, last_part, question_in
 from dashboard_app.feed import Feed
-from dashboard_app.overview import SETTLED_MS, Newest
+from dashboard_app.overview import Newest
 from sensorbus.runtime.clock import ClockMs
 
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
@@ -54,12 +56,21 @@ class Once:
 
 
 class _Answer(NamedTuple):
-    """What is new, the cursor of the next request, the fleet; `is_followed`: the overview's last seconds will do."""
+    """What is new, the cursor of the next request, the fleet, its bands as far as they are wanted.
+
+    Of a choice of devices its number and bands are told instead; None: they are not there yet.
+    """
 
     changes: Changes
     cursor: str
     fleet: Newest
-    is_followed: bool = False
+    bands: orjson.Fragment | None = None
+    chosen: int | None = None
+    chosen_bands: orjson.Fragment | None = None
+
+    @property
+    def last_part(self) -> bytes:
+        return last_part(self.changes, self.chosen, self.chosen_bands)
 
 
 class _Begun(NamedTuple):
@@ -81,7 +92,7 @@ class Answers:
         """Return the value of the callback's output: JSON as docs/tick.md has it."""
         self._feed.start()
         answer = self._changes(body, self._now_ms())
-        return (self._first_part(answer) + last_part(answer.changes)).decode()
+        return (self._first_part(answer) + answer.last_part).decode()
 
     def response(self, body: Any, *, is_packed: bool) -> bytes:
         """Return what Dash would send for that value, as gzip if wanted."""
@@ -97,13 +108,13 @@ class Answers:
         return self._whole.get(moment, key, make)
 
     def _plain(self, answer: "_Answer") -> bytes:
-        return _HEAD + _escaped(self._first_part(answer)) + _escaped(last_part(answer.changes)) + _TAIL
+        return _HEAD + _escaped(self._first_part(answer)) + _escaped(answer.last_part) + _TAIL
 
     def _packed(self, answer: "_Answer", moment: Hashable) -> bytes:
-        key = (answer.changes.common, answer.fleet, answer.is_followed)
+        key = (answer.changes.common, answer.fleet, id(answer.bands))  # the fleet holds them
         begun = self._begun.get(moment, key, lambda: _begin(self._first_part(answer)))
         compressor = begun.compressor.copy()
-        rest: bytes = compressor.compress(_escaped(last_part(answer.changes)) + _TAIL) + compressor.flush()
+        rest: bytes = compressor.compress(_escaped(answer.last_part) + _TAIL) + compressor.flush()
         return begun.packed + rest
 
     def _changes(self, body: Any, now_ms: int) -> "_Answer":
@@ -111,16 +122,22 @@ class Answers:
         other = epoch_in(body, epoch)
         if other is not None and not self._feed.can_judge(other):
             # Another worker may have seen new topics first: ours may be the old ones, which must not come back.
-            return _Answer(Changes(Common(now_ms=now_ms)), body["cursor"], fleet)
+            return _Answer(Changes(Common(now_ms=now_ms)), body["cursor"], fleet, fleet.bands)
         question = question_in(body, epoch)
         changes = self._feed.store.changes(question, now_ms)
-        is_followed = not changes.common.reset and fleet.recent_ms <= question.overview_ms - SETTLED_MS
-        return _Answer(changes, cursor_text(changes.common.cursor, epoch), fleet, is_followed=is_followed)
+        cursor, common = cursor_text(changes.common.cursor, epoch), changes.common
+        followed_ms = -1 if common.reset else question.overview_ms - SETTLED_MS
+        if question.chosen and common.known:
+            devices = devices_in(question.chosen.bits, common.known)
+            has_room, told = self._feed.overview.choices.told(devices, now_ms)
+            if has_room:
+                bands = told and (told.recent if told.recent_ms <= followed_ms else told.bands)
+                return _Answer(changes, cursor, fleet, None, question.chosen.number, bands)
+        return _Answer(changes, cursor, fleet, fleet.recent if fleet.recent_ms <= followed_ms else fleet.bands)
 
     def _first_part(self, answer: "_Answer") -> bytes:
         common, fleet = answer.changes.common, answer.fleet
-        bands = fleet.recent if answer.is_followed else fleet.bands
-        return first_part(common, answer.cursor, fleet.fleet, bands, self._feed.pipeline(common.now_ms))
+        return first_part(common, answer.cursor, fleet.fleet, answer.bands, self._feed.pipeline(common.now_ms))
 
 
 def _begin(first: bytes) -> _Begun:

@@ -16,13 +16,15 @@ from flask import Flask, Response, request
 
 from dashboard_app import api_csv, api_devices, api_openapi, api_problems, api_table
 from dashboard_app.api_cursor import Cursor, Place, RowPlace, text_of
-from dashboard_app.api_problems import ProblemError, catching_up, stale_cursor
+from dashboard_app.api_problems import ProblemError, catching_up, refused, stale_cursor
 from dashboard_app.api_query import Query, query_in
 from dashboard_app.api_rows import Rows, Wanted, rows_of
 from dashboard_app.api_table import BASE, JSON, Route
 from dashboard_app.api_time import time_text
+from dashboard_app.choice import devices_in
 from dashboard_app.feed import Feed
 from dashboard_app.held import Held
+from dashboard_app.ring import Integers
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
@@ -121,11 +123,11 @@ class Api:
         return _with_next(_as_file(response, "sensorbus-readings.csv"), self._next(route, query, epoch, last))
 
     def overview_csv(self, route: Route, query: Query) -> Response:
-        """Answer with the fleet's bands per second as CSV."""
+        """Answer with the bands per second, of the fleet or of some of its devices, as CSV."""
         self._check_ready()
         since_ms = -math.inf if query.since_ms is None else query.since_ms
         until_ms = math.inf if query.until_ms is None else query.until_ms
-        bands = self._feed.overview.by_second(self._now_ms())
+        bands = self._feed.overview.by_second(self._now_ms(), _chosen(self._feed, query))
         wanted = {second_ms: band for second_ms, band in bands.items() if since_ms <= second_ms < until_ms}
         body, number = api_csv.overview(wanted, query.unit)
         API_ROWS.labels(route.name).inc(number)
@@ -183,6 +185,18 @@ class Api:
         kept = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
         path = f"{self._settings.dashboard_url_prefix}{BASE}{route.path}"
         return f"{path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+def _chosen(feed: Feed, query: Query) -> Integers | None:
+    """Return the numbers of the devices that a query names, None when it names none."""
+    if query.chosen is None:
+        devices = query.devices
+        return feed.store.read(lambda held, _epoch: held.names.known(devices)) if devices else None
+    key, bits = query.chosen
+    roster = feed.store.read(lambda held, _epoch: held.current_roster)
+    if roster is None or roster.key != key:
+        raise refused("chosen", "devices have come or gone since this choice was named; ask anew")
+    return devices_in(bits, roster)
 
 
 def _samples(rows: Rows) -> Sequence[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Final
 from dashboard_app.api_rows import Rows
 from dashboard_app.api_table import CSV_HEADER
 from dashboard_app.api_time import time_text
-from dashboard_app.overview import BANDS
+from dashboard_app.bands import BANDS
 from sensorbus.contract.messages import is_alert
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 
@@ -60,7 +60,7 @@ def lines(rows: Rows, number: int, unit: str, threshold_kelvin: float) -> Iterat
 
 
 def overview(bands: Mapping[int, Sequence[float]], unit: str) -> tuple[bytes, int]:
-    """Return the bands (overview.py) as CSV, and the number of rows."""
+    """Return the bands (bands.py) as CSV, and the number of rows."""
     convert = _IN_UNIT[unit]
     told = [["time_utc", *(f"{name}_{unit}" for name in BANDS)]]
     told += ([time_text(ms), *(_number(convert(celsius)) for celsius in bands[ms])] for ms in sorted(bands))

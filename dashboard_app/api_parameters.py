@@ -10,6 +10,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from dashboard_app.api_problems import refused
+from dashboard_app.choice import bits_in
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import MAX_DEVICE_ID_CHARACTERS, device_id_fault, event_time_ms_from_iso
 
@@ -81,6 +82,15 @@ def text_in(_name: str, text: str) -> str:
     return text
 
 
+def choice_in(name: str, text: str) -> tuple[str, bytes]:
+    """Return the roster's key and the places in it of a choice of devices."""
+    key, _, bits_text = text.partition(".")
+    bits = bits_in(bits_text)
+    if not key or bits is None:
+        raise refused(name, f"`{name}` is what the page makes of its choice of devices; name them by `device` instead")
+    return key, bits
+
+
 def limit(default: int, most: int) -> Parameter:
     """Return a route's parameter `limit`."""
 
@@ -134,6 +144,12 @@ UNIT: Final = Parameter(
     description="Unit of the temperatures.",
     schema={"type": "string", "enum": list(UNITS), "default": UNITS[0]},
     read=word_in(UNITS),
+)
+CHOSEN: Final = Parameter(
+    name="chosen",
+    description="Only of these devices, as the page names a choice of many: the roster's key, a dot, their places.",
+    schema={"type": "string", "pattern": r"^[0-9a-f]+\.[A-Za-z0-9_-]+$"},
+    read=choice_in,
 )
 CURSOR: Final = Parameter(
     name="cursor",

@@ -15,7 +15,7 @@ from dashboard_app.api_table import Route
 class Query(NamedTuple):
     """Rows of `devices` (none named: all) with event time in `[since_ms, until_ms)`, after `after`.
 
-    `key` tells this request from others, for its cursors.
+    `chosen` names devices by the roster's key and places; `key` tells this request from others, for its cursors.
     """
 
     devices: tuple[str, ...]
@@ -26,6 +26,7 @@ class Query(NamedTuple):
     unit: str
     after: Cursor | None
     key: str
+    chosen: tuple[str, bytes] | None = None
 
 
 def query_in(route: Route, given: Mapping[str, list[str]], now_ms: int) -> Query:
@@ -46,5 +47,9 @@ def query_in(route: Route, given: Mapping[str, list[str]], now_ms: int) -> Query
     after = None if one("cursor") is None else cursor_in(one("cursor"), key)
     if last_ms is not None:
         since_ms = after.since_ms if after else max(0, now_ms - last_ms)
+    if devices and one("chosen"):
+        raise refused("chosen", "`chosen` stands instead of `device`; give one or the other")
     limit = one("limit") or route.default_limit
-    return Query(devices, states, since_ms, until_ms, limit, one("unit") or parameters.UNITS[0], after, key)
+    return Query(
+        devices, states, since_ms, until_ms, limit, one("unit") or parameters.UNITS[0], after, key, one("chosen")
+    )

@@ -131,8 +131,8 @@ READINGS_CSV: Final = Route(
 OVERVIEW_CSV: Final = Route(
     path="/overview.csv",
     name="overview_csv",
-    summary="Lowest, 10 %, median, 90 % and highest temperature of all devices in each second of 15 min, as CSV",
-    parameters=(*_TIMES, parameters.UNIT),
+    summary="Lowest, 10 %, median, 90 % and highest temperature of each second of 15 min, as CSV",
+    parameters=(parameters.DEVICE, parameters.CHOSEN, *_TIMES, parameters.UNIT),
     content_type=CSV,
     schema={"type": "string"},
 )

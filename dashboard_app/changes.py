@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard_app.choice import Choice
 from dashboard_app.devices import Newest, Roster
 from dashboard_app.held import CURSOR_TOPICS, TURN_DEVICES, Held
 from dashboard_app.ring import Floats, Integers
@@ -29,7 +30,8 @@ class Question(NamedTuple):
     """What a browser wants: all that is new since `cursor` (None: everything), readings of the devices in `detail`.
 
     `roster` is the key of the roster that it holds, `overview_ms` the newest second of the overview, 0 for none, `turn`
-    the place in the roster from which on devices are told in turn (None: each with a new reading is told).
+    the place in the roster from which on devices are told in turn (None: each with a new reading is told), `chosen` the
+    devices of which it wants the overview (None: all).
     """
 
     cursor: Cursor | None
@@ -38,6 +40,7 @@ class Question(NamedTuple):
     roster: str = ""
     overview_ms: int = 0
     turn: int | None = None
+    chosen: Choice | None = None
 
 
 class Columns(NamedTuple):

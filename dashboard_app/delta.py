@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from dashboard_app.changes import Changes, Columns, Common, Cursor, Question
+from dashboard_app.choice import Choice, bits_in
 from dashboard_app.devices import MAX_DEVICES
 from dashboard_app.held import CURSOR_TOPICS
 
@@ -36,6 +37,7 @@ def question_in(body: object, epoch: str) -> Question:
         held if isinstance(held := fields.get("roster"), str) else "",
         overview_ms if isinstance(overview_ms := fields.get("overview"), int) else 0,
         turn if type(turn := fields.get("turn")) is int and 0 <= turn < MAX_DEVICES else None,
+        _choice_in(fields.get("chosen")),
     )
 
 
@@ -99,14 +101,15 @@ def first_part(
     )[:-1]
 
 
-def last_part(changes: Changes) -> bytes:
-    """Return what follows the first part: what a browser's own question asks for."""
+def last_part(changes: Changes, chosen: int | None = None, overview: orjson.Fragment | None = None) -> bytes:
+    """Return what follows the first part: what a browser's own question asks for; `chosen`: see docs/tick.md."""
     return (
         b",%b"
         % _dumps(
             {
                 "averages": _degrees(changes.averages, changes.common.now_ms),
                 **_told({"skipped": changes.skipped, "readings": changes.readings and _array(changes.readings)}),
+                **({} if chosen is None else {"chosen": chosen} | _told({"overview": overview})),
             }
         )[1:]
     )
@@ -151,6 +154,12 @@ def _offset(number: object) -> int:
     if type(number) is not int or not 0 <= number <= _MAX_OFFSET:
         raise ValueError(number)
     return number
+
+
+def _choice_in(value: object) -> Choice | None:
+    number, text = value if isinstance(value, list) and len(value) == 2 else (None, None)  # noqa: PLR2004  # a pair
+    bits = bits_in(text)
+    return Choice(number, bits) if type(number) is int and 0 <= number <= _MAX_OFFSET and bits is not None else None
 
 
 def _names(value: object, at_most: int) -> list[str]:

@@ -25,7 +25,8 @@ _FIRST_SIZE: Final = 64
 class Roster(NamedTuple):
     """All known devices in the order of their ids, so that an answer may name them by their places.
 
-    Workers that know the same devices have the same `key`. `places` are by number, `names` is a JSON array.
+    Workers that know the same devices have the same `key`. `places` are by number, `numbers` by place; `names` is
+    a JSON array.
     """
 
     key: str = ""
@@ -33,6 +34,7 @@ class Roster(NamedTuple):
     size: int = 0
     names: bytes = b"[]"
     places: Integers = np.zeros(0, np.int64)
+    numbers: Integers = np.zeros(0, np.int64)
 
 
 class Names:
@@ -94,9 +96,10 @@ def roster(by_number: Sequence[str], version: int) -> Roster:
     """Return the roster of devices by number; "" is none."""
     order = sorted((device_id, number) for number, device_id in enumerate(by_number) if device_id)
     places = np.zeros(len(by_number), np.int64)
-    places[[number for _, number in order]] = np.arange(len(order))
+    numbers = np.array([number for _, number in order], np.int64)
+    places[numbers] = np.arange(len(order))
     names = orjson.dumps([device_id for device_id, _ in order])
-    return Roster(hashlib.blake2s(names, digest_size=6).hexdigest(), version, len(order), names, places)
+    return Roster(hashlib.blake2s(names, digest_size=6).hexdigest(), version, len(order), names, places, numbers)
 
 
 class Newest:

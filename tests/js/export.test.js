@@ -21,6 +21,8 @@ test("all devices are asked for by no name, so that one which just came is there
 
 test("of an overview the bands are asked for", () => {
   assert.deepEqual(bus.export.addresses("/", view({ mode: "overview", unit: "F" })), [`/api/v1/overview.csv?${SPAN}&unit=fahrenheit`]);
+  assert.deepEqual(bus.export.addresses("/", view({ mode: "overview", chosen: "ab.AA_-" })),
+    [`/api/v1/overview.csv?${SPAN}&unit=celsius&chosen=ab.AA_-`]);
 });
 
 test("a name is only a name in an address", () => {

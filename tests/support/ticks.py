@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dashboard_app import ids
+from dashboard_app.bands import BANDS
 from dashboard_app.held import SHOWN, TURN_DEVICES
-from dashboard_app.overview import BANDS
 
 _TIMEOUT_S: Final = 10.0
 #: The fields that an answer leaves out when they say nothing.

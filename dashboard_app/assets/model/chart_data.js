@@ -62,7 +62,7 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note};
+   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands};
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
@@ -74,7 +74,8 @@
     chart.looks = chart.mode === "grouped" ? new Map() : bus.colours.apart(chart.drawn.map((id) => model.devices.get(id)));
     const span = { fromMs: view.zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: view.zoom?.toMs ?? view.nowMs };
     const context = { ...view, ...span, offsetMs: bus.format.zoneOffsetMs(view.nowMs, view.zone) };
-    if (chart.mode === "overview" && model.overview) addBands(chart, model.overview, context);
+    chart.bands = chart.mode === "overview" ? bus.chosen.shown(model, view.ids) : null;
+    if (chart.bands) addBands(chart, chart.bands, context);
     if (chart.mode === "grouped") addGroups(chart, model, context);
     else for (const id of chart.drawn) addLine(chart, model, id, context);
     if (chart.mode !== "overview") addMarkers(chart, model, context);
@@ -257,9 +258,11 @@
     const number = bus.format.plural(view.ids.length, "device");
     if (chart.mode === "lines") return `One line per device; ${chart.marks}.`;
     if (chart.mode === "grouped") return `${number} in the colours of their cards; ${chart.marks}. Choose up to ${MOST_LINES} for a line style each.`;
-    const fleet = bus.format.plural(model.fleet?.devices ?? 0, "device");
-    const hottest = chart.drawn.length ? `, with the ${bus.format.plural(chart.drawn.length, "hottest line")} of the selection` : "";
-    return `Lowest to highest, 10 % to 90 % and median of all ${fleet} per second${hottest}.${begin(model.overview, view)}`;
+    const hottest = chart.drawn.length ? bus.format.plural(chart.drawn.length, "hottest line") : "";
+    if (!chart.bands) return `${hottest ? `The ${hottest} of ` : ""}${number}; their lowest, highest and median come in a moment.`;
+    const isOfAll = !chart.bands.of && view.ids.length < model.order.length;
+    return `Lowest to highest, 10 % to 90 % and median of ${bus.chosen.words(chart.bands, model)} per second` +
+      `${isOfAll ? ", not of the chosen alone" : ""}${hottest && `, with the ${hottest} of the selection`}.${begin(chart.bands, view)}`;
   }
 
   /** Return the sentence that says where bands begin, if that is in view: the dashboard tells those of the last 100 s. */

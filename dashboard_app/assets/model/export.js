@@ -10,14 +10,18 @@
   /**
    * Return addresses to ask one after the other, relative to the host.
    *
-   * `view`: {mode of the chart, devices: chosen ids or null for all, fromMs, toMs, unit}; both ends are in view.
+   * `view`: {mode of the chart, devices: chosen ids or null for all, chosen: those of an overview as the API names
+   * them (null: all), fromMs, toMs, unit}; both ends are in view.
    */
   function addresses(prefix, view) {
     const span = new URLSearchParams({
       since: new Date(Math.ceil(view.fromMs)).toISOString(), until: new Date(Math.floor(view.toMs) + 1).toISOString(),
       unit: UNITS[view.unit],
     });
-    if (view.mode === "overview") return [`${prefix}api/v1/overview.csv?${span}`];
+    if (view.mode === "overview") {
+      if (view.chosen) span.set("chosen", view.chosen);
+      return [`${prefix}api/v1/overview.csv?${span}`];
+    }
     const readings = `${prefix}api/v1/readings.csv?${span}`;
     if (view.devices === null) return [readings];
     return parts(view.devices).map((names) => readings + names.join(""));

@@ -14,7 +14,7 @@
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
     const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
-      turn: null, nextTurn: 0, roundBeganMs: null, devices: new Map(), worn: new Map(), settledMs: Infinity };
+      turn: null, nextTurn: 0, roundBeganMs: null, choice: null, choices: 0, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
   }
@@ -48,7 +48,7 @@
     for (const [id, ms, celsius] of alerts) bus.episodes.add(model.episodes, id, ms, celsius);
     takeWindows(model, answer);
     model.fleet = answer.fleet;
-    model.overview = bus.bands.join(model.overview, answer.overview, Math.min(model.nowMs - SERIES_MS, keepFromMs));
+    model.overview = bus.chosen.join(model, answer, Math.min(model.nowMs - SERIES_MS, keepFromMs));
     model.skipped += answer.skipped;
     if (model.nowMs - model.trimmedAtMs >= TRIM_EVERY_MS) trim(model, Math.min(model.nowMs - SERIES_MS, keepFromMs));
     const received = answer.reset ? 0 : isTurn ? answer.new : Math.max(fresh, drawn + answer.skipped);
@@ -265,9 +265,9 @@
    */
   function request(model, cursor, wanted) {
     const roster = bus.turns.isBehind(model) ? "" : model.roster.key; // who holds none is told of all devices
-    const overview = model.overview?.t.at(-1) ?? 0;
+    const bands = bus.chosen.request(model, roster !== "");
     model.detail = model.turn = null;
-    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, overview };
+    if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, ...bands };
     model.turn = bus.turns.next(model);
     const detail = [...new Set(wanted)].slice(0, 200);
     const inDetail = new Set(detail);
@@ -279,7 +279,7 @@
     const history = detail.filter((id) => model.devices.get(id) && !model.devices.get(id).asked).slice(0, 50);
     for (const id of history) model.devices.get(id).asked = true;
     for (const [id, device] of model.devices) if (!inDetail.has(id)) device.asked = false;
-    return { cursor, detail, history, roster, overview, ...(model.turn !== null && { turn: model.turn }) };
+    return { cursor, detail, history, roster, ...bands, ...(model.turn !== null && { turn: model.turn }) };
   }
 
   bus.model = {

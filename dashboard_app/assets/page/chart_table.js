@@ -36,12 +36,16 @@
   }
 
   /** Return one sentence about a chart of the whole fleet, of which the table has but the hottest lines. */
-  function fleetSummary(model, { fromMs, toMs, span }, unit) {
-    const found = bus.bands.extremes(model.overview, fromMs, toMs);
+  function fleetSummary(model, { fromMs, toMs, span, bands }, unit) {
+    const found = bus.bands.extremes(bands, fromMs, toMs);
     if (!found) return `No reading, ${span}.`;
     const [lowest, highest, median] = [found.lowest, found.highest, found.median]
       .map((celsius) => bus.format.temperature(celsius, unit));
-    return `${bus.format.plural(model.fleet?.devices ?? 0, "device")}, ${span}: from ${lowest} to ${highest}, the median now ${median}.`;
+    return `${capital(bus.chosen.words(bands, model))}, ${span}: from ${lowest} to ${highest}, the median now ${median}.`;
+  }
+
+  function capital(words) {
+    return words[0].toUpperCase() + words.slice(1);
   }
 
   /** Draw the summary, and the table while it is shown. `chart`: see chart_data.js. */

@@ -9,7 +9,7 @@
   let saving = false;
   let noteTimer = null;
 
-  /** Save; says why when that fails. `view`: see model/export.js. */
+  /** Save; says why when that fails. `view`: see model/export.js, and `words` to say at the end. */
   async function save(prefix, view) {
     if (saving) return;
     const addresses = bus.export.addresses(prefix, view);
@@ -18,7 +18,7 @@
     const slow = setTimeout(() => note("Exporting."), SLOW_AFTER_MS);
     try {
       download(bus.export.merge(await ask(addresses)), view.toMs);
-      note("");
+      note(view.words);
     } catch (error) {
       note(`Not exported: ${error.message}.`);
     } finally {

@@ -30,6 +30,7 @@
     bus.connection.good(page.connection, page.answeredMs, received);
     if (!(answer.pipeline.behind > 0)) settlePause(); // a link to a paused page shows it with its whole history
     draw();
+    bus.chosen.want(page.model, page.choices.devices && bus.model.selected(page.model, page.choices.devices));
     return bus.model.request(page.model, page.cursor, wanted());
   }
 
@@ -134,7 +135,10 @@
   function save() {
     const chart = bus.chart.drawn();
     if (!chart) return;
+    const chosen = chart.mode === "overview" ? bus.chosen.inAddress(page.model, chart.bands) : null;
+    const isOfAll = chart.mode === "overview" && page.choices.devices !== null && chosen === null;
     bus.exporter.save(page.model.config.prefix, {
+      chosen, words: isOfAll ? `Exported: bands of all ${bus.format.plural(page.model.order.length, "device")}, not of the chosen alone.` : "",
       mode: chart.mode, devices: page.choices.devices && chosenIds(), unit: page.choices.unit,
       fromMs: chart.fromMs, toMs: chart.toMs,
     });

@@ -3,6 +3,7 @@
 It is made once, and is what each would be told alone.
 """
 
+import base64
 import gzip
 import json
 import threading
@@ -186,6 +187,34 @@ def test_who_does_not_follow_the_overview_is_told_all_of_it(worker: Worker, over
     assert len(seconds_of(told["overview"])) == (11 if overview == 2**63 else 29)
     gone = worker.told({"cursor": None, "overview": worker.now_ms}, is_packed=False)
     assert len(seconds_of(gone["overview"])) == 29
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_who_has_chosen_is_told_of_the_chosen_and_of_which_choice(worker: Worker, *, is_packed: bool) -> None:
+    """Nothing in the second that it takes to make them; without the roster, the bands of all."""
+    half = base64.urlsafe_b64encode(b"\xff" * 6).decode().rstrip("=")  # the first 48
+    for _ in range(2):  # a roster stands when nobody came for a second
+        worker.feed.store.settle()
+    key = worker.ask()["roster"][0]
+    asked = {"cursor": worker.ask()["cursor"], "detail": [], "roster": key, "overview": 0, "chosen": [7, half]}
+    told = []
+    for step in range(20):
+        worker.now_ms += 1_000
+        rows = [[name, worker.now_ms, float(number)] for number, name in enumerate(FLEET)]
+        worker.feed.store.append(SENSOR.name, records(0, (step + 1) * len(FLEET), rows, worker.now_ms))
+        told.append(worker.told(asked, is_packed=is_packed))
+        worker.feed.overview.update(worker.now_ms)
+    assert (told[0]["chosen"], told[0]["overview"]) == (7, None)
+    assert (told[-1]["chosen"], set(told[-1]["overview"]["max"]), len(told[-1]["overview"]["t"])) == (
+        7,
+        {20.0, 47.0},
+        18,
+    )
+    follows = worker.told(asked | {"overview": told[-1]["overview"]["t"][-1]}, is_packed=is_packed)
+    assert (follows["chosen"], len(follows["overview"]["t"])) == (7, 11)
+    for other in (asked | {"roster": "other"}, asked | {"chosen": [7, "?"]}, asked | {"chosen": 7}):
+        of_all = worker.told(other, is_packed=is_packed)
+        assert ("chosen" in of_all, set(of_all["overview"]["max"])) == (False, {20.0, 100.0})
 
 
 def _timed(answer: dict[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,26 @@ def test_the_overview_is_of_all_devices_by_second(devices: int) -> None:
     assert (float(rows[0].split(",")[1]), float(rows[0].split(",")[-1])) == (20, 19 + devices)
 
 
+def test_the_overview_is_of_the_devices_that_are_named() -> None:
+    """By their names, or as the page names a choice of many; who is named by neither is not in it."""
+    feed = HeldFeed()
+    feed.put([(f"d{number:03d}", NOW_MS - 2_000, 20.0 + number) for number in range(150)])
+    client = feed.client()
+    for _ in range(2):
+        feed.store.settle()
+    key = feed.store.read(lambda held, _epoch: held.roster.key)
+    for query, lowest, highest in (
+        ("device=d001&device=d004&device=nobody", "21", "24"),
+        (f"chosen={key}.AAE", "28", "28"),
+        (f"chosen={key}.____", "20", "43"),
+        ("device=nobody", None, None),
+    ):
+        rows = [row.split(",") for row in client.get(f"/api/v1/overview.csv?{query}").text.splitlines()[1:]]
+        assert [(row[1], row[-1]) for row in rows] == ([(lowest, highest)] if lowest else [])
+    for query in ("chosen=other.AAE", f"chosen={key}", f"chosen={key}.AAE&device=d001", "chosen=.AAE"):
+        assert problem(client, f"/api/v1/overview.csv?{query}", 400)["parameter"] == "chosen"
+
+
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [

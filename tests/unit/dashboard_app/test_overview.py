@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pytest
 
 from dashboard_app.held import ALL_DETAIL_DEVICES, TURN_DEVICES
-from dashboard_app.overview import Overview, bands
+from dashboard_app.overview import Overview
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
@@ -162,15 +161,6 @@ def test_a_clear_begins_anew() -> None:
     bus.overview.clear()
     bus.overview.update(NOW_MS)
     assert (overview_of(bus.overview), fleet(bus.overview)["devices"]) == (None, 0)
-
-
-@pytest.mark.parametrize("count", [0, 1, 1000])
-def test_bands_agree_with_numpy(count: int) -> None:
-    """One second's percentiles, with two decimals."""
-    values = np.random.default_rng(count).normal(20, 5, count)
-    found = bands(np.full(count, NOW_MS + 7), values)
-    expected = {NOW_MS: np.percentile(values, [0, 10, 50, 90, 100]).round(2).tolist()} if count else {}
-    assert expected == found
 
 
 def test_of_a_fleet_that_is_told_in_turn_the_states_are_told() -> None:
