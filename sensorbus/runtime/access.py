@@ -30,7 +30,7 @@ _DENIED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "topic",  # see missing_right
 }
 _last_refusal: dict[str, str] = {}  # by address, as our line
 _last_cause: dict[str, str] = {}  # by address, as librdkafka said it
@@ -88,13 +88,16 @@ def missing_right(
 ) -> str | None:
     """Return which right is missing, if that is what an error says; `name` and `right` as far as they are known.
 
-    They hold for things of the kind `of` alone, if one is given: `topic`, `group`, `transactional id`, `cluster`.
+    They hold for things of the kind `of` alone, if one is given: `topic`, `group`, `transactional id`. Of a cluster we
+    need no right: it is what Kafka says to an idempotent producer whose user may write to no topic at all.
     """
     kind = _DENIED.get(error.code())
     if kind is None:
         return None
     if of not in (None, kind):
         name = right = None
+    if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+        right = "WRITE"
     thing = f"{kind} {name}" if name else f"a {kind}"
     which = f"the right {right}" if right else "a right"
     return f"this Kafka user lacks {which} on {thing} ({error.str()}): docs/security.md lists the rights of each part"

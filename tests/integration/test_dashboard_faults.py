@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,10 +155,8 @@ def test_after_an_outage_the_page_shows_what_the_topic_holds(
         page.wait_ready(BACK_WITHIN_S)
         written = by_device(written_readings(page.settings))
         assert by_device(browser.readings) == written == by_device(sent)
-        for _ in range(20):  # whichever worker
-            fresh = page.ticker()
-            fresh.tick()
-            assert by_device(fresh.readings) == written
+        shows = partial(_each_shows, page, written)
+        wait_until(shows, BACK_WITHIN_S, "each worker to show what the topic holds", page.part.log)
         assert browser.resets == 1
     assert "Traceback" not in page.part.said()
     assert len(page.part.said().splitlines()) < 20 + away_ms / 2_000
@@ -168,6 +167,16 @@ def _is_open(broker: RealKafka) -> bool:
     host, port = broker.address.split(":")
     with socket.socket() as client:
         return client.connect_ex((host, int(port))) == 0
+
+
+def _each_shows(page: Dashboard, written: dict[str, list[tuple[int, float]]]) -> bool:
+    """Tell whether every worker shows these readings, and no others."""
+    for _ in range(20):  # whichever worker
+        fresh = page.ticker()
+        fresh.tick()
+        if by_device(fresh.readings) != written:
+            return False
+    return True
 
 
 def _all_say(page: Dashboard, browser: Ticker, *, ok: bool) -> float:

@@ -113,6 +113,14 @@ def test_a_missing_right_names_the_thing() -> None:
     assert access.missing_right(KafkaError(KafkaError._TRANSPORT)) is None
 
 
+def test_who_may_write_to_no_topic_is_told_of_one_and_not_of_the_cluster() -> None:
+    """Kafka gives an idempotent producer no id then, and says that it is the cluster's to give."""
+    denied = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    assert "lacks the right WRITE on topic sensor (" in str(access.missing_right(denied, "sensor", "WRITE", of="topic"))
+    assert "lacks the right WRITE on a topic (" in str(access.missing_right(denied, "x", "WRITE", of="transactional id"))
+    assert "lacks the right WRITE on a topic (" in str(access.missing_right(denied))
+
+
 def with_tokens() -> Settings:
     """Return settings of somebody who comes with tokens."""
     mechanism = {"SENSORBUS_KAFKA_SASL_MECHANISM": "OAUTHBEARER"}
