@@ -117,7 +117,9 @@ def test_who_may_write_to_no_topic_is_told_of_one_and_not_of_the_cluster() -> No
     """Kafka gives an idempotent producer no id then, and says that it is the cluster's to give."""
     denied = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED)
     assert "lacks the right WRITE on topic sensor (" in str(access.missing_right(denied, "sensor", "WRITE", of="topic"))
-    assert "lacks the right WRITE on a topic (" in str(access.missing_right(denied, "x", "WRITE", of="transactional id"))
+    assert "lacks the right WRITE on a topic (" in str(
+        access.missing_right(denied, "x", "WRITE", of="transactional id")
+    )
     assert "lacks the right WRITE on a topic (" in str(access.missing_right(denied))
 
 
