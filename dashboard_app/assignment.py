@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from dashboard_app.held import SHOWN
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, DEAD_LETTER
-from sensorbus.runtime import kafka
+from sensorbus.runtime import kafka, topic_changes
 from sensorbus.runtime.access import missing_right
 
 _TIMEOUT_S: Final = 3.0
-_NOT_THERE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001  # confluent-kafka's public constant
 
 
 class Place(NamedTuple):
@@ -102,14 +101,13 @@ def _lowest(settings: Settings, consumer: Consumer, partition: TopicPartition) -
 def _topic_ids(settings: Settings, admin: AdminClient) -> dict[str, str]:
     """Return the ids that Kafka gave the topics of a cursor when it made them; "" where it has none to tell."""
     names = [settings.topic_name(topic) for topic in SHOWN if topic is not DEAD_LETTER]
-    futures = admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S)
     ids = {}
-    for name, future in futures.items():
+    for name, answer in topic_changes.ask(admin, names, _TIMEOUT_S):
         try:
-            ids[name] = str(future.result().topic_id or "")
+            ids[name] = topic_changes.identity(answer).topic_id
         except KafkaException as error:
             code = error.args[0].code()
-            if code not in {*_NOT_THERE, KafkaError.TOPIC_AUTHORIZATION_FAILED}:
+            if code not in {*topic_changes.NOT_THERE, KafkaError.TOPIC_AUTHORIZATION_FAILED}:
                 raise _unavailable(settings, error) from None
             ids[name] = ""
     return ids

@@ -17,7 +17,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import TOPICS, Topic
 from sensorbus.runtime import kafka
 
-_GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
+NOT_THERE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001  # the client's own code
 _NO_ID: Final = str(Uuid(0, 0))
 _LOOK_TWICE_AFTER_S: Final = 1.0
 
@@ -33,19 +33,23 @@ def identities(settings: Settings, client: AdminClient, topics: Iterable[Topic])
     """Return which topics these are, by their names on the bus; raises `BrokerUnavailableError`."""
     names = [settings.topic_name(topic) for topic in topics]
     try:
-        return {name: _identity(future) for name, future in _described(client, names)}
+        return {name: identity(future) for name, future in ask(client, names)}
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
 
 
-def _described(client: AdminClient, names: list[str]) -> Iterable[tuple[str, Future[TopicDescription]]]:
+def ask(
+    client: AdminClient, names: list[str], timeout_s: float = kafka.REQUEST_TIMEOUT_S
+) -> Iterable[tuple[str, Future[TopicDescription]]]:
+    """Ask Kafka for each of these names on the bus."""
     futures: dict[str, Future[TopicDescription]]
-    futures = client.describe_topics(TopicCollection(names), request_timeout=kafka.REQUEST_TIMEOUT_S)
+    futures = client.describe_topics(TopicCollection(names), request_timeout=timeout_s)
     return futures.items()
 
 
-def _identity(future: Future[TopicDescription]) -> Identity:
-    described = future.result()
+def identity(answer: Future[TopicDescription]) -> Identity:
+    """Return what Kafka answers; raises `KafkaException`, with a code of `NOT_THERE` where there is no such topic."""
+    described = answer.result()
     topic_id = str(described.topic_id)
     return Identity("" if topic_id == _NO_ID else topic_id, len(described.partitions))
 
@@ -82,12 +86,12 @@ class TopicChanges:
         return self._look() if kafka.answers(self._settings, self._client) else None
 
     def _look(self) -> str | None:
-        for name, future in _described(self._client, self._names):
+        for name, future in ask(self._client, self._names):
             now: Identity | None
             try:
-                now = _identity(future)
+                now = identity(future)
             except KafkaException as error:
-                if error.args[0].code() not in _GONE:
+                if error.args[0].code() not in NOT_THERE:
                     continue
                 now = None
             first = self._first.get(name) if now is None else self._first.setdefault(name, now)
