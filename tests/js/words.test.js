@@ -57,6 +57,12 @@ test("a device that is chosen again has not changed its state, and one that is g
   model.devices.get("b").celsius = 35;
   bus.announcer.observe(model, ["a", "b"], NOW + 2_500);
   assert.equal(place.textContent, "HIGH: b.");
+  model.devices.get("a").celsius = 20;
+  bus.announcer.observe(model, ["a", "b"], NOW + 3_000);
+  bus.announcer.observe(model, ["a", "b"], NOW + 12_499);
+  assert.equal(place.textContent, "HIGH: b.", "at most once per 10 s");
+  bus.announcer.observe(model, ["a", "b"], NOW + 12_500);
+  assert.equal(place.textContent, "STALE: a, b.", "what waited is said then");
   delete globalThis.document;
 });
 
