@@ -13,7 +13,7 @@ from quixstreams.dataframe import StreamingDataFrame
 from processors.bus import Bus
 from processors.device_state import State
 from processors.outputs import Headers, Output, write
-from processors.records import NOTHING, Handler, place_now, place_of_original, step
+from processors.records import NOTHING, Handler, original, place_now, step
 from processors.windows import RingRules, Window, add, advance, is_repeat, ring_from_state, state_from_ring
 from sensorbus.contract.messages import AvgTemp, Reading, encode_avg_temp, encode_key, parse_reading
 from sensorbus.contract.topics import AVG_TEMP, SENSOR
@@ -41,8 +41,8 @@ def handler(bus: Bus) -> Handler[Reading]:
         device_id, timestamp, event_time_ms, celsius = reading
         ring = ring_from_state(state.get(STATE_KEY), rules)
         closed = advance(ring, rules, event_time_ms)
-        original = place_of_original(headers) if may_repeat and headers else None
-        if original is not None and is_repeat(ring, rules, event_time_ms, original):
+        copied = original(headers) if may_repeat and headers else None
+        if copied is not None and is_repeat(ring, rules, event_time_ms, copied):
             return NOTHING  # the first has moved the time, so nothing is closed
         if not add(ring, rules, event_time_ms, celsius):
             meter.late()

@@ -6,6 +6,7 @@ whose key is not its device's is not yet a reading: the same job sends it to the
 and order live in a partition, and the key decides which), and every job waits for that copy.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -25,7 +26,7 @@ DEAD_LETTER_HEADERS: Final = ("source.topic", "source.partition", "source.offset
 REKEYED_HEADER: Final = "rekeyed.from"
 #: Of a dead letter that was sent back (sensorbus/dead_letters.py).
 _REPLAYED_HEADER: Final = "replayed.from"
-_MOST_PLACE_BYTES: Final = 300  # a topic's name has 249 at most; what is longer is not ours, and would fill the state
+_ORIGINAL_BYTES: Final = 12  # a whole place, or what a stranger has put there, would fill the state
 NOTHING: Final[Sequence[Output]] = ()
 
 _log = logging.getLogger(__name__)
@@ -115,15 +116,15 @@ def rekeyed_headers(headers: Headers, place: Place) -> Headers:
     ]
 
 
-def place_of_original(headers: Headers) -> str | None:
-    """Return where the reading stands that a record is the copy of, None if it is none.
+def original(headers: Headers) -> str | None:
+    """Return what tells the reading that a record is the copy of from others, None if it is none: a hash of its place.
 
     A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
     """
     ours = [(name, place or b"") for name, place in headers if name in (REKEYED_HEADER, _REPLAYED_HEADER)]
-    if not ours or ours[-1][0] == _REPLAYED_HEADER or len(ours[-1][1]) > _MOST_PLACE_BYTES:
+    if not ours or ours[-1][0] == _REPLAYED_HEADER:
         return None
-    return ours[-1][1].decode(errors="replace")
+    return hashlib.blake2s(ours[-1][1], digest_size=_ORIGINAL_BYTES).hexdigest()
 
 
 def place_now() -> Place:

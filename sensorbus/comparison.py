@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
-from sensorbus.expectation import Expected, Place, Window, source_of_copy
+from sensorbus.expectation import Content, Expected, Place, Window, content, copy_of
 from sensorbus.runtime import kafka
 
 _Result = TypeVar("_Result")
@@ -56,6 +56,18 @@ class Comparison:
         self.duplicated = sum(number - 1 for result, number in seen.items() if result in expected)
         return missing
 
+    def count_contents(
+        self, expected: Mapping[Place, Content], pending: AbstractSet[Place], seen: Counter[tuple[Place, Content]]
+    ) -> None:
+        """Count results that name the record that they come from; with another content they are different."""
+        right: Counter[Place] = Counter()
+        for (source, held), number in seen.items():
+            if expected.get(source, held) == held:
+                right[source] += number
+            else:
+                self.different += number
+        self.count(expected.keys(), pending, right)
+
     def note_unreadable(self, message: Message, error: InvalidMessageError) -> None:
         """Count a result that cannot be read as a difference, and keep its place: no job writes such."""
         self.different += 1
@@ -64,9 +76,10 @@ class Comparison:
 
 
 class _Letter(NamedTuple):
-    """Of which record a dead letter is, its kind, and when it was appended."""
+    """Of which record a dead letter is, what it holds, its kind, and when it was appended."""
 
     source: Place | None
+    content: Content
     kind: str
     append_ms: int
 
@@ -75,9 +88,9 @@ def compare_letters(settings: Settings, expected: Expected, found: Iterable[Mess
     """Compare the records that cannot be read with the letters of them."""
     letters = _letters(settings, found)
     row = Comparison(kind="dead-letter", expected=len(expected.dead_letters))
-    seen = Counter(letter.source for letter in letters if letter.source is not None)
-    row.count(expected.dead_letters, expected.pending.dead_letters, seen)
-    row.different = sum(_is_of_a_good_record(expected, letter) for letter in letters)
+    seen = Counter((letter.source, letter.content) for letter in letters if letter.source is not None)
+    row.count_contents(expected.dead_letters, expected.pending.dead_letters, seen)
+    row.different += sum(_is_of_a_good_record(expected, letter) for letter in letters)
     return row
 
 
@@ -95,16 +108,17 @@ def _is_of_a_good_record(expected: Expected, letter: _Letter) -> bool:
 def compare_copies(settings: Settings, expected: Expected, newer: Iterable[Message]) -> Comparison:
     """Compare the readings under a foreign key with their copies on `sensor`, by the place that each copy names.
 
-    Of `newer` that counts which came to `sensor` since it was read.
+    `newer` is what came to `sensor` since it was read.
     """
     row = Comparison(kind="sensor", expected=len(expected.copies))
     topic = settings.topic_name(SENSOR)
-    unseen = (one for one in newer if not expected.was_read((one.partition() or 0, one.offset() or 0)))
-    sources = (source_of_copy(topic, kafka.headers(message)) for message in unseen)
-    seen = expected.found_copies + Counter(source for source in sources if source is not None)
-    row.count(expected.copies, expected.pending.copies, seen)
-    known = expected.copies | expected.earlier_copies
-    row.different = sum(number for source, number in seen.items() if source not in known and expected.was_read(source))
+    seen = expected.found_copies.copy()
+    for message in newer:
+        seen.update(copy_of(topic, message, kafka.headers(message)))
+    row.count_contents(expected.copies, expected.pending.copies, seen)
+    known = expected.copies.keys() | expected.earlier_copies
+    foreign = ((source, number) for (source, _), number in seen.items() if source not in known)
+    row.different += sum(number for source, number in foreign if expected.was_read(source))
     return row
 
 
@@ -116,7 +130,8 @@ def _letters(settings: Settings, found: Iterable[Message]) -> list[_Letter]:
         if (headers.get("source.topic") or b"").decode(errors="replace") != settings.topic_name(SENSOR):
             continue
         kind = (headers.get("error.kind") or b"").decode(errors="replace")
-        letters.append(_Letter(_source(headers), kind, kafka.append_time_ms(*message.timestamp())))
+        held, append_ms = content(message.key(), message.value()), kafka.append_time_ms(*message.timestamp())
+        letters.append(_Letter(_source(headers), held, kind, append_ms))
     return letters
 
 

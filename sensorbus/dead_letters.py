@@ -5,6 +5,7 @@ letter become visible together or not at all, so a letter is sent back at most o
 """
 
 import base64
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,8 +30,10 @@ _OUR_HEADERS: Final = frozenset(
     {"source.topic", "source.partition", "source.offset", "error.kind", "error.message", ORIGIN_HEADER}
 )
 _BATCH: Final = 500
-_LARGE_BYTES: Final = 1_000_000
+_BATCH_BYTES: Final = 1_000_000
 _TIMEOUT_S: Final = 30.0
+#: After so long Kafka ends the transaction of a replay that was killed: until then the jobs wait behind it.
+_GIVEN_UP_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,10 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]  # as received, without ours
+
+
+#: A letter, the value that is sent, and whose it is.
+Ready = tuple[DeadLetter, bytes | None, str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,19 +138,32 @@ def replay(
             done.still_refused += 1
         else:
             readable.append((letter, value, device_id))
-    for first in range(0, len(readable), _BATCH):
-        batch = readable[first : first + _BATCH]
+    for batch in _batches(readable):
         if producer is not None:
-            _send(settings, producer, batch)
+            _send(settings, producer, batch, done.sent)
         done.sent += len(batch)
     return done
+
+
+def _batches(readable: Iterable[Ready]) -> Iterator[list[Ready]]:
+    """Yield what one transaction sends: no more than Kafka takes well before it gives the transaction up."""
+    batch: list[Ready] = []
+    size = 0
+    for ready in readable:
+        if batch and (len(batch) == _BATCH or size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(ready)
+        size += len(ready[1] or b"")
+    if batch:
+        yield batch
 
 
 def _letter(message: Message, headers: Mapping[str, bytes | None]) -> DeadLetter:
     return DeadLetter(
         place=f"{message.partition()}@{message.offset()}",
-        source_topic=(headers["source.topic"] or b"").decode(),
-        kind=(headers.get("error.kind") or b"").decode(),
+        source_topic=(headers["source.topic"] or b"").decode(errors="replace"),
+        kind=(headers.get("error.kind") or b"").decode(errors="replace"),
         reason=(headers.get("error.message") or b"").decode(errors="replace"),
         key=message.key(),
         value=message.value(),
@@ -167,7 +187,8 @@ def _device_id(settings: Settings, letter: DeadLetter, value: bytes | None, now_
 
 def _transactional_producer(settings: Settings) -> Producer:
     identity = f"{settings.topic_prefix}sensorbus.dead-letter.replay"
-    producer = kafka.producer(settings, "dead-letter", **{"transactional.id": identity})
+    options = {"transactional.id": identity, "transaction.timeout.ms": _GIVEN_UP_MS}
+    producer = kafka.producer(settings, "dead-letter", **options)
     try:
         producer.init_transactions(_TIMEOUT_S)
     except KafkaException as error:
@@ -177,19 +198,32 @@ def _transactional_producer(settings: Settings) -> Producer:
     return producer
 
 
-def _send(settings: Settings, producer: Producer, batch: Sequence[tuple[DeadLetter, bytes | None, str]]) -> None:
+def _send(settings: Settings, producer: Producer, batch: Sequence[Ready], sent: int) -> None:
+    """Send a batch, or nothing of it; `sent` letters were before."""
     markers = settings.topic_name(DEAD_LETTER)
     try:
         producer.begin_transaction()
         for letter, value, device_id in batch:
             headers = [*letter.headers, (ORIGIN_HEADER, letter.place.encode())]
-            if len(value or b"") > _LARGE_BYTES:  # many of these would fill the client's queue
-                producer.flush(_TIMEOUT_S)
             producer.produce(letter.source_topic, value, messages.encode_key(device_id), headers=headers)
-            producer.produce(markers, None, letter.key, headers=[(MARKER_HEADER, letter.place.encode())])
+            # Beside its letter, so that retention does not take it first.
+            partition, marker = int(letter.place.partition("@")[0]), [(MARKER_HEADER, letter.place.encode())]
+            producer.produce(markers, None, letter.key, partition, headers=marker)
         producer.commit_transaction(_TIMEOUT_S)
     except KafkaException as error:
+        _abort(producer)
         # Kafka does not say which of them.
         topics = " or ".join(sorted({letter.source_topic for letter, _, _ in batch} | {markers}))
         why = access.missing_right(error.args[0], topics, "WRITE", of="topic") or error.args[0].str()
-        raise TopicError(f"letters could not be sent back, none of this batch was: {why}") from None
+        raise TopicError(
+            f"letters could not be sent back ({sent} were before): {why}; a replay sends the rest, and none twice"
+        ) from None
+    except BaseException:
+        _abort(producer)
+        raise
+
+
+def _abort(producer: Producer) -> None:
+    """End the transaction, behind which readers wait, if that can be done; else Kafka does."""
+    with contextlib.suppress(KafkaException):
+        producer.abort_transaction(_TIMEOUT_S)

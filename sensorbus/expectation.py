@@ -16,7 +16,7 @@ from confluent_kafka import Message
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.sizes import Headers, check_size
+from sensorbus.contract.sizes import Headers, check_size, first_bytes
 from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.progress import Identity, Progress
@@ -26,10 +26,11 @@ from sensorbus.runtime import kafka
 Window = tuple[str, int]
 #: A place on `sensor`: (partition, offset).
 Place = tuple[int, int]
+#: What a record holds, to tell it from another one in this process: the hash of its key and value.
+Content = int
 
 _COPY_HEADER: Final = "rekeyed.from"
 _REPLAY_HEADER: Final = "replayed.from"
-_MOST_PLACE_BYTES: Final = 300
 _PLACE: Final = re.compile(r"(?P<topic>.+)\[(?P<partition>[0-9]{1,9})\]@(?P<offset>[0-9]{1,18})")
 
 
@@ -61,14 +62,14 @@ class Expected:
     alerts: Counter[Identity] = field(default_factory=Counter)
     counts: dict[Window, int] = field(default_factory=dict)
     averages: dict[Window, float] = field(default_factory=dict)
-    dead_letters: set[Place] = field(default_factory=set)
+    dead_letters: dict[Place, Content] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)
     earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
     late_readings_of: Counter[str] = field(default_factory=Counter)  # by device
     late_alerts_of: Counter[str] = field(default_factory=Counter)
-    copies: set[Place] = field(default_factory=set)  # the readings under a foreign key: each has one
+    copies: dict[Place, Content] = field(default_factory=dict)  # of the readings under a foreign key: each has one
     earlier_copies: set[Place] = field(default_factory=set)
-    found_copies: Counter[Place] = field(default_factory=Counter)  # by the place of the reading that they copy
+    found_copies: Counter[tuple[Place, Content]] = field(default_factory=Counter)  # by the reading that they copy
     #: Records of which a letter may stand: those before `since_ms`, and those whose time the job's own clock told it.
     possible_letters: set[Place] = field(default_factory=set)
     spans: dict[int, Span] = field(default_factory=dict)  # by partition
@@ -96,6 +97,10 @@ class Expected:
         """Tell whether a place of `sensor` lies within what was read."""
         span = self.spans.get(place[0])
         return span is not None and span.first <= place[1] <= span.last
+
+    def unread(self, records: Iterable[Message]) -> list[Message]:
+        """Return those of these records of `sensor` that do not lie within what was read."""
+        return [one for one in records if not self.was_read((one.partition(), one.offset()))]
 
     def replace_windows(self, devices: set[str], other: "Expected") -> None:
         """Take what the windows of these devices must hold from another expectation of the same results."""
@@ -175,7 +180,8 @@ class Expectation:
         place, append_ms = (message.partition(), message.offset()), kafka.append_time_ms(*message.timestamp())
         headers = kafka.headers(message)  # once: a second answer may end the process
         counted = append_ms >= max(self.since_ms, self.begins_ms.get(place[0], 0))
-        self._add_place(place, append_ms, headers)
+        self._add_place(place, append_ms)
+        self.expected.found_copies.update(copy_of(self._topic, message, headers))
         if append_ms != message.timestamp()[1]:  # the job's clock said then, and ours says now, whether it is ahead
             self.expected.possible_letters.add(place)
         try:
@@ -183,13 +189,17 @@ class Expectation:
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
             if counted:
-                self._add_due(place, self.expected.dead_letters, self.expected.pending.dead_letters)
+                value, key, _ = first_bytes(message.value(), message.key(), headers, SENSOR)
+                self.expected.dead_letters[place] = content(key, value)
+                self._add_if_pending(place, self.expected.pending.dead_letters)
             else:
                 self.expected.possible_letters.add(place)
             return
         if not messages.has_device_key(message.key(), reading.device_id):
             if counted:  # job alert sends it again under its device's key
-                self._add_due(place, self.expected.copies, self.expected.pending.copies)
+                copied = content(messages.encode_key(reading.device_id), message.value())
+                self.expected.copies[place] = copied
+                self._add_if_pending(place, self.expected.pending.copies)
             else:
                 self.expected.earlier_copies.add(place)
             return
@@ -201,13 +211,10 @@ class Expectation:
         if kelvin > self.settings.alert_threshold_kelvin:
             self._add_alert(reading, kelvin, place, counted=counted)
 
-    def _add_place(self, place: Place, append_ms: int, headers: Headers) -> None:
+    def _add_place(self, place: Place, append_ms: int) -> None:
         partition, offset = place
         span = self.expected.spans.setdefault(partition, Span(offset, offset, append_ms))
         span.last = max(span.last, offset)
-        source = source_of_copy(self._topic, headers)
-        if source is not None:
-            self.expected.found_copies[source] += 1
 
     def _is_second_copy(self, device_id: str, headers: Headers) -> bool:
         """Tell whether the same reading was copied before, and note it; never exactly once."""
@@ -217,9 +224,8 @@ class Expectation:
         self._copied.add((device_id, original))
         return len(self._copied) == known
 
-    def _add_due(self, place: Place, due: set[Place], pending: set[Place]) -> None:
-        """Expect of job `alert` what it sends for a record: a letter or a copy."""
-        due.add(place)
+    def _add_if_pending(self, place: Place, pending: set[Place]) -> None:
+        """Note what job `alert` sends for a record, a letter or a copy, if it has not committed it."""
         if not self.progress.has_read(self.progress.alert, *place):
             pending.add(place)
 
@@ -285,20 +291,23 @@ def _is_repeat(reading: messages.Reading, seen: set[tuple[str, str]] | None) -> 
     return False
 
 
-def source_of_copy(topic: str, headers: Headers) -> Place | None:
-    """Return of which reading a record of `sensor`, under the name `topic`, is the copy; None: of none.
+def content(key: bytes | None, value: bytes | None) -> Content:
+    """Return what tells a record's key and value from others."""
+    return hash((key, value))
+
+
+def copy_of(topic: str, message: Message, headers: Headers) -> list[tuple[Place, Content]]:
+    """Return the reading of `sensor`, under the name `topic`, that a record is the copy of, and what it holds; or none.
 
     A copy that was a dead letter and was sent back has both headers, that of the replay last: it is no second copy.
     """
     place = _PLACE.fullmatch((_original(headers) or b"").decode(errors="replace"))
     if place is None or place["topic"] != topic:
-        return None
-    return int(place["partition"]), int(place["offset"])
+        return []
+    return [((int(place["partition"]), int(place["offset"])), content(message.key(), message.value()))]
 
 
 def _original(headers: Headers) -> bytes | None:
     """Return the place that a copy names, as it stands there; None where a record is none."""
     ours = [(name, value or b"") for name, value in headers if name in (_COPY_HEADER, _REPLAY_HEADER)]
-    if not ours or ours[-1][0] != _COPY_HEADER or len(ours[-1][1]) > _MOST_PLACE_BYTES:
-        return None
-    return ours[-1][1]
+    return ours[-1][1] if ours and ours[-1][0] == _COPY_HEADER else None

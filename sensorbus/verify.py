@@ -6,6 +6,7 @@ At least once, a result may stand there again, equal to the first, and an alert 
 Where retention has cut `sensor`, or a clock stepped back before what is read, history.py says what is due.
 """
 
+import contextlib
 import math
 import time
 from collections import Counter, defaultdict
@@ -88,19 +89,18 @@ def _looked(look: Callable[[], list[Comparison]]) -> list[Comparison]:
 
 
 def _outputs(settings: Settings, consumer: Consumer, expected: Expected, since_ms: int | None) -> Outputs:
-    """Return what stands in the topics; of `sensor`, what came since it was read, when copies may be among it."""
+    """Return what stands in the topics; of `sensor`, what had come by then since it was read."""
     outputs = {
         topic: list(_since(settings, consumer, topic, since_ms))
         for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
     }
-    if expected.copies - expected.found_copies.keys():
-        starts = [
-            TopicPartition(place.topic, place.partition, expected.spans[place.partition].last + 1)
-            if place.partition in expected.spans
-            else TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)
-            for place in records.partitions(settings, consumer, SENSOR)
-        ]
-        outputs[SENSOR] = list(records.read_to_end(settings, consumer, starts))
+    starts = [
+        TopicPartition(place.topic, place.partition, expected.spans[place.partition].last + 1)
+        if place.partition in expected.spans
+        else TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)
+        for place in records.partitions(settings, consumer, SENSOR)
+    ]
+    outputs[SENSOR] = list(records.read_to_end(settings, consumer, starts))
     return outputs
 
 
@@ -149,25 +149,45 @@ def _remarks_on_clocks(windows: set[Window]) -> list[str]:
 
 
 def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: int, until_ms: int) -> list[Comparison]:
-    """Return the table; a result appended after `until_ms` (the newest reading seen) may be of a later reading.
+    """Return the table.
 
-    Copies have a row, `sensor`, where there is a reading under a foreign key.
+    A result appended after `until_ms`, the newest reading seen, may be of a later reading, if `sensor` holds one by now
+    that was not seen. Copies have a row, `sensor`, where there is a reading under a foreign key.
     """
+    newer = expected.unread(outputs[SENSOR])
+    later = _Later(until_ms, frozenset(_devices(settings, newer)))
     rows = [
-        _compare_alerts(settings, expected, outputs[ALERT], since_ms, until_ms),
-        _compare_counts(expected, outputs[ALERT_COUNT], since_ms, until_ms),
-        _compare_averages(expected, outputs[AVG_TEMP], since_ms, until_ms),
+        _compare_alerts(settings, expected, outputs[ALERT], since_ms, later),
+        _compare_counts(settings, expected, outputs[ALERT_COUNT], since_ms, later),
+        _compare_averages(settings, expected, outputs[AVG_TEMP], since_ms, later),
         compare_letters(settings, expected, outputs[DEAD_LETTER]),
     ]
     if expected.copies or expected.found_copies:
-        rows.append(compare_copies(settings, expected, outputs.get(SENSOR, [])))
+        rows.append(compare_copies(settings, expected, newer))
     for row in rows:
         row.may_repeat = not settings.is_exactly_once
     return rows
 
 
+class _Later(NamedTuple):
+    """Which results may be of readings that were not seen: appended after the newest that was, of these devices."""
+
+    after_ms: int
+    devices: frozenset[str]
+
+    def explains(self, device_id: str, append_ms: int) -> bool:
+        """Tell whether a result of this device, appended then, may be of a later reading."""
+        return append_ms > self.after_ms and device_id in self.devices
+
+
+def _devices(settings: Settings, readings: Iterable[Message]) -> Iterator[str]:
+    for message in readings:
+        with contextlib.suppress(InvalidMessageError):
+            yield messages.parse_reading(message.value(), _append_ms(message), settings.time_rules).device_id
+
+
 def _compare_alerts(
-    settings: Settings, expected: Expected, found: list[Message], since_ms: int, until_ms: int
+    settings: Settings, expected: Expected, found: list[Message], since_ms: int, later: _Later
 ) -> Comparison:
     row = Comparison(kind="alert", expected=expected.alerts.total())
     seen: Counter[progress.Identity] = Counter()
@@ -175,14 +195,16 @@ def _compare_alerts(
         try:
             alert = messages.parse_alert(message.value(), message.timestamp()[1], settings.time_rules)
         except InvalidMessageError:  # no job writes such; job alert-count moves it to `dead-letter`
-            row.different += message.timestamp()[1] <= until_ms
+            row.different += 1
             continue
         identity = (alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin)
-        if identity in expected.alerts:
+        if identity not in expected.alerts:
+            window = (alert.device_id, alert.event_time_ms)
+            row.different += _needs_a_reason(expected, window, message, since_ms, later)
+        elif messages.has_device_key(message.key(), alert.device_id):
             seen[identity] += 1
         else:
-            window = (alert.device_id, alert.event_time_ms)
-            row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
+            row.different += 1
     absent = expected.alerts - seen
     row.found = (seen & expected.alerts).total()
     row.missing = (absent - expected.pending.alerts).total()
@@ -191,19 +213,25 @@ def _compare_alerts(
     return row
 
 
-def _compare_counts(expected: Expected, found: list[Message], since_ms: int, until_ms: int) -> Comparison:
+def _compare_counts(
+    settings: Settings, expected: Expected, found: list[Message], since_ms: int, later: _Later
+) -> Comparison:
     row = Comparison(kind="alert-count", expected=len(expected.counts), late=expected.late_alerts)
-    values: defaultdict[Window, list[tuple[int, int]]] = defaultdict(list)
+    values: defaultdict[Window, list[tuple[int, bool]]] = defaultdict(list)
     for message, count in _readable(row, found, messages.parse_alert_count):
         window = (count.device_id, count.start_ms)
         _note_told(row, expected, window, message, since_ms)
-        values[window].append((count.alert_count, message.timestamp()[1]))
         if window not in expected.counts:
-            row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
+            row.different += _needs_a_reason(expected, window, message, since_ms, later)
+        elif _is_in_place(message, count, settings.alert_count_length_ms):
+            may_be_higher = later.explains(count.device_id, message.timestamp()[1])
+            values[window].append((count.alert_count, may_be_higher))
+        else:
+            row.different += 1
     for window, wanted in expected.counts.items():
         told, due = values[window], expected.pending.counts.get(window, wanted)
-        is_right = _leads_to(due, wanted, told, until_ms)
-        is_complete = is_right and _leads_to(wanted, wanted, told, until_ms)
+        is_right = _leads_to(due, wanted, told)
+        is_complete = is_right and _leads_to(wanted, wanted, told)
         row.found += is_complete
         row.pending += is_right and not is_complete
         row.missing += not told and not is_right
@@ -214,18 +242,19 @@ def _compare_counts(expected: Expected, found: list[Message], since_ms: int, unt
     return row
 
 
-def _leads_to(due: int, wanted: int, told: list[tuple[int, int]], until_ms: int) -> bool:
-    """Tell whether a reader of these counts, each with its append time, came to know the one that is due.
+def _leads_to(due: int, wanted: int, told: list[tuple[int, bool]]) -> bool:
+    """Tell whether a reader of these counts, each with whether it may be of a later alert, came to know the one due.
 
-    Readers keep the last one: after repeats of earlier counts it must come again. One above `wanted` is of a later
-    alert.
+    Readers keep the last one: after repeats of earlier counts it must come again.
     """
     numbers = [0, *(number for number, _ in told)]
-    is_too_high = any(number > wanted and append_ms <= until_ms for number, append_ms in told)
+    is_too_high = any(number > wanted and not may_be_higher for number, may_be_higher in told)
     return due in numbers and numbers[-1] >= due and not is_too_high
 
 
-def _compare_averages(expected: Expected, found: list[Message], since_ms: int, until_ms: int) -> Comparison:
+def _compare_averages(
+    settings: Settings, expected: Expected, found: list[Message], since_ms: int, later: _Later
+) -> Comparison:
     row = Comparison(kind="avg-temp", expected=len(expected.averages), late=expected.late_readings)
     seen: Counter[Window] = Counter()
     for message, mean in _readable(row, found, messages.parse_avg_temp):
@@ -233,10 +262,10 @@ def _compare_averages(expected: Expected, found: list[Message], since_ms: int, u
         _note_told(row, expected, window, message, since_ms)
         wanted = expected.averages.get(window)
         if wanted is None:
-            row.different += _needs_a_reason(expected, window, message, since_ms, until_ms)
+            row.different += _needs_a_reason(expected, window, message, since_ms, later)
             continue
         seen[window] += 1
-        if not math.isclose(wanted, mean.avg_celsius, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_RELATIVE_TOLERANCE):
+        if not (_is_in_place(message, mean, settings.avg_temp_length_ms) and _is_equal(wanted, mean.avg_celsius)):
             row.different += 1
             row.wrong.add(window)
     row.wrong |= row.count(expected.averages.keys(), expected.pending.averages, seen)
@@ -256,15 +285,25 @@ def _readable(
             yield message, result
 
 
+def _is_equal(wanted: float, found: float) -> bool:
+    return math.isclose(wanted, found, rel_tol=_RELATIVE_TOLERANCE, abs_tol=_RELATIVE_TOLERANCE)
+
+
+def _is_in_place(message: Message, result: messages.AlertCount | messages.AvgTemp, length_ms: int) -> bool:
+    """Tell whether a result stands under its device's key, and ends where its window does."""
+    has_its_key = messages.has_device_key(message.key(), result.device_id)
+    return has_its_key and result.end_ms - result.start_ms == length_ms
+
+
 def _note_told(row: Comparison, expected: Expected, window: Window, message: Message, since_ms: int) -> None:
     if _append_ms(message) >= max(since_ms, expected.begin_ms(window[0])):
         row.told.add(window)
 
 
-def _needs_a_reason(expected: Expected, window: Window, message: Message, since_ms: int, until_ms: int) -> bool:
+def _needs_a_reason(expected: Expected, window: Window, message: Message, since_ms: int, later: _Later) -> bool:
     """Tell whether a result that is not expected is wrong: neither of earlier readings nor of later ones."""
     begin_ms = max(since_ms, expected.begin_ms(window[0]))
-    is_in_time = _append_ms(message) >= begin_ms and message.timestamp()[1] <= until_ms
+    is_in_time = _append_ms(message) >= begin_ms and not later.explains(window[0], message.timestamp()[1])
     return window not in expected.earlier and window[1] >= begin_ms and is_in_time
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
-from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, place_of_original, step
+from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, original, step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Alert, Reading, encode_alert, encode_reading, parse_alert, parse_reading
 from sensorbus.contract.topics import ALERT, SENSOR
@@ -206,11 +206,15 @@ def test_a_copy_names_the_last_original_only() -> None:
 def test_a_copy_tells_its_original_and_what_was_sent_back_does_not() -> None:
     """As `sensorbus verify` has it: the last of the two headers decides."""
     copied, sent_back = ("rekeyed.from", b"sensor[3]@42"), ("replayed.from", b"dead-letter[0]@1")
-    assert place_of_original([("trace", b"1"), copied]) == "sensor[3]@42"
-    assert place_of_original([sent_back, copied]) == "sensor[3]@42"
-    assert place_of_original([copied, sent_back]) is None
-    assert place_of_original([("trace", b"1")]) is None
-    assert place_of_original([("rekeyed.from", b"x" * 301)]) is None  # somebody's own, which would stand in the state
+    name = original([("trace", b"1"), copied])
+    assert name == original([sent_back, copied]) != original([("rekeyed.from", b"sensor[3]@43")])
+    assert original([copied, sent_back]) is original([("trace", b"1")]) is None
+
+
+@pytest.mark.parametrize("said", [b"sensor[3]@42", b"x" * 100_000, b"", None])
+def test_what_tells_a_copy_takes_little_of_the_state(said: bytes | None) -> None:
+    """Whatever a stranger has put there: 5,000 of them must fit into what Kafka takes."""
+    assert len(original([("rekeyed.from", said)]) or "") == 24
 
 
 def test_every_record_is_counted_once() -> None:

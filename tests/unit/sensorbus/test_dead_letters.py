@@ -7,11 +7,12 @@ from typing import Final
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorbus import dead_letters
-from sensorbus.contract.errors import SettingsError
+from sensorbus.contract.errors import SettingsError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.dead_letters import DeadLetter, export, repaired_values
 
@@ -109,7 +110,7 @@ def test_a_letter_has_its_own_headers_and_ours_as_fields() -> None:
         ("source.topic", b"sensor"),
         ("source.partition", b"0"),
         ("source.offset", b"1"),
-        ("error.kind", b"json"),
+        ("error.kind", b"json\xff"),
         ("error.message", b"broken \xff"),
         ("replayed.from", b"0@3"),
     ]
@@ -117,7 +118,7 @@ def test_a_letter_has_its_own_headers_and_ours_as_fields() -> None:
     assert found == DeadLetter(
         place="2@7",
         source_topic="sensor",
-        kind="json",
+        kind="json\ufffd",
         reason="broken \ufffd",
         key=b"a",
         value=b"{",
@@ -143,27 +144,29 @@ def test_a_letter_is_no_marker_whatever_headers_its_record_came_with(said: bytes
 class Sender:
     """Stands for the transactional producer: what it was given, by transaction."""
 
-    def __init__(self) -> None:
-        """Nothing is begun."""
+    def __init__(self, refused: BaseException | None = None) -> None:
+        """Nothing is begun; with `refused`, the second transaction cannot be committed."""
         self.transactions: list[list[tuple[object, ...]]] = []
-        self.committed = self.flushed = 0
+        self.committed = self.aborted = 0
+        self._refused = refused
 
     def begin_transaction(self) -> None:
         """Begin the next."""
         self.transactions.append([])
 
-    def produce(self, topic: str, value: object, key: object, *, headers: object) -> None:
-        """Take a record."""
-        self.transactions[-1].append((topic, value, key, headers))
-
-    def flush(self, _timeout_s: float) -> int:
-        """Wait until all is with Kafka."""
-        self.flushed += 1
-        return 0
+    def produce(self, topic: str, value: object, key: object, partition: int = -1, *, headers: object) -> None:
+        """Take a record, for a partition or (-1) the key's."""
+        self.transactions[-1].append((topic, value, key, headers, partition))
 
     def commit_transaction(self, _timeout_s: float) -> None:
-        """Count it."""
+        """Count it, or refuse."""
+        if self._refused and self.committed:
+            raise self._refused
         self.committed += 1
+
+    def abort_transaction(self, _timeout_s: float) -> None:
+        """Count it."""
+        self.aborted += 1
 
 
 def replay(
@@ -172,9 +175,10 @@ def replay(
     repaired: dict[str, bytes] | None = None,
     *,
     dry_run: bool = False,
+    sender: Sender | None = None,
 ) -> tuple[tuple[int, int], Sender]:
     """Return how many of these letters were sent and were not, and the sender."""
-    sender, consumer = Sender(), Mock()
+    sender, consumer = sender or Sender(), Mock()
     monkeypatch.setattr(dead_letters, "open_letters", lambda *_: letters)
     monkeypatch.setattr(dead_letters, "_transactional_producer", lambda _: sender)
     done = dead_letters.replay(Settings(), consumer, lambda: NOON_MS, repaired, dry_run=dry_run)
@@ -188,8 +192,8 @@ def test_a_letter_and_its_marker_are_one_transaction(monkeypatch: pytest.MonkeyP
     assert (done, sender.committed) == ((1, 1), 1)
     assert sender.transactions == [
         [
-            ("sensor", READING, b"a", [("own", b"1"), ("replayed.from", b"1@5")]),
-            ("dead-letter", None, b"as received", [("replayed", b"1@5")]),
+            ("sensor", READING, b"a", [("own", b"1"), ("replayed.from", b"1@5")], -1),
+            ("dead-letter", None, b"as received", [("replayed", b"1@5")], 1),
         ]
     ]
 
@@ -201,7 +205,7 @@ def test_letters_are_sent_in_batches(letters: int, sizes: list[int], monkeypatch
     assert (done, sender.committed) == ((letters, 0), len(sizes))
     assert [len(transaction) for transaction in sender.transactions] == sizes
     places = [
-        headers for transaction in sender.transactions for topic, _, _, headers in transaction if topic == "sensor"
+        headers for transaction in sender.transactions for topic, _, _, headers, _ in transaction if topic == "sensor"
     ]
     assert places == [[("replayed.from", b"0@%d" % number)] for number in range(letters)]
 
@@ -215,10 +219,27 @@ def test_values_of_letters_that_are_not_open_are_counted(monkeypatch: pytest.Mon
 
 
 def test_large_letters_do_not_fill_the_clients_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 letters of 8 MB are more than it holds; it is emptied before each of them."""
+    """500 letters of 8 MB are more than it holds, and more than Kafka takes before it gives a transaction up."""
     large = letter(READING + b" " * 1_000_000)
-    done, sender = replay([large, letter(READING), large], monkeypatch)
-    assert (done, sender.committed, sender.flushed) == ((3, 0), 1, 2)
+    done, sender = replay([letter(READING), large, large, letter(READING)], monkeypatch)
+    assert (done, [len(transaction) for transaction in sender.transactions]) == ((4, 0), [4, 2, 2])
+
+
+def test_a_batch_that_cannot_be_sent_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent before is told, and no reader waits behind the rest."""
+    sender = Sender(KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer")))  # the client's own code
+    letters = [letter(READING, f"0@{number}") for number in range(501)]
+    with pytest.raises(TopicError, match=r"\(500 were before\): no answer; a replay sends the rest, and none twice"):
+        replay(letters, monkeypatch, sender=sender)
+    assert (sender.committed, sender.aborted) == (1, 1)
+
+
+def test_who_is_interrupted_leaves_no_transaction_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-C."""
+    sender = Sender(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        replay([letter(READING)] * 501, monkeypatch, sender=sender)
+    assert sender.aborted == 1
 
 
 def test_repaired_letters_alone_are_sent_with_their_new_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ class Bus:
                 self._write(ALERT_COUNT, record, messages.encode_alert_count(count))
 
     def _write(self, topic: Topic, source: Record, value: bytes) -> None:
-        self.topics[topic.name].append(Record(value, append_ms=source.append_ms))
+        self.topics[topic.name].append(Record(value, source.record_key, source.append_ms))
 
     def lose(self, topic: Topic, device_id: str, since_s: int = 10**6) -> int:
         """Delete the results of a device that are so young; return how many."""

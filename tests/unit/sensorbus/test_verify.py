@@ -1,5 +1,8 @@
 """The verifier: what it says of right, wrong and pending results."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
 from sensorbus import history, verify
@@ -23,7 +26,13 @@ def expect(*readings: Record, progress: Progress | None = None) -> Expected:
 
 def rows(expected: Expected, settings: Settings = SETTINGS, /, **outputs: list[Record]) -> dict[str, Comparison]:
     """Return the comparison with what stands in the topics, by kind."""
-    topics: dict[str, Topic] = {"alert": ALERT, "counts": ALERT_COUNT, "averages": AVG_TEMP, "dead": DEAD_LETTER}
+    topics: dict[str, Topic] = {
+        "alert": ALERT,
+        "counts": ALERT_COUNT,
+        "averages": AVG_TEMP,
+        "dead": DEAD_LETTER,
+        "newer": SENSOR,
+    }
     found = {topic: outputs.get(name, []) for name, topic in topics.items()}
     comparisons = verify.compare(settings, expected, found, 0, APPEND_MS)
     return {row.kind: row for row in comparisons}
@@ -82,12 +91,68 @@ def test_each_unreadable_record_has_one_dead_letter() -> None:
     assert rows(expected, dead=[Record(b"{", record_headers=headers)] * 2)["dead-letter"].duplicated == 1
 
 
-def test_a_higher_count_of_a_later_alert_is_right() -> None:
-    """A count appended after the newest reading that was seen may hold more than those that were seen."""
+@pytest.mark.parametrize(
+    ("newer", "is_true"),
+    [([], False), ([reading(4, 41.0, offset=1)], True), ([reading(4, 41.0, "b", offset=1)], False)],
+    ids=["nothing", "a-later-one", "another-device"],
+)
+def test_a_higher_count_is_right_with_a_later_reading_of_its_device(newer: list[Record], *, is_true: bool) -> None:
+    """A count appended after the newest reading that was seen may hold more, if `sensor` has one by now."""
     expected = expect(reading(4, 40.0))
     told = [count(second, 1) for second in range(5)]
     later = [count(4, 2, append_ms=APPEND_MS + 1)]
-    assert rows(expected, counts=[*told, *later])["alert-count"].is_true
+    assert rows(expected, counts=[*told, *later], newer=newer)["alert-count"].is_true == is_true
+    assert not rows(expected, counts=[*told, count(4, 2)], newer=newer)["alert-count"].is_true, "appended before it"
+
+
+def test_nothing_excuses_results_once_the_stream_has_ended() -> None:
+    """A backlog worked off after the newest reading: what follows from no reading is different."""
+    after_ms = APPEND_MS + 1
+    outputs = {
+        "alert": [alert(4, 40.0), alert(5, 40.0)],
+        "counts": [count(second, number) for second in range(5) for number in (1, 2)],
+        "averages": [average(-5, 40.0), average(-4, 40.0)],
+    }
+    late = {kind: [replace(record, append_ms=after_ms) for record in found] for kind, found in outputs.items()}
+    table = rows(expect(reading(4, 40.0), reading(5, 20.0, offset=1)), **late)
+    assert [table[kind].different for kind in ("alert", "alert-count", "avg-temp")] == [1, 5, 1]
+
+
+@pytest.mark.parametrize("key", [None, b"b"])
+def test_a_result_under_another_key_is_different(key: bytes | None) -> None:
+    """Who reads the partition of its device would not find it."""
+    expected = expect(reading(4, 40.0), reading(5, 20.0, offset=1))
+    outputs = {"alert": [alert(4, 40.0)], "counts": COUNTS_OF_ONE[:1], "averages": [average(-5, 40.0)]}
+    moved = {kind: [replace(record, record_key=key) for record in found] for kind, found in outputs.items()}
+    table, right = rows(expected, **moved), rows(expected, **outputs)
+    numbers = [(table[kind].different, right[kind].different) for kind in ("alert", "alert-count", "avg-temp")]
+    assert numbers == [(1, 0)] * 3
+
+
+def test_a_result_that_ends_elsewhere_is_different() -> None:
+    """Its start and value are right."""
+    expected = expect(reading(4, 40.0), reading(5, 20.0, offset=1))
+    outputs = {"counts": COUNTS_OF_ONE[:1], "averages": [average(-5, 40.0)]}
+    longer = {kind: [replace(one, raw=_with_end(one, 7)) for one in found] for kind, found in outputs.items()}
+    table = rows(expected, **longer)
+    assert [table[kind].different for kind in ("alert-count", "avg-temp")] == [1, 1]
+
+
+def _with_end(record: Record, end_ms: int) -> bytes:
+    return orjson.dumps({**orjson.loads(record.raw or b""), "end": end_ms})
+
+
+def test_a_dead_letter_or_a_copy_that_holds_something_else_is_different() -> None:
+    """It names the right place, and has another value or key."""
+    headers = [("source.topic", b"sensor"), ("source.partition", b"0"), ("source.offset", b"0")]
+    letters = [Record(b"[", record_headers=headers), Record(b"{", b"b", record_headers=headers)]
+    row = rows(expect(Record(b"{")), dead=letters)["dead-letter"]
+    assert (row.missing, row.different, row.is_true) == (1, 2, False)
+    foreign = replace(reading(0, 20.0), record_key=b"bridge")
+    copied = [("rekeyed.from", b"sensor[0]@0")]
+    wrong = [replace(reading(0, 21.0), record_headers=copied), replace(foreign, record_headers=copied)]
+    row = rows(expect(foreign), newer=[replace(one, place=(0, 1)) for one in wrong])["sensor"]
+    assert (row.missing, row.different, row.is_true) == (1, 2, False)
 
 
 def test_a_count_that_no_alert_explains_is_different() -> None:
@@ -159,6 +224,7 @@ def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
         ALERT_COUNT: [count(9, 1), count(6, 1), count(5, 1), count(6, 1, append_ms=APPEND_MS + 1)],
         AVG_TEMP: [average(9, 1.0), average(6, 1.0), average(5, 1.0)],
         DEAD_LETTER: [],
+        SENSOR: [reading(6, 40.0, offset=1)],
     }
     found[AVG_TEMP].append(Record(average(6, 1.0).raw, append_ms=APPEND_MS + 1))
     comparisons = verify.compare(SETTINGS, expected, found, since_ms, APPEND_MS)
@@ -261,9 +327,7 @@ def test_copies_have_a_row_where_a_reading_came_under_a_foreign_key() -> None:
     foreign.record_key = b"bridge"
     copied = reading(0, 20.0, offset=1)
     copied.record_headers = [("rekeyed.from", b"sensor[0]@0")]
-    found: dict[Topic, list[Record]] = {topic: [] for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)}
     assert "sensor" not in rows(expect(reading(0, 20.0)))
     assert not rows(expect(foreign))["sensor"].is_true
     assert rows(expect(foreign, copied))["sensor"].is_true
-    table = verify.compare(SETTINGS, expect(foreign), {**found, SENSOR: [copied]}, 0, APPEND_MS)
-    assert [(row.kind, row.is_true) for row in table][-1] == ("sensor", True)
+    assert rows(expect(foreign), newer=[copied])["sensor"].is_true
