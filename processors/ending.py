@@ -33,6 +33,7 @@ _NO_TOPIC: Final = (
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  # librdkafka's own codes have no public name
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # the same
 )
+_GIVEN_UP: Final = "; if it is, Kafka was without this one for so long that it gave up its transaction: start it again"
 #: Returns the line for what became of a topic, None if nothing did.
 TopicChange = Callable[[], str | None]
 
@@ -103,9 +104,11 @@ def _explain_kafka(error: BaseException, settings: Settings, group: str) -> Sens
         return kafka.offsets_held(settings, "the job's group")
     if code.code() in (*_FENCED, _FATAL) and settings.instance_id:
         sure = "" if code.code() in _FENCED else "probably "
+        # Kafka fences a producer too whose transaction it gave up.
+        or_else = "" if code.code() == KafkaError.FENCED_INSTANCE_ID else _GIVEN_UP
         return SensorbusError(
             f"{sure}another process took this one's place ({code.str()}): {variable_name('instance_id')}"
-            f"={settings.instance_id} must be unique among the instances of a job"
+            f"={settings.instance_id} must be unique among the instances of a job{or_else}"
         )
     return BrokerUnavailableError(
         f"Kafka at {kafka.place(settings)} ended the job: {code.name()}: {code.str()}; nothing is lost, start it again"

@@ -157,9 +157,10 @@ def _lags(stats: Mapping[str, Any]) -> dict[tuple[str, str], int]:
 def _lag(partition: Mapping[str, Any]) -> int:
     """Return how many records of a partition the job has not been given; below 0: not known.
 
+    Those too that stand behind an open transaction, where nobody can read them yet: a lag that does not go tells of it.
     Not librdkafka's `consumer_lag`: it counts from what the consumer has committed, and exactly once the producer does.
     """
-    end, given = partition.get("ls_offset", -1), partition.get("app_offset", -1)
+    end, given = partition.get("hi_offset", -1), partition.get("app_offset", -1)
     if partition["fetch_state"] != "active" or end < 0:
         return -1
     if not partition.get("fetchq_cnt"):  # then it is past the markers of transactions too, which are no records

@@ -23,6 +23,7 @@ def test_a_fenced_job_names_the_setting(code: int) -> None:
     line = str(explain(KafkaException(KafkaError(code)), STABLE, GROUP))
     assert "another process took this one's place" in line
     assert "SENSORBUS_INSTANCE_ID=node-7 must be unique" in line
+    assert ("gave up its transaction" in line) == (code != KafkaError.FENCED_INSTANCE_ID)
 
 
 def test_a_fatal_error_of_a_job_with_an_id_names_the_likely_cause() -> None:

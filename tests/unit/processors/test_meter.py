@@ -18,9 +18,9 @@ STATS: dict[str, Any] = {
         "sensor": {
             "topic": "sensor",
             "partitions": {
-                "0": {"fetch_state": "active", "ls_offset": 20, "app_offset": 8, "next_offset": 15, "fetchq_cnt": 7},
-                "1": {"fetch_state": "active", "ls_offset": -1001, "app_offset": 8, "next_offset": 8},
-                "2": {"fetch_state": "none", "ls_offset": 99, "app_offset": 0, "next_offset": 0},
+                "0": {"fetch_state": "active", "hi_offset": 20, "app_offset": 8, "next_offset": 15, "fetchq_cnt": 7},
+                "1": {"fetch_state": "active", "hi_offset": -1001, "app_offset": 8, "next_offset": 8},
+                "2": {"fetch_state": "none", "hi_offset": 99, "app_offset": 0, "next_offset": 0},
             },
         }
     },
@@ -72,7 +72,7 @@ def test_statistics_give_lag_and_commits() -> None:
 def partitions(**states: tuple[str, int]) -> str:
     """Return statistics with these partitions (p0, p1, ...) of `sensor`: fetch state, and records before the end."""
     held = {
-        name[1:]: {"fetch_state": state, "ls_offset": 100, "app_offset": 100 - lag, "fetchq_cnt": lag}
+        name[1:]: {"fetch_state": state, "hi_offset": 100, "app_offset": 100 - lag, "fetchq_cnt": lag}
         for name, (state, lag) in states.items()
     }
     return json.dumps({"topics": {"sensor": {"topic": "sensor", "partitions": held}}})
@@ -81,13 +81,21 @@ def partitions(**states: tuple[str, int]) -> str:
 @pytest.mark.parametrize(
     ("partition", "lag"),
     [
-        ({"ls_offset": 9, "app_offset": 4, "next_offset": 9, "fetchq_cnt": 5, "committed_offset": 2}, 5),
-        ({"ls_offset": 9, "app_offset": 8, "next_offset": 9, "fetchq_cnt": 0}, 0),
-        ({"ls_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": 6}, 3),
-        ({"ls_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": -1001}, None),
-        ({"ls_offset": -1001, "app_offset": 4, "next_offset": 4, "fetchq_cnt": 0}, None),
+        ({"hi_offset": 9, "app_offset": 4, "next_offset": 9, "fetchq_cnt": 5, "committed_offset": 2}, 5),
+        ({"hi_offset": 9, "app_offset": 8, "next_offset": 9, "fetchq_cnt": 0}, 0),
+        ({"hi_offset": 9, "ls_offset": 4, "app_offset": 4, "next_offset": 4, "fetchq_cnt": 0}, 5),
+        ({"hi_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": 6}, 3),
+        ({"hi_offset": 9, "app_offset": -1001, "next_offset": 9, "fetchq_cnt": 3, "committed_offset": -1001}, None),
+        ({"hi_offset": -1001, "app_offset": 4, "next_offset": 4, "fetchq_cnt": 0}, None),
     ],
-    ids=["fetched and not given", "a transaction's marker at the end", "nothing given yet", "at a loss", "no end"],
+    ids=[
+        "fetched and not given",
+        "a marker at the end",
+        "behind an open transaction",
+        "nothing given yet",
+        "at a loss",
+        "no end",
+    ],
 )
 def test_lag_is_what_the_job_was_not_given(partition: dict[str, int], lag: int | None) -> None:
     """Whoever commits, and without the markers of transactions; a changelog's is not shown."""
