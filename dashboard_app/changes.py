@@ -17,7 +17,8 @@ from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 
 _MAX_READINGS: Final = 100_000
-_MAX_ALERTS: Final = 20_000
+#: In one answer.
+MOST_ALERTS: Final = 20_000
 
 Mask = NDArray[np.bool_]
 #: Names a moment at which equal questions have equal answers.
@@ -131,7 +132,7 @@ def common(held: Held, question: Question, now_ms: int) -> Common:
     is_told[devices] = True
     is_all_held = cursor is None and held.is_large
     rest = np.zeros(0, np.int64) if is_all_held else _rows(held, SENSOR.name, cursor, now_ms)
-    alerts = _rows(held, ALERT.name, cursor, now_ms)[-_MAX_ALERTS:]
+    alerts = _rows(held, ALERT.name, cursor, now_ms)[-MOST_ALERTS:]
     return Common(
         now_ms=now_ms,
         reset=cursor is None,

@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from dashboard_app import empty_chart, ids, plain_pages, theme
 from dashboard_app.bundles import Bundles
+from dashboard_app.changes import MOST_ALERTS
 from dashboard_app.held import SHOWN, TURN_DEVICES
 from sensorbus.contract.settings import Settings
 
@@ -120,6 +121,7 @@ def config(settings: Settings) -> dict[str, Any]:
         "prefix": settings.dashboard_url_prefix,
         "threshold_kelvin": settings.alert_threshold_kelvin,
         "turn_devices": TURN_DEVICES,
+        "most_alerts": MOST_ALERTS,
         "alert_count_length_ms": settings.alert_count_length_ms,
         "alert_count_step_ms": settings.alert_count_step_ms,
         "avg_temp_length_ms": settings.avg_temp_length_ms,

@@ -60,5 +60,20 @@
     if (element.hidden === shown) element.hidden = !shown;
   }
 
-  bus.dom = { by, make, svg, icon, setIcon, text, attribute, show };
+  /** Put elements into a box in this order, those that are there too; the one with the focus stays, others move around it. */
+  function order(box, elements) {
+    const focused = box.contains(document.activeElement) ? elements.find((one) => one.contains(document.activeElement)) : null;
+    let at = box.firstChild;
+    for (const element of elements) {
+      while (element === focused && at !== element) {
+        const next = at.nextSibling;
+        box.append(at); // it is put into its place below
+        at = next;
+      }
+      if (element === at) at = at.nextSibling;
+      else box.insertBefore(element, at);
+    }
+  }
+
+  bus.dom = { by, make, svg, icon, setIcon, text, attribute, show, order };
 })();

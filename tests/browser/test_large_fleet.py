@@ -77,6 +77,29 @@ def test_only_the_cards_in_view_are_in_the_page(visit: Visit, lately: Bus) -> No
     wait_js(page, f"{shape}.split('L').length > {_HISTORY_S // 2}", "the history of a card that came into view")
 
 
+def test_a_card_that_comes_into_view_of_a_paused_page_has_its_history(visit: Visit, lately: Bus) -> None:
+    """It is filled anew when the history comes, a tick or two after the card."""
+    assert lately.dashboard.is_running()
+    page = visit().open("?paused=1")
+    expect(page.locator("#pause-note")).to_have_text(re.compile("^paused "), timeout=15_000)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    expect(page.get_by_role("article", name=f"unit-{_DEVICES - 1:03d}", exact=True)).to_be_visible()
+    shape = f"(document.querySelector('[aria-label=unit-{_DEVICES - 1:03d}] .spark-line')?.getAttribute('d') ?? '')"
+    wait_js(page, f"{shape}.split('L').length > {_HISTORY_S // 4}", "the history of a card on a paused page")
+
+
+def test_the_focus_stays_with_the_cards_when_its_own_leaves_the_view(visit: Visit, lately: Bus) -> None:
+    """The next press of Tab goes to a card in view, not to the top of the page."""
+    assert lately.dashboard.is_running()
+    page = visit().open()
+    page.get_by_role("article").first.get_by_role("link").focus()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    expect(page.get_by_role("article", name=f"unit-{_DEVICES - 1:03d}", exact=True)).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == "cards"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article') !== null")
+
+
 def test_the_chart_is_an_overview_and_says_so(visit: Visit, lately: Bus) -> None:
     """Bands of the whole fleet; choosing up to 10 devices gives each its line."""
     assert lately.dashboard.is_running()

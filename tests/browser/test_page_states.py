@@ -84,6 +84,26 @@ def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> No
         expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
 
 
+def test_an_alert_that_ends_leaves_the_focus_where_it_is(visit: Visit, bus: Bus) -> None:
+    """The one below it rises, and is not put in anew."""
+    with bus.run("processors", "all"):
+        page = visit().open("?devices=ends,stays")
+        going_on = page.locator("#episodes tbody tr[data-on=true]")
+        tell_until(bus, "stays", 40, going_on.filter(has_text="stays"))
+
+        def both_go_on() -> bool:
+            tell(bus, "stays", 40)
+            tell(bus, "ends", 40)
+            page.wait_for_timeout(300)
+            return going_on.locator("a").all_inner_texts() == ["ends", "stays"]
+
+        wait_until(both_go_on, 20, "two alerts, the newer one first", bus.dashboard.log)
+        going_on.locator("a", has_text="stays").focus()
+        tell_until(bus, "stays", 40, page.locator("#episodes tbody tr[data-on=false]", has_text="ends"))
+        assert going_on.locator("a").all_inner_texts() == ["stays"]
+        assert page.evaluate("document.activeElement.textContent") == "stays"
+
+
 def test_alerts_are_counted_while_the_page_is_paused(visit: Visit, bus: Bus) -> None:
     """On the tile and in the list, down to 0 again; the card and the numbers of the states stand still."""
     with bus.run("processors", "all"):
@@ -104,6 +124,25 @@ def test_alerts_are_counted_while_the_page_is_paused(visit: Visit, bus: Bus) -> 
         expect(page.locator("[data-state=HIGH] strong")).to_have_text("0")
         page.get_by_role("button", name="Resume", exact=True).click()
         tell_until(bus, "kettle", 40, card.locator(".word", has_text="HIGH"))
+
+
+def test_an_average_that_comes_while_the_page_is_paused_is_not_of_then(visit: Visit, bus: Bus) -> None:
+    """Neither on the card nor on the page of the device, where it would have ended ahead of the page's clock."""
+    with bus.run("processors", "all"):
+        card = (page := visit().open("?devices=oven")).get_by_role("article", name="oven", exact=True)
+        tell_until(bus, "oven", 20, card.locator(".average", has_text="20.0"))
+        single = visit().open("device/oven?devices=oven")
+        tile = single.locator(".tile-average")
+        expect(tile).to_contain_text("20.0")
+        for one in (page, single):
+            one.get_by_role("button", name="Pause", exact=True).click()
+            _wait_text(one, "#pause-note", "^paused ")
+        held = tile.inner_text()
+        later = visit().open("?devices=oven").locator(".average")
+        tell_until(bus, "oven", 29, later.filter(has_text=re.compile("2[1-9]")))
+        page.get_by_role("button", name="Unit", exact=True).click()
+        expect(card.locator(".average")).to_have_text("68.0 °F")
+        assert tile.inner_text() == held
 
 
 def test_hostile_names_are_only_text(visit: Visit, bus: Bus) -> None:

@@ -10,8 +10,8 @@ test("alerts that follow each other are one episode with its peak, a gap starts 
   for (const [ms, celsius] of [[1_000, 30], [2_000, 32], [5_000, 31], [8_001, 30]]) episodes.add(all, "a", ms, celsius);
   const recent = episodes.recent(all, 20_000, everybody, 10);
   assert.deepEqual(recent.newest, [
-    { id: "a", startMs: 8_001, endMs: 8_001, peakCelsius: 30, goesOn: false },
-    { id: "a", startMs: 1_000, endMs: 5_000, peakCelsius: 32, goesOn: false },
+    { id: "a", startMs: 8_001, endMs: 8_001, peakCelsius: 30, goesOn: false, isOlder: false },
+    { id: "a", startMs: 1_000, endMs: 5_000, peakCelsius: 32, goesOn: false, isOlder: false },
   ]);
 });
 
@@ -40,8 +40,31 @@ test("a repeated alert and one out of order do not split an episode", () => {
 
 test("episodes that ended long ago are forgotten, and their number is bounded", () => {
   const all = episodes.create(10);
-  for (let ms = 0; ms < 6_000_000; ms += 1_000) episodes.add(all, "a", ms, 30);
-  assert.equal(all.all.length, 5_000);
-  episodes.trim(all, 5_999_000);
-  assert.deepEqual(all.all.map((one) => one.endMs), [5_999_000]);
+  for (let ms = 0; ms < 30_000_000; ms += 1_000) episodes.add(all, "a", ms, 30);
+  assert.ok(all.all.length <= 21_000 && all.isCut);
+  episodes.trim(all, 29_999_000);
+  assert.deepEqual(all.all.map((one) => one.endMs), [29_999_000]);
+  assert.equal(all.isCut, false);
+});
+
+test("however many there are, one that goes on is listed: those that ended first make room", () => {
+  const all = episodes.create(3_000);
+  for (let second = 0; second < 400; second += 1) {
+    episodes.add(all, "on", second * 1_000, 35);
+    for (let number = 0; number < 60; number += 1) episodes.add(all, `${second} ${number}`, second * 1_000, 31);
+  }
+  assert.ok(all.isCut);
+  const { newest, total } = episodes.recent(all, 399_000, (id) => id === "on", 10);
+  assert.deepEqual([total, newest[0].startMs, newest[0].goesOn], [1, 0, true]);
+});
+
+test("an episode that began before alerts are known is told apart", () => {
+  const all = episodes.create(3_000);
+  all.knownFromMs = 10_000;
+  episodes.add(all, "cut", 12_000, 35);
+  episodes.add(all, "whole", 14_000, 35);
+  const older = () => episodes.recent(all, 15_000, everybody, 10).newest.map((one) => [one.id, one.isOlder]);
+  assert.deepEqual(older(), [["whole", false], ["cut", true]]);
+  episodes.trim(all, 10_001);
+  assert.deepEqual(older(), [["whole", false], ["cut", false]]);
 });

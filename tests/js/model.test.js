@@ -105,8 +105,49 @@ test("an older reading of a device is drawn but is not its newest", () => {
 test("reset forgets everything first and counts nothing as new", () => {
   const model = heard(bus, NOW, { gone: [20] });
   const received = fleet.ingest(model, answer(NOW, { reset: true, devices: [["fresh", NOW, 20]] }));
-  assert.equal(received, 0);
+  assert.equal(received, null);
   assert.deepEqual(model.order, ["fresh"]);
+});
+
+test("a device whose clock is far behind stays as long as its worker hears it", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const late = (now, parts = {}) => fleet.ingest(model, answer(now, { devices: [["late", now - CONFIG.history_ms - 60_000, 20]], ...parts }));
+  late(NOW + 6_000, { roster: ["1", ["a", "late"]] });
+  late(NOW + 12_000);
+  assert.deepEqual(model.order, ["a", "late"]);
+  late(NOW + 18_000, { roster: ["2", ["a"]] });
+  assert.deepEqual(model.order, ["a"]);
+});
+
+test("history that a loading worker could not give is asked for again", () => {
+  const ids = Array.from({ length: 150 }, (_, number) => `d${number}`);
+  const whole = answer(NOW, { reset: true, devices: ids.map((id) => [id, NOW, 20]), fleet: { devices: 150, rate_hz: 1, age_p95_ms: 1 } });
+  const model = fleet.create(CONFIG);
+  fleet.ingest(model, whole);
+  assert.deepEqual(fleet.request(model, "c", ["d1"]).history, ["d1"]);
+  fleet.ingest(model, { ...answer(NOW + 1_000), fleet: whole.fleet, pipeline: { ...whole.pipeline, behind: 9 } });
+  assert.deepEqual(fleet.request(model, "c", ["d1"]).history, ["d1"]);
+  fleet.ingest(model, { ...answer(NOW + 2_000), fleet: whole.fleet });
+  assert.deepEqual(fleet.request(model, "c", ["d1"]).history, []);
+});
+
+test("more alerts than an answer holds: it is said since when they are known, whatever one clock says", () => {
+  const model = fleet.create({ ...CONFIG, most_alerts: 20 });
+  const alerts = Array.from({ length: 20 }, (_, number) => ["a", NOW - 20_000 + number * 1_000, 35]);
+  fleet.ingest(model, answer(NOW, { reset: true, devices: [["a", NOW, 35]], alerts: alerts.slice(1) }));
+  assert.equal(model.episodes.knownFromMs, null);
+  alerts[0][1] -= 3_600_000;
+  fleet.ingest(model, answer(NOW, { reset: true, devices: [["a", NOW, 35]], alerts }));
+  assert.equal(model.episodes.knownFromMs, NOW - 11_000);
+});
+
+test("readings left out of the charts are said as long as a chart goes back to them", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  fleet.ingest(model, answer(NOW + 1_000, { skipped: 5 }));
+  fleet.ingest(model, answer(NOW + fleet.SERIES_MS));
+  assert.equal(model.skipped, 5);
+  fleet.ingest(model, answer(NOW + fleet.SERIES_MS + 7_000));
+  assert.equal(model.skipped, 0);
 });
 
 test("devices stand by name, numbers in them by value", () => {

@@ -36,6 +36,7 @@ test("the banner names the worst of what is wrong", () => {
     { kind: "lost", text: "Signed out since 12:00:00.", link: "Sign in again" });
   assert.equal(say({ lost: true, offline: true, isSignedOut: true }).text, "This browser is offline since 12:00:00.");
   assert.deepEqual(say({ back: { readings: 37 } }), { kind: "back", text: "Back, caught up 37 readings." });
+  assert.equal(say({ back: { readings: null } }).text, "Back, caught up all that is held.");
   model.pipeline.kafka = { ok: false, since_ms: Date.UTC(2026, 0, 1, 13), error: "x", address: "b:1" };
   assert.equal(say({}).text, "Kafka at b:1 cannot be reached since 13:00:00.");
 });

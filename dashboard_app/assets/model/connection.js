@@ -26,7 +26,7 @@
     connection.askedMs = nowMs;
   }
 
-  /** A good answer came with so many new readings. */
+  /** A good answer came with so many new readings; null: it began anew with all that is held. */
   function good(connection, nowMs, readings) {
     const sinceTickMs = Math.max(0, connection.silentMs - connection.tickMs); // by the interval it was asked for then
     const tookMs = connection.hidden ? 0 : Math.min(sinceTickMs, nowMs - connection.askedMs);

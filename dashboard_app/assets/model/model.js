@@ -9,11 +9,12 @@
   const TRIM_EVERY_MS = 5_000;
   const COUNTS_KEPT_MS = 60_000;
   const FLEET_WITHOUT_DETAIL = 100;
+  const FIRST_ROWS = 10;
   const SETTLE_MS = 5_000; // as long nobody has learnt who has which colour
 
   /** Return an empty model for the page's `config` (docs/tick.md). */
   function create(config) {
-    const model = { config, received: 0, skipped: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
+    const model = { config, received: 0, generation: 0, detail: null, roster: { key: "", ids: [] },
       turn: null, nextTurn: 0, roundBeganMs: null, choice: null, choices: 0, devices: new Map(), worn: new Map(), settledMs: Infinity };
     clear(model);
     return model;
@@ -24,12 +25,12 @@
     Object.assign(model, {
       nowMs: null, devices: new Map(), order: [], counts: new Map(), averages: new Map(), wornUntilMs: Infinity,
       episodes: bus.episodes.create(STALE_PERIODS * model.config.reading_period_ms),
-      fleet: null, overview: null, pipeline: null, points: 0, trimmedAtMs: 0,
+      fleet: null, overview: null, pipeline: null, points: 0, trimmedAtMs: 0, skipped: 0, skippedMs: -Infinity, inAnswer: [],
     });
     model.generation += 1;
   }
 
-  /** Take an answer in; return the number of readings that were new. `keepFromMs`: a paused page still shows them. */
+  /** Take an answer in; return how many readings were new, null after a reset. `keepFromMs`: a paused page shows them still. */
   function ingest(model, answer, keepFromMs = Infinity) {
     if (answer.reset) clear(model);
     model.beforeMs = model.nowMs;
@@ -41,7 +42,9 @@
     const isTurn = model.turn !== null && !answer.reset;
     const fresh = takeNewest(model, newest, bus.turns.isFollowed, new Map(answer.devices.previous));
     const drawn = takeReadings(model, answer.readings, newest);
-    const alerts = rows(model, answer.alerts).sort((a, b) => a[1] - b[1]);
+    const alerts = rows(model, answer.alerts);
+    if (answer.reset && alerts.length >= model.config.most_alerts) model.episodes.knownFromMs = beginMs(alerts);
+    alerts.sort((a, b) => a[1] - b[1]);
     if (isTurn) takeNewest(model, [...answer.readings, ...alerts], (_, device) => device.asked);
     const isNobodys = isTurn && answer.devices.id?.length === 0; // a worker that knows nothing yet
     if (!isNobodys) bus.turns.note(model, isTurn && !answer.devices.id ? newest : null);
@@ -49,11 +52,23 @@
     takeWindows(model, answer);
     model.fleet = answer.fleet;
     model.overview = bus.chosen.join(model, answer, Math.min(model.nowMs - SERIES_MS, keepFromMs));
+    if (answer.skipped > 0) model.skippedMs = model.nowMs;
     model.skipped += answer.skipped;
+    if (model.pipeline.behind > 0) for (const id of model.inAnswer) askAgain(model.devices.get(id)); // its worker is loading
     if (model.nowMs - model.trimmedAtMs >= TRIM_EVERY_MS) trim(model, Math.min(model.nowMs - SERIES_MS, keepFromMs));
-    const received = answer.reset ? 0 : isTurn ? answer.new : Math.max(fresh, drawn + answer.skipped);
+    if (answer.reset) return null;
+    const received = isTurn ? answer.new : Math.max(fresh, drawn + answer.skipped);
     model.received += received;
     return received;
+  }
+
+  /** Return when the first of these rows were; a single clock may be behind. */
+  function beginMs(told) {
+    return Math.max(...told.slice(0, FIRST_ROWS).map(([, ms]) => ms));
+  }
+
+  function askAgain(device) {
+    if (device) device.asked = false;
   }
 
   /** Return columns as rows [id, ms, value]; ids that are not told are so many steps on in the roster, or all of it. */
@@ -154,15 +169,16 @@
     }
   }
 
-  /** Forget readings older than `fromMs`, windows that are over, devices unheard of for the whole history. */
+  /** Forget readings older than `fromMs`, windows that are over, devices unheard of for the whole history, here and there. */
   function trim(model, fromMs) {
     model.trimmedAtMs = model.nowMs;
     let points = 0;
     const gone = new Set();
+    const roster = new Set(model.roster.ids); // a device whose clock is behind is heard there all the same
     for (const [id, device] of model.devices) {
       bus.series.trim(device.series, fromMs);
       points += device.series.end - device.series.first;
-      if (model.nowMs - device.heardMs > model.config.history_ms) gone.add(id);
+      if (model.nowMs - device.heardMs > model.config.history_ms && !roster.has(id)) gone.add(id);
     }
     forget(model, gone);
     if (points > MOST_POINTS && fromMs < model.nowMs) {
@@ -170,6 +186,7 @@
     }
     for (const endMs of model.counts.keys()) if (endMs < model.nowMs - COUNTS_KEPT_MS) model.counts.delete(endMs);
     bus.episodes.trim(model.episodes, model.nowMs - SERIES_MS);
+    if (model.skippedMs < model.nowMs - SERIES_MS) model.skipped = 0; // no chart goes back so far
     model.points = points;
   }
 
@@ -267,6 +284,7 @@
     const roster = bus.turns.isBehind(model) ? "" : model.roster.key; // who holds none is told of all devices
     const bands = bus.chosen.request(model, roster !== "");
     model.detail = model.turn = null;
+    model.inAnswer = [];
     if ((model.fleet?.devices ?? 0) <= FLEET_WITHOUT_DETAIL) return { cursor, detail: null, history: [], roster, ...bands };
     model.turn = bus.turns.next(model);
     const detail = [...new Set(wanted)].slice(0, 200);
@@ -278,6 +296,7 @@
     }
     const history = detail.filter((id) => model.devices.get(id) && !model.devices.get(id).asked).slice(0, 50);
     for (const id of history) model.devices.get(id).asked = true;
+    model.inAnswer = history;
     for (const [id, device] of model.devices) if (!inDetail.has(id)) device.asked = false;
     return { cursor, detail, history, roster, ...bands, ...(model.turn !== null && { turn: model.turn }) };
   }

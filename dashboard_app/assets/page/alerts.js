@@ -38,17 +38,19 @@
     place(keys);
     newest.forEach((episode, index) => fill(rows.get(keys[index]), episode, view));
     box.firstChild.hidden = total === 0;
-    dom.text(box.lastChild, note(model, total, newest.length, view.isKnown));
+    dom.text(box.lastChild, note(view, total, newest.length));
   }
 
-  function note(model, total, shown, isKnown) {
-    if (total > shown) return `The newest ${shown} of ${bus.format.count(total)}: choose devices to see theirs.`;
-    if (total) return "";
+  function note({ model, isKnown, zone }, total, shown) {
+    const { knownFromMs, isCut } = model.episodes;
+    const since = knownFromMs === null ? "" : `Alerts are known since ${bus.format.clock(knownFromMs, zone)}: there are more than one answer holds.`;
+    const more = total > shown ? `The newest ${shown} of ${isCut ? "more than " : ""}${bus.format.count(total)}: choose devices to see theirs.` : "";
+    if (total) return [more, since].filter(Boolean).join(" ");
     if (model.pipeline?.behind > 0) return "Not known yet: history is being read.";
     return isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.";
   }
 
-  /** Give each episode its own row, moving as few as possible: a new one leaves the others as they stand. */
+  /** Give each episode its own row: a new one leaves the others as they stand. */
   function place(keys) {
     const wanted = new Set(keys);
     for (const [key, line] of rows) {
@@ -56,20 +58,16 @@
       line.remove();
       rows.delete(key);
     }
-    let at = body.firstChild;
-    for (const key of keys) {
-      if (!rows.has(key)) rows.set(key, row());
-      const line = rows.get(key);
-      if (line === at) at = at.nextSibling;
-      else body.insertBefore(line, at);
-    }
+    for (const key of keys) if (!rows.has(key)) rows.set(key, row());
+    dom.order(body, keys.map((key) => rows.get(key)));
   }
 
   function fill(line, episode, view) {
     const { config } = view.model;
-    const lasted = episode.endMs - episode.startMs + config.reading_period_ms;
+    const lasted = bus.format.duration(episode.endMs - episode.startMs + config.reading_period_ms);
+    const start = bus.format.clock(episode.startMs, view.zone);
     const values = [
-      bus.format.clock(episode.startMs, view.zone), bus.format.duration(lasted),
+      episode.isOlder ? `before ${start}` : start, episode.isOlder ? `over ${lasted}` : lasted,
       bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : bus.format.clock(episode.endMs, view.zone),
     ];
     values.forEach((value, index) => dom.text(line.cells[index + 1], value));

@@ -18,7 +18,9 @@
       return { kind: "lost", text: `Kafka at ${kafka.address} cannot be reached${since(kafka.since_ms)}.` };
     }
     if (connection.back) {
-      return { kind: "back", text: `Back, caught up ${bus.format.plural(connection.back.readings, "reading")}.` };
+      const { readings } = connection.back;
+      const what = readings === null ? "all that is held" : bus.format.plural(readings, "reading");
+      return { kind: "back", text: `Back, caught up ${what}.` };
     }
     return null;
   }

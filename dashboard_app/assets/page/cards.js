@@ -60,8 +60,6 @@
       const href = bus.devicePage.href(view.model.config.prefix, device.id);
       dom.attribute(parts.link, "href", bus.devicePage.withQuery(href, view.query));
     }
-    if (view.paused && parts.filled === view.unit) return;
-    parts.filled = view.paused ? view.unit : null;
     const { model, clockMs, unit } = view;
     const shown = view.latest(device);
     const state = bus.diagnosis.state(view.frozen ?? model, shown, clockMs, view.statesKnown);
@@ -88,7 +86,7 @@
 
   function drawAverage(parts, device, view) {
     const { config } = view.model;
-    const average = view.trustAverages ? bus.model.average(view.model, device, view.clockMs) : null;
+    const average = view.trustAverages ? bus.model.average(view.frozen ?? view.model, device, view.clockMs) : null;
     const ageMs = average ? view.clockMs - average.endMs : 0;
     const late = ageMs > config.avg_temp_length_ms;
     const text = bus.format.temperature(average?.celsius ?? null, view.unit);
@@ -124,41 +122,39 @@
     const box = dom.by("cards");
     const { first, end, before, after } = stretch(box, view.ids.length);
     const ids = view.ids.slice(first, end);
-    const focused = ids.find((id) => made.get(id)?.card.contains(document.activeElement));
-    place(box, ids, view, focused);
+    const hadFocus = box.contains(document.activeElement);
+    const focused = hadFocus ? ids.find((id) => made.get(id)?.card.contains(document.activeElement)) : undefined;
+    place(box, ids, view);
     box.style.paddingTop = `${before}px`;
     box.style.paddingBottom = `${after}px`;
     for (const id of ids) fill(made.get(id), view.model.devices.get(id), view);
-    if (focused && !box.contains(document.activeElement)) made.get(focused).link.focus({ preventScroll: true }); // made anew
+    if (hadFocus && !box.contains(document.activeElement)) { // its card was made anew, or has left the view
+      (made.get(focused)?.link ?? box).focus({ preventScroll: true });
+    }
     inPage = ids;
   }
 
-  /** Put the right cards into the box in the right order; the one with the focus stays, and the others move around it. */
-  function place(box, ids, view, focused) {
+  /** Put the right cards into the box in the right order. */
+  function place(box, ids, view) {
     const wanted = new Set(ids);
     for (const [id, parts] of made) {
       if (wanted.has(id) && parts.generation === view.model.generation) continue;
       parts.card.remove();
       made.delete(id);
     }
-    let at = box.firstChild;
     for (const id of ids) {
-      let parts = made.get(id);
-      if (!parts) {
-        parts = make(view.model.devices.get(id), view.model.config);
-        parts.generation = view.model.generation;
-        made.set(id, parts);
-      }
-      if (id === focused && box.contains(parts.card)) {
-        const between = [];
-        for (let card = at; card !== parts.card; card = card.nextSibling) between.push(card);
-        box.append(...between); // each is put into its place below
-        at = parts.card;
-      }
-      if (parts.card === at) at = at.nextSibling;
-      else box.insertBefore(parts.card, at);
+      if (made.has(id)) continue;
+      const parts = make(view.model.devices.get(id), view.model.config);
+      parts.generation = view.model.generation;
+      made.set(id, parts);
     }
+    dom.order(box, ids.map((id) => made.get(id).card));
   }
 
-  bus.cards = { draw, inPage: () => inPage, CARD_HEIGHT_PX, MOST_IN_PAGE };
+  /** Tell whether a card of that many has the focus and could be moved out of view, and so out of the page. */
+  function mustStay(number) {
+    return number > MOST_IN_PAGE && dom.by("cards").contains(document.activeElement);
+  }
+
+  bus.cards = { draw, mustStay, inPage: () => inPage, CARD_HEIGHT_PX, MOST_IN_PAGE };
 })();

@@ -91,7 +91,7 @@
       dom.setIcon(parts.icon, state);
       dom.text(parts.word, state);
     }
-    const average = shown && view.trustAverages ? bus.model.average(view.model, shown, view.clockMs) : null;
+    const average = shown && view.trustAverages ? bus.model.average(view.frozen ?? view.model, shown, view.clockMs) : null;
     dom.text(tiles.average.value, bus.format.temperature(average?.celsius ?? null, view.unit));
     dom.text(tiles.average.detail, average ? `ended ${bus.format.age(view.clockMs - average.endMs)}` : "");
     const alerts = shown && view.trustCounts ? bus.model.alertsNow(view.model, view.id, view.nowMs) : null;

@@ -131,6 +131,7 @@
   }
 
   function toggle(index) {
+    if (!(index in found)) return;
     active = index;
     onChange(bus.choices.toggle(chosen, order, found[index]));
   }
@@ -184,9 +185,12 @@
     chosen = devices;
     dom.text(parts.value, words());
     if (!changed || !isOpen()) return;
-    const held = [active, parts.list.scrollTop];
-    if (joined) find();
-    [active, parts.list.scrollTop] = held;
+    if (joined) {
+      const [id, top] = [found[active], parts.list.scrollTop];
+      find();
+      active = Math.max(0, found.indexOf(id)); // the same name, wherever it stands now
+      parts.list.scrollTop = top;
+    }
     drawList();
   }
 

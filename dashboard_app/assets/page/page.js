@@ -24,7 +24,8 @@
     const told = JSON.parse(text);
     if (told.v !== VERSION) return reload();
     const answer = bus.answer.whole(told, config);
-    const received = bus.model.ingest(page.model, answer, page.pausedAtMs ?? Infinity);
+    const received = bus.model.ingest(page.model, answer, page.pausedAtMs === null ? Infinity : page.pausedAtMs - bus.model.SERIES_MS);
+    if (page.frozen) takeAverages();
     page.cursor = answer.cursor;
     page.answeredMs = performance.now();
     bus.connection.good(page.connection, page.answeredMs, received);
@@ -117,7 +118,10 @@
     if (!page.model || !id) return;
     const { choices } = page;
     const step = (name, list) => change({ [name]: bus.choices.next(list, choices[name]) });
-    if (id.startsWith(RANGE_PREFIX)) change({ windowS: Number(id.slice(RANGE_PREFIX.length)) });
+    if (id.startsWith(RANGE_PREFIX)) {
+      bus.chart.live(); // a zoomed chart shows another range
+      change({ windowS: Number(id.slice(RANGE_PREFIX.length)) });
+    }
     else if (id === "pause") change({ paused: !choices.paused });
     else if (id === "unit") step("unit", bus.format.UNITS);
     else if (id === "zone") step("zone", bus.choices.ZONES);
@@ -162,7 +166,15 @@
       const series = { enumerable: true, get: () => (page.model.devices.get(id) ?? device).series };
       return [id, Object.defineProperty({ ...device }, "series", series)];
     }));
-    page.frozen = { ...page.model, devices };
+    page.frozen = { ...page.model, devices, averages: new Map(page.model.averages) };
+  }
+
+  /** Take in, of a page that is paused, the averages of before that came since. */
+  function takeAverages() {
+    const { averages } = page.frozen;
+    for (const [id, average] of page.model.averages) {
+      if (!averages.has(id) && average.endMs <= page.pausedAtMs) averages.set(id, average);
+    }
   }
 
   /** Return the server's clock, carried on by ours since its last answer. */
@@ -188,13 +200,14 @@
     return page.frozen ?? page.model;
   }
 
-  /** Return the ids in the order of the cards; other than by name they move at most once per 5 s. */
+  /** Return the ids in the order of the cards; other than by name they move at most once per 5 s, not under a focus that could leave the view. */
   function cardOrder(ids) {
     const { sort } = page.choices;
     if (sort === "name") return ids;
     const model = shownModel();
     const key = `${sort} ${model.generation} ${model.order.length} ${page.choices.devices?.join() ?? ""}`;
-    if (key === page.sortKey && performance.now() - page.sortedMs < SORT_EVERY_MS) return page.sorted;
+    const isHeld = performance.now() - page.sortedMs < SORT_EVERY_MS || bus.cards.mustStay(ids.length);
+    if (key === page.sortKey && isHeld) return page.sorted;
     const ranks = new Map(ids.map((id) => [id, bus.model.rank(model, model.devices.get(id), clockMs(), sort)]));
     page.sorted = [...ids].sort((a, b) => ranks.get(b) - ranks.get(a) || bus.model.byName(a, b));
     page.sortedMs = performance.now();

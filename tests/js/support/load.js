@@ -17,7 +17,7 @@ export function load() {
 
 export const CONFIG = {
   threshold_kelvin: 303, alert_count_length_ms: 5_000, alert_count_step_ms: 1_000, avg_temp_length_ms: 10_000,
-  avg_temp_step_ms: 1_000, avg_temp_grace_ms: 0, reading_period_ms: 1_000, history_ms: 900_000, tick_ms: 1_000, turn_devices: 1_000,
+  avg_temp_step_ms: 1_000, avg_temp_grace_ms: 0, reading_period_ms: 1_000, history_ms: 900_000, tick_ms: 1_000, turn_devices: 1_000, most_alerts: 20_000,
   topics: { sensor: "x-sensor" },
 };
 

@@ -74,7 +74,7 @@ def test_what_is_older_than_the_history_is_not_told() -> None:
 def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     """And how many readings were left out is said."""
     monkeypatch.setattr(module, "_MAX_READINGS", 3)
-    monkeypatch.setattr(module, "_MAX_ALERTS", 2)
+    monkeypatch.setattr(module, "MOST_ALERTS", 2)
     holds = with_readings(*(["a", number, 20.0] for number in range(6)))
     holds.append(ALERT.name, records(0, 0, [["a", number, 40.0] for number in range(5)]))
     answer = answered(holds, EVERYTHING)
