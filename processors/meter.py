@@ -17,6 +17,7 @@ from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 #: The delay is looked at once in so many records: a histogram's place costs as much as a parse.
 _DELAY_EVERY_RECORDS: Final = 32
 _TURNING_WITHIN_S: Final = 30.0
+_ANSWERED_WITHIN_S: Final = 30.0
 _CHANGELOG_PREFIX: Final = "changelog__"  # Quix's
 _NOT_ASSIGNED: Final = ("none", "stopping", "stopped")  # librdkafka's fetch states of such a partition
 
@@ -133,6 +134,8 @@ class Meter:
         reasons = {}
         if still_s > _TURNING_WITHIN_S:
             reasons["loop"] = f"the job has not polled Kafka for {still_s:.0f} s"
+        if self.silent_s() > _ANSWERED_WITHIN_S:  # a stable member stays one for minutes
+            reasons["kafka"] = f"no Kafka broker has been connected for {self.silent_s():.0f} s"
         if not self._joined:
             reasons["group"] = "the job is not a settled member of its consumer group"
         return reasons

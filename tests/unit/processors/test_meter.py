@@ -163,7 +163,7 @@ def test_delay_and_age_are_by_the_append_time() -> None:
 
 
 def test_a_job_is_ready_when_it_is_a_settled_member_and_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the group has settled and after half a minute of silence it is not."""
+    """Before the group has settled and after half a minute of silence, its own or Kafka's, it is not."""
     now_s = 100.0
     monkeypatch.setattr("processors.meter.time.monotonic", lambda: now_s)
     meter = Meter("ready")
@@ -171,7 +171,11 @@ def test_a_job_is_ready_when_it_is_a_settled_member_and_polls(monkeypatch: pytes
     meter.on_consumer_stats(json.dumps(STATS))
     assert meter.why_not_ready() == {}
     now_s = 131.0
-    assert meter.why_not_ready() == {"loop": "the job has not polled Kafka for 31 s"}
+    away = {"kafka": "no Kafka broker has been connected for 31 s"}
+    assert meter.why_not_ready() == {"loop": "the job has not polled Kafka for 31 s", **away}
+    meter.on_consumer_stats(json.dumps(STATS | {"brokers": {}}))
+    assert meter.why_not_ready() == away
+    meter.on_consumer_stats(json.dumps(STATS))
     meter.on_consumer_stats(json.dumps({"cgrp": {"join_state": "wait-join"}}))
     assert list(meter.why_not_ready()) == ["group"]
 
