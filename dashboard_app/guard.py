@@ -17,7 +17,7 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Authorization, Headers
 from werkzeug.exceptions import HTTPException
 
-from dashboard_app import api_problems, callbacks
+from dashboard_app import api_problems, callbacks, plain_pages
 from dashboard_app.api_problems import ProblemError
 from dashboard_app.api_table import BASE, ROUTES
 from dashboard_app.arrival import MAX_BODY_BYTES
@@ -129,6 +129,8 @@ def check_body(body: bytes) -> Response | None:
 def explained(status: int, reason: str, path: str, prefix: str) -> Response:
     """Return a refusal in the form that belongs to the path: the API's are problem details."""
     if not path.startswith(f"{prefix}{_API}"):
+        if status == HTTPStatus.NOT_FOUND and plain_pages.is_for_a_person():
+            return plain_pages.page(status, "Nothing here", ("The address is not one of this page.",), prefix)
         return refusal(status, reason)
     where = f"; the API is described at {prefix}{BASE}/openapi.json" if status == HTTPStatus.NOT_FOUND else ""
     return api_problems.response(ProblemError(status, f"{reason}{where}"))

@@ -5,7 +5,7 @@ Who you are, signed out, refused.
 
 from typing import Final
 
-from flask import Response
+from flask import Response, request
 from markupsafe import Markup
 
 from dashboard_app import theme
@@ -16,8 +16,10 @@ ACCOUNT: Final = "account"
 SIGN_OUT: Final = "sign-out"
 _STYLE: Final = (
     "body{margin:0;background:var(--ground);color:var(--text);font:1rem/1.5 system-ui,sans-serif}"
-    "main{max-width:34rem;margin:12vh auto;padding:0 1.5rem}a{color:inherit}"
-    "button{font:inherit;padding:.4rem 1rem;cursor:pointer}"
+    "main{max-width:34rem;margin:12vh auto;padding:0 1.5rem}h1{font-size:1.5rem}a{color:var(--accent)}"
+    "button{font:inherit;padding:.3rem 1rem;border:1px solid var(--line-strong);border-radius:7px;"
+    "background:var(--surface-raised);color:inherit;cursor:pointer}"
+    ":focus-visible{outline:2px solid var(--accent);outline-offset:2px}"
 )
 _PAGE: Final = Markup(
     '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -37,6 +39,11 @@ def account(name: str, role: Role, home: str, sign_out: str | None) -> Response:
     """Return the page that says who is signed in; `home` and `sign_out` are addresses, None: not ours to end."""
     said = (f"You are signed in as {name}, with the role {role}.", _MAY[role])
     return page(200, "Account", said, home, sign_out=sign_out)
+
+
+def is_for_a_person() -> bool:
+    """Tell whether a browser opens an address: a program, and a script of the page, is answered in JSON."""
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
 
 
 def page(status: int, title: str, said: tuple[str, ...], home: str, *, sign_out: str | None = None) -> Response:

@@ -32,6 +32,11 @@ Networks = Sequence[IPv4Network | IPv6Network]
 #: The header in which a named proxy gives the user's name.
 USER_HEADER: Final = "X-Forwarded-User"
 _OPEN: Final = "/healthz"
+_HOW_TO_SIGN_IN: Final = {
+    "basic": "Load this page again, and give your name and your password.",
+    "proxy": "This page is reached by way of a proxy that knows who you are.",
+    "oidc": "Load this page again to sign in.",
+}
 #: A checked password is not hashed again for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
 _MOST_REMEMBERED: Final = 1_000
@@ -70,7 +75,9 @@ def install(
             return None
         if refused is None and request.method == "GET" and request.path == f"{home}{plain_pages.ACCOUNT}":
             return plain_pages.account(g.user, g.role, home, sign_out)
-        return refused
+        if refused is None or not plain_pages.is_for_a_person():
+            return refused
+        return _as_page(refused, home, settings.dashboard_sign_in)
 
     server.before_request_funcs.setdefault(None, []).insert(0, ask)
 
@@ -195,6 +202,21 @@ class Gate:
 def _challenge() -> Response:
     answer = refusal(401, "sign in")
     answer.headers["WWW-Authenticate"] = 'Basic realm="sensorbus", charset="UTF-8"'
+    return answer
+
+
+def _as_page(refused: Response, home: str, way: str) -> Response:
+    """Return a refusal as a page, with its status and headers; what is a page already stays as it is."""
+    if refused.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        title, said = "Too many wrong passwords", f"Wait {refused.headers['Retry-After']} s, then load this page again."
+    elif refused.status_code == HTTPStatus.UNAUTHORIZED:
+        title, said = "Not signed in", _HOW_TO_SIGN_IN[way]
+    else:
+        return refused
+    answer = plain_pages.page(refused.status_code, title, (said,), home)
+    for name in ("WWW-Authenticate", "Retry-After"):
+        if name in refused.headers:
+            answer.headers[name] = refused.headers[name]
     return answer
 
 

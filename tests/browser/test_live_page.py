@@ -317,14 +317,18 @@ def test_the_export_is_what_is_seen(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_says_why(visit: Visit) -> None:
-    """Nothing is shown: nothing is saved; the dashboard's own words, when it has some."""
+    """Nothing is shown: nothing is saved; the dashboard's own words, when it has some. They move no button."""
     visitor = visit()
     visitor.forgive("503")
     page = visitor.open("?devices=")
     note = page.locator("#export-note")
     expect(page.locator("#filter-value")).to_have_text(f"None of {DEVICES}")
+    places = [page.locator(f"#{place}").bounding_box() for place in ("pause", "help", "pipeline")]
+    filter_box = page.locator("#filter-button").bounding_box()
+    assert filter_box and places[0] and filter_box["y"] + filter_box["height"] == places[0]["y"] + places[0]["height"]
     _button(page, "Export CSV").click()
     expect(note).to_have_text("Nothing to export: no device is shown.")
+    assert [page.locator(f"#{place}").bounding_box() for place in ("pause", "help", "pipeline")] == places
     page.goto(visitor.url)
     _wait_drawn(page)
     body = '{"detail": "this worker reads the history"}'

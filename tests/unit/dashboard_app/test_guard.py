@@ -242,3 +242,13 @@ def test_browsers_are_told_to_stay_with_https_only_where_it_is(client: FlaskClie
     assert "Strict-Transport-Security" not in client.get(PREFIX).headers
     secure = client.get(PREFIX, base_url="https://localhost")
     assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_a_person_at_a_wrong_address_has_a_page_and_a_program_has_json(client: FlaskClient) -> None:
+    """404 for both, with a way to the page for the person; the API's are problem details for everybody."""
+    shown = client.get(f"{PREFIX}nowhere", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (shown.status_code, shown.mimetype) == (404, "text/html")
+    assert f'href="{PREFIX}"' in shown.get_data(as_text=True)
+    assert client.get(f"{PREFIX}nowhere").mimetype == "application/json"
+    of_api = client.get(f"{PREFIX}api/v1/nowhere", headers={"Accept": "text/html"})
+    assert of_api.mimetype == "application/problem+json"

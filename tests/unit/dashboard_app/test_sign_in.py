@@ -354,3 +354,27 @@ def test_a_probe_without_a_name_is_told_yes_or_no(users: Path) -> None:
         assert (stranger.status_code, stranger.json) == (503, {"status": "not ready"})
         known = client.get("/readyz", auth=("ann", PASSWORD), headers={sign_in.USER_HEADER: "ann"})
         assert known.json == {"status": "not ready", "reasons": feed.readiness()}
+
+
+def test_a_person_who_is_refused_has_a_page_and_a_program_has_json(users: Path) -> None:
+    """With the status, the browser's question and the seconds to wait in both."""
+    client = with_passwords(users)
+    person = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for headers, mimetype in ((person, "text/html"), ({}, "application/json")):
+        asked = client.get("/page", headers=headers)
+        assert (asked.status_code, asked.mimetype) == (401, mimetype)
+        assert asked.headers["WWW-Authenticate"].startswith("Basic realm=")
+    for _ in range(3):
+        client.get("/page", auth=("ann", "x"))
+    waits = client.get("/page", auth=("ann", PASSWORD), headers=person)
+    assert (waits.status_code, waits.headers["Retry-After"]) == (429, "2")
+    assert "Wait 2 s" in waits.get_data(as_text=True)
+    assert client.get("/page", auth=("ann", PASSWORD)).get_json() == {"error": "too many wrong passwords; wait"}
+
+
+def test_a_person_whom_no_proxy_names_is_told_of_it() -> None:
+    """With the page's 401."""
+    client = client_of(Settings(dashboard_sign_in="proxy"))
+    told = client.get("/page", headers={"Accept": "text/html"})
+    assert (told.status_code, told.mimetype) == (401, "text/html")
+    assert "by way of a proxy" in told.get_data(as_text=True)
