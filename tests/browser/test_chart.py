@@ -3,6 +3,7 @@
 Under a finger, on paper, in colours that the system chooses.
 """
 
+import itertools
 import re
 from pathlib import Path
 from typing import Final
@@ -118,6 +119,22 @@ def test_keys_move_and_zoom_the_chart_that_has_the_focus(visit: Visit) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_contain_text("on the chart: earlier, later")
     keep(page, "help")
+
+
+def test_times_below_the_chart_are_whole_on_a_phone_at_every_zoom(visit: Visit) -> None:
+    """Upright, side by side, within the chart."""
+    page = visit(viewport={"width": 360, "height": 780}).open("?devices=steady")
+    _wait_drawn(page)
+    page.get_by_role("figure").focus()
+    for _ in range(5):
+        page.keyboard.press("+")
+        page.wait_for_timeout(300)
+        boxes = page.locator(".plot .xtick text").evaluate_all("all => all.map((one) => one.getBoundingClientRect())")
+        plot = page.locator(".js-plotly-plot").bounding_box()
+        assert plot and len(boxes) >= 1
+        boxes.sort(key=lambda box: box["left"])
+        assert all(box["height"] < 20 and box["bottom"] <= plot["y"] + plot["height"] for box in boxes)
+        assert all(one["right"] < other["left"] for one, other in itertools.pairwise(boxes))
 
 
 def test_on_paper_the_page_is_light_and_the_chart_sharp_and_as_wide_as_paper(visit: Visit, tmp_path: Path) -> None:

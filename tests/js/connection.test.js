@@ -66,6 +66,8 @@ test("a browser without network is lost after a tick, unless the dashboard still
   const one = connection.create(1_000, 0);
   pass(one, 0, 1_750, false);
   assert.deepEqual([one.lost, one.offline], [true, true]);
+  connection.good(one, 1_800, 1); // what is drawn with this answer says it already
+  assert.deepEqual([one.lost, one.offline], [false, false]);
   const local = connection.create(1_000, 0);
   for (let ms = 0; ms <= 5_000; ms += 1_000) {
     pass(local, ms, ms + 1_000, false);

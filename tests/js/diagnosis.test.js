@@ -29,6 +29,7 @@ test("each link that breaks is named, and what lies behind it is unknown", () =>
   const [, dashboard] = bus.diagnosis.links(model, { lost: true, offline: false, isSignedOut: true }, 0);
   assert.deepEqual([dashboard.state, dashboard.text, dashboard.fault], ["broken", "signed out", "You are signed out"]);
   assert.equal(states(model, { lost: true, offline: true }).Browser, "broken");
+  assert.equal(states(model, { lost: true, offline: true, isSignedOut: true }).Dashboard, "unknown");
   const down = modelWith({}, { kafka: { ok: false, since_ms: 1, error: "x", address: "b" } });
   assert.deepEqual([states(down).Kafka, states(down).sensor], ["broken", "unknown"]);
 });

@@ -10,6 +10,7 @@
   const MOST_MARKERS = 500;
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const MARKER_PX = 7;
+  const TIME_PX = 75; // of a time below the chart, with what sets it apart from the next
   const THRESHOLD_REACH_K = 10;
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
@@ -227,7 +228,9 @@
       hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
       xaxis: {
         type: "date", range: [context.fromMs, context.toMs].map((ms) => timeText(ms + context.offsetMs)),
-        tickformat: "%H:%M:%S", nticks: 6, gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font,
+        // Turned where they would not fit side by side, times would be cut off below.
+        tickformat: "%H:%M:%S", tickangle: 0, nticks: Math.min(6, Math.max(2, Math.floor((context.widthPx || Infinity) / TIME_PX))),
+        gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font,
         fixedrange: false,
         ticklabelstandoff: 5, // clear of the lowest temperature, on a phone
       },

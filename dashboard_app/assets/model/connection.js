@@ -35,8 +35,8 @@
       connection.back = { readings };
       connection.backMs = nowMs;
     }
-    Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, sinceMs: null, attempts: 0,
-      isSignedOut: false, aliveMs: 0, wasGood: true });
+    Object.assign(connection, { goodMs: nowMs, passedMs: nowMs, silentMs: 0, lost: false, offline: false, sinceMs: null,
+      attempts: 0, isSignedOut: false, aliveMs: 0, wasGood: true });
   }
 
   /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor? */

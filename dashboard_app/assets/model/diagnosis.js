@@ -25,6 +25,7 @@
   }
 
   function dashboard(connection, pipeline) {
+    if (connection.offline) return { state: "unknown", text: "unknown" };
     if (connection.lost && connection.isSignedOut) return { state: "broken", text: "signed out", fault: "You are signed out" };
     if (connection.lost) return { state: "broken", text: "no answer" };
     if (!pipeline) return { state: "unknown", text: "asking" };
