@@ -5,7 +5,6 @@ What is read here from the command line wins over the environment. Exit codes: 0
 """
 
 import contextlib
-import functools
 import importlib.metadata
 import itertools
 import re
@@ -167,8 +166,11 @@ def verify(
     progress = _progress("readings")
     with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
         task = progress.add_task("verify", total=None)
-        advance = functools.partial(progress.update, task)
-        comparisons, remarks = verification.verify(settings, consumer, since_ms, lambda done: advance(completed=done))
+
+        def tell(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        comparisons, remarks = verification.verify(settings, consumer, since_ms, tell)
         is_complete = not any(row.missing for row in comparisons)
         unseen = [] if is_complete else records.behind_transactions(settings, consumer, TOPICS)
     _show(_table_of(comparisons))

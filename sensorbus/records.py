@@ -112,6 +112,12 @@ def beginnings(settings: Settings, consumer: Consumer, topic: Topic) -> list[tup
     return [(place, _watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
 
 
+def held_from(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> int:
+    """Return how many offsets Kafka holds from these places on; the markers of transactions are among them."""
+    bounds = [(start.offset, *_watermarks(settings, consumer, start)) for start in starts]
+    return sum(max(0, high - max(low, first)) for first, low, high in bounds)
+
+
 def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -> None:
     """Wait until no transaction hides what stands in a topic now; raises `TopicError` after 30 s.
 

@@ -31,8 +31,8 @@ _PAUSE_S: Final = 1.0
 _MOST_NAMED: Final = 5
 
 _Result = TypeVar("_Result")
-#: Called with the number of records read so far.
-Tell = Callable[[int], object]
+#: Called with the number of records read so far, and how many there are about.
+Tell = Callable[[int, int], object]
 
 
 class Verdict(NamedTuple):
@@ -57,7 +57,9 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
     begins = history.begins_ms(settings, cut, begin_ms, now_ms)
     done = progress.progress(settings, consumer)
     newest: list[int] = [0]
-    readings = _noted(_since(settings, consumer, SENSOR, warm_ms), newest, tell)
+    starts = _starts(settings, consumer, SENSOR, warm_ms)
+    total = records.held_from(settings, consumer, starts)
+    readings = _noted(records.read_to_end(settings, consumer, starts), newest, lambda done: tell(done, total))
     expected = expect(settings, readings, begin_ms, done, begins)
 
     def look() -> list[Comparison]:
@@ -91,7 +93,7 @@ def _looked(look: Callable[[], list[Comparison]]) -> list[Comparison]:
 def _outputs(settings: Settings, consumer: Consumer, expected: Expected, since_ms: int | None) -> Outputs:
     """Return what stands in the topics; of `sensor`, what had come by then since it was read."""
     outputs = {
-        topic: list(_since(settings, consumer, topic, since_ms))
+        topic: list(records.read_to_end(settings, consumer, _starts(settings, consumer, topic, since_ms)))
         for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
     }
     starts = [
@@ -311,16 +313,14 @@ def _append_ms(message: Message) -> int:
     return kafka.append_time_ms(*message.timestamp())
 
 
-def _since(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int | None) -> Iterator[Message]:
+def _starts(settings: Settings, consumer: Consumer, topic: Topic, since_ms: int | None) -> list[TopicPartition]:
     wanted = records.partitions(settings, consumer, topic)
     if since_ms is None or settings.embedded_broker:  # which knows no offsets by time
-        starts = [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in wanted]
-    else:
-        starts = history.since(settings, consumer, wanted, since_ms)
-    return records.read_to_end(settings, consumer, starts)
+        return [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in wanted]
+    return history.since(settings, consumer, wanted, since_ms)
 
 
-def _noted(readings: Iterable[Message], newest: list[int], tell: Tell) -> Iterator[Message]:
+def _noted(readings: Iterable[Message], newest: list[int], tell: Callable[[int], object]) -> Iterator[Message]:
     for number, message in enumerate(readings, 1):
         newest[0] = max(newest[0], kafka.append_time_ms(*message.timestamp()))
         if not number % 1000:

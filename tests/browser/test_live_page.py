@@ -325,7 +325,9 @@ def test_an_export_that_fails_says_why(visit: Visit) -> None:
     expect(page.locator("#filter-value")).to_have_text(f"None of {DEVICES}")
     places = [page.locator(f"#{place}").bounding_box() for place in ("pause", "help", "pipeline")]
     filter_box = page.locator("#filter-button").bounding_box()
-    assert filter_box and places[0] and filter_box["y"] + filter_box["height"] == places[0]["y"] + places[0]["height"]
+    assert filter_box
+    assert places[0]
+    assert filter_box["y"] + filter_box["height"] == places[0]["y"] + places[0]["height"]
     _button(page, "Export CSV").click()
     expect(note).to_have_text("Nothing to export: no device is shown.")
     assert [page.locator(f"#{place}").bounding_box() for place in ("pause", "help", "pipeline")] == places

@@ -46,6 +46,7 @@ class Bus:
         monkeypatch.setattr(records, "partitions", lambda _s, _c, topic: [TopicPartition(topic.name, 0)])
         monkeypatch.setattr(records, "beginnings", self.beginnings)
         monkeypatch.setattr(records, "read_to_end", self.read)
+        monkeypatch.setattr(records, "held_from", lambda _s, _c, starts: len(list(self.read(_s, _c, starts))))
         monkeypatch.setattr(history, "since", self.since)
 
     def beginnings(self, _settings: Settings, _consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
@@ -118,7 +119,7 @@ class Bus:
     def verify(self, since_s: int | None) -> tuple[dict[str, tuple[int, int, int, bool]], list[str]]:
         """Return missing, pending, different and the verdict by topic, and the remarks."""
         since_ms = None if since_s is None else NOW_MS - since_s * 1_000
-        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _number: None)
+        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _done, _total: None)
         numbers = {row.kind: (row.missing, row.pending, row.different, row.is_true) for row in found.rows}
         assert any(row.found or row.missing or row.pending for row in found.rows)
         return numbers, found.remarks
