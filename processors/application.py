@@ -18,7 +18,18 @@ from quixstreams.exceptions import QuixException
 from quixstreams.models import TopicAdmin, TopicManager
 from quixstreams.models.topics.exceptions import CreateTopicTimeout, TopicNotFoundError
 
-from processors import alert, alert_count, avg_temp, embedded, ending, everything, lasting_name, rows, state_options
+from processors import (
+    alert,
+    alert_count,
+    avg_temp,
+    embedded,
+    ending,
+    everything,
+    lasting_name,
+    needed_rights,
+    rows,
+    state_options,
+)
 from processors.bus import Bus
 from processors.changelogs import ChangelogManager
 from processors.committed import CommittedOffsets
@@ -100,10 +111,13 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     changes = None if settings.embedded_broker else topic_changes.TopicChanges(settings, job, JOBS[job][0])
     if changes:
         watch.end_when(changes.reason, _LOOK_AT_TOPICS_EVERY_S)
-    topic_change = changes.now if changes else lambda: None
-    watch.end_when(lambda: ending.overdue(application[0], settings, topic_change), _LOOK_FOR_THE_END_EVERY_S)
+    looks = ending.Looks(
+        changes.now if changes else lambda: None,
+        lambda: needed_rights.lacking(job, settings, application[0].changelogs()),
+    )
+    watch.end_when(lambda: ending.overdue(application[0], settings, looks), _LOOK_FOR_THE_END_EVERY_S)
     if not stop.is_set():
-        ending.run(application[0], settings, topic_change)
+        ending.run(application[0], settings, looks)
     meter.publish()
 
 

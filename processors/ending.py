@@ -7,7 +7,7 @@ half a minute: an assignment that comes while the consumer is closed asks Kafka 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
@@ -34,33 +34,47 @@ _NO_TOPIC: Final = (
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # the same
 )
 _GIVEN_UP: Final = "; if it is, Kafka was without this one for so long that it gave up its transaction: start it again"
-#: Returns the line for what became of a topic, None if nothing did.
-TopicChange = Callable[[], str | None]
+#: What Kafka says, or the next write does, when a right on a topic is missing.
+_REFUSED_TOPIC: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._STATE,  # noqa: SLF001  # librdkafka's own codes have no public name
+)
 
 
-def run(application: JobApplication, settings: Settings, topic_change: TopicChange) -> None:
+class Looks(NamedTuple):
+    """What Kafka is asked when its error does not name the topic: each returns a line, None if nothing is found."""
+
+    topic_change: Callable[[], str | None]
+    missing_right: Callable[[], str | None]
+
+
+def run(application: JobApplication, settings: Settings, looks: Looks) -> None:
     """Run until SIGTERM; raises `SensorbusError` with the line for the error that came first."""
     try:
         application.run()
     except Exception as error:
         first = application.ended_by or error
-        raise _explain_end(application, first, settings, topic_change) or first from error
+        raise _explain_end(application, first, settings, looks) or first from error
 
 
-def overdue(application: JobApplication, settings: Settings, topic_change: TopicChange) -> str | None:
+def overdue(application: JobApplication, settings: Settings, looks: Looks) -> str | None:
     """Return the line for the error that ended it, if it has not been able to close since; called from any thread."""
     first = application.ended_by
     if first is None or application.ended_since_s() < _CLOSED_WITHIN_S:
         return None
-    return str(_explain_end(application, first, settings, topic_change) or repr(first))
+    return str(_explain_end(application, first, settings, looks) or repr(first))
 
 
 def _explain_end(
-    application: JobApplication, error: BaseException, settings: Settings, topic_change: TopicChange
+    application: JobApplication, error: BaseException, settings: Settings, looks: Looks
 ) -> SensorbusError | None:
-    """Return the line for an error; Kafka does not say in it which topic it does not know."""
-    if any(code.code() in _NO_TOPIC for code in _kafka_errors(error)) and (said := topic_change()):
+    """Return the line for an error; Kafka does not say in it which topic is gone or refused."""
+    codes = {code.code() for code in _kafka_errors(error)}
+    if codes.intersection(_NO_TOPIC) and (said := looks.topic_change()):
         return TopicError(said)
+    if codes.intersection(_REFUSED_TOPIC) and (said := looks.missing_right()):
+        return _denied(said, settings)
     return explain(error, settings, application.config.consumer_group)
 
 
@@ -96,7 +110,7 @@ def _explain_kafka(error: BaseException, settings: Settings, group: str) -> Sens
     }
     for code in codes:  # a missing right is the cause of what follows it
         if lacks := access.missing_right(code, *needed.get(code.code(), ())):
-            return BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} ended the job: {lacks}")
+            return _denied(lacks, settings)
     if not codes:
         return SensorbusError(f"the job ended: {type(error).__name__}: {error}; nothing is lost, start it again")
     code = codes[0]
@@ -113,6 +127,10 @@ def _explain_kafka(error: BaseException, settings: Settings, group: str) -> Sens
     return BrokerUnavailableError(
         f"Kafka at {kafka.place(settings)} ended the job: {code.name()}: {code.str()}; nothing is lost, start it again"
     )
+
+
+def _denied(lacks: str, settings: Settings) -> BrokerUnavailableError:
+    return BrokerUnavailableError(f"Kafka at {settings.bootstrap_servers} ended the job: {lacks}")
 
 
 def _kafka_errors(error: BaseException) -> Iterator[KafkaError]:

@@ -95,6 +95,10 @@ class JobApplication(Application):
             self._note_end(sys.exception())
         super().stop(fail)
 
+    def changelogs(self) -> list[str]:
+        """Return the names of the topics that hold its state."""
+        return [topic.name for topic in self._topic_manager.changelog_topics_list]
+
     def _note_end(self, error: BaseException | None) -> None:
         if self.ended_by is None:
             self.ended_by, self._ended_s = error, time.monotonic()

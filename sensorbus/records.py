@@ -17,7 +17,6 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import ClusterMetadata
@@ -25,7 +24,7 @@ from confluent_kafka.admin import ClusterMetadata
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
-from sensorbus.runtime import access, batches, kafka
+from sensorbus.runtime import access, batches, kafka, rights
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -78,16 +77,8 @@ def hidden_error(settings: Settings, topics: Sequence[Topic]) -> TopicError | No
         return None
     names = [settings.topic_name(topic) for topic in topics]
     client = kafka.admin(settings, "topics")
-    hidden: dict[str, KafkaError] = {}
-    for name, future in client.describe_topics(TopicCollection(names), request_timeout=kafka.REQUEST_TIMEOUT_S).items():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                hidden[name] = error.args[0]
-    if not hidden:
-        return None
-    return TopicError(access.missing_right(next(iter(hidden.values())), ", ".join(hidden), "DESCRIBE"))
+    lacks = rights.lacking(client, dict.fromkeys(names, ("DESCRIBE",)))
+    return TopicError(lacks) if lacks else None
 
 
 def missing_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:

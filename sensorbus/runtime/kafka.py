@@ -18,7 +18,7 @@ from sensorbus.contract.errors import BrokerUnavailableError, SettingsError, Top
 from sensorbus.contract.settings import Settings, variable_name
 from sensorbus.contract.sizes import Headers
 from sensorbus.contract.topics import TOPICS, Topic
-from sensorbus.runtime import access, option_errors
+from sensorbus.runtime import access, option_errors, rights
 from sensorbus.runtime.clock import wall_clock_ms
 
 #: What every topic of the embedded broker has; it is bounded by itself. Quix derives its changelog topics from these.
@@ -287,6 +287,9 @@ def _wait_for_leaders(settings: Settings, client: AdminClient, names: set[str]) 
         missing = sorted(name for name in names if name not in known or not _has_leaders(known[name]))
         if not missing:
             return
+        # A list leaves out what one may not see: it would be waited for in vain.
+        if lacks := rights.lacking(client, dict.fromkeys(missing, ("DESCRIBE",))):
+            raise TopicError(lacks)
         if time.monotonic() > deadline_s:
             raise TopicError(f"topic {missing[0]} was created, but has no leader after {_LEADERS_TIMEOUT_S:g} s")
         time.sleep(_PAUSE_S)

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import PartitionAssignmentError
 from quixstreams.kafka.exceptions import KafkaConsumerException
 
-from processors.ending import explain, overdue, run
+from processors.ending import Looks, explain, overdue, run
 from processors.job_application import JobApplication
 from sensorbus.contract.errors import BrokerUnavailableError, SensorbusError, StateError, TopicError
 from sensorbus.contract.settings import Settings
@@ -131,8 +131,13 @@ def application(tmp_path: Path) -> JobApplication:
     )
 
 
-def no_change() -> None:
-    """Say that the topics are what they were."""
+def nothing() -> None:
+    """Say that the topics are what they were, and may be used."""
+
+
+NOTHING = Looks(nothing, nothing)
+GONE = Looks(lambda: "topic avg-temp was deleted", nothing)
+REFUSED = Looks(nothing, lambda: "this Kafka user lacks the right WRITE on topic alert")
 
 
 def _fail(application: JobApplication, *errors: Exception) -> None:
@@ -149,25 +154,25 @@ def test_the_error_that_came_first_is_told(application: JobApplication, monkeypa
     first = KafkaException(KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     monkeypatch.setattr(application, "run", lambda: _fail(application, first, PartitionAssignmentError("closed")))
     with pytest.raises(BrokerUnavailableError, match=r"WRITE on transactional id ending\.\*"):
-        run(application, STABLE, no_change)
+        run(application, STABLE, NOTHING)
 
 
 def test_a_bug_is_raised_as_it_is(application: JobApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what it led to as its cause."""
     monkeypatch.setattr(application, "run", lambda: _fail(application, TypeError("bug"), PartitionAssignmentError("")))
     with pytest.raises(TypeError, match="bug"):
-        run(application, STABLE, no_change)
+        run(application, STABLE, NOTHING)
 
 
 def test_an_application_that_failed_and_cannot_close_is_overdue(application: JobApplication) -> None:
     """After 6 s the line is there for those who end the process; one that runs or was told to stop has none."""
     application.stop()
-    assert overdue(application, STABLE, no_change) is None
+    assert overdue(application, STABLE, NOTHING) is None
     with pytest.raises(KafkaException):
         _fail(application, KafkaException(KafkaError(KafkaError._FENCED)))
-    assert overdue(application, STABLE, no_change) is None
+    assert overdue(application, STABLE, NOTHING) is None
     application._ended_s -= 7
-    assert "another process took this one's place" in (overdue(application, STABLE, no_change) or "")
+    assert "another process took this one's place" in (overdue(application, STABLE, NOTHING) or "")
 
 
 def test_a_topic_that_kafka_does_not_know_is_named(
@@ -177,9 +182,9 @@ def test_a_topic_that_kafka_does_not_know_is_named(
     unknown = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
     monkeypatch.setattr(application, "run", lambda: _fail(application, unknown))
     with pytest.raises(TopicError, match="topic avg-temp was deleted"):
-        run(application, STABLE, lambda: "topic avg-temp was deleted")
+        run(application, STABLE, GONE)
     with pytest.raises(BrokerUnavailableError, match="UNKNOWN_TOPIC_OR_PART"):
-        run(application, STABLE, no_change)
+        run(application, STABLE, NOTHING)
 
 
 def test_the_topics_are_not_looked_at_for_another_error(
@@ -188,4 +193,25 @@ def test_the_topics_are_not_looked_at_for_another_error(
     """A fenced job says so, whatever became of a topic."""
     monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(KafkaError._FENCED))))
     with pytest.raises(SensorbusError, match="another process took this one's place"):
-        run(application, STABLE, lambda: "topic avg-temp was deleted")
+        run(application, STABLE, GONE)
+
+
+@pytest.mark.parametrize("code", [KafkaError._STATE, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_a_topic_that_may_not_be_written_is_named(
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Kafka refuses the transaction without a name, and what is written next fails for the state that this left."""
+    monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(code))))
+    with pytest.raises(BrokerUnavailableError, match=r"ended the job: .* lacks the right WRITE on topic alert"):
+        run(application, STABLE, REFUSED)
+    with pytest.raises(BrokerUnavailableError, match=r"_STATE|a right on a topic"):
+        run(application, STABLE, NOTHING)
+
+
+def test_the_rights_are_not_looked_at_for_another_error(
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fenced job says so, whatever it may do."""
+    monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(KafkaError._FENCED))))
+    with pytest.raises(SensorbusError, match="another process took this one's place"):
+        run(application, STABLE, REFUSED)
