@@ -18,7 +18,7 @@ _SIZES: Final = (
     "performance.getEntriesByType('resource').filter((one) => one.name.includes('_dash-update'))"
     ".map((one) => one.encodedBodySize)"
 )
-_TOLD: Final = "1,500; those out of view are told every 2 s"
+_TOLD: Final = "1,500; those out of view are updated every 2 s"
 
 
 @pytest.fixture

@@ -110,5 +110,5 @@ test("what the dashboard's limits leave out is said", () => {
 
 test("the cards say how often those out of view of a large fleet are told", () => {
   assert.equal(bus.notice.outOfView(0), "");
-  assert.equal(bus.notice.outOfView(10_000), "; those out of view are told every 10 s");
+  assert.equal(bus.notice.outOfView(10_000), "; those out of view are updated every 10 s");
 });

@@ -16,6 +16,7 @@
   /** Call `act(id)` for shortcuts from now on. */
   function listen(act) {
     document.addEventListener("keydown", (event) => {
+      if (document.querySelector("dialog[open]")) return; // wherever the focus is: Tab leads out of it, to the browser
       const id = action(event);
       if (!id) return;
       event.preventDefault();

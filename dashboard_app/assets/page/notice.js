@@ -50,7 +50,7 @@
 
   /** Return what is to be known of cards out of view: of a large fleet they are told in turn. */
   function outOfView(roundMs) {
-    return roundMs ? `; those out of view are told every ${bus.format.duration(roundMs)}` : "";
+    return roundMs ? `; those out of view are updated every ${bus.format.duration(roundMs)}` : "";
   }
 
   bus.notice = { draw, sentence, outOfView };
