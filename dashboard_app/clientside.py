@@ -12,6 +12,7 @@ from dash import Dash, Input, Output
 from dashboard_app import ids
 
 _INGEST: Final = "(delta, config) => globalThis.sensorbus.page.tick(delta, config)"
+_BEGIN: Final = "(config) => globalThis.sensorbus.page.begin(config)"
 _ACT: Final = "() => globalThis.sensorbus.page.act(dash_clientside.callback_context.triggered_id)"
 
 
@@ -23,6 +24,8 @@ def register(app: Dash) -> None:
         Input(ids.DELTA, "data"),
         Input(ids.CONFIG, "data"),
     )
+    # The one above waits for the first answer, whether that comes or not.
+    app.clientside_callback(_BEGIN, Input(ids.CONFIG, "data"))  # type: ignore[no-untyped-call]  # the same
     app.clientside_callback(  # type: ignore[no-untyped-call]  # the same
         _ACT,
         *(Input(action, "n_clicks") for action in ids.ACTIONS),

@@ -49,11 +49,42 @@ def test_a_page_with_every_state_of_a_device_has_no_serious_fault(visit: Visit, 
     keep(page, "states")
     assert serious_faults(page) == []
     page.get_by_role("button", name="Show as table").click()
+    page.get_by_role("figure").press("+")
+    expect(page.get_by_role("button", name="Back to live")).to_be_visible()
     page.keyboard.press("/")
     assert serious_faults(page) == []
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     assert serious_faults(page) == []
+
+
+def test_a_page_that_waits_for_its_first_answer_has_no_serious_fault(visit: Visit) -> None:
+    """It says that it loads, shows no number, and says when nobody answers."""
+    visitor = visit()
+    visitor.context.route(re.compile("/_dash-update-component"), lambda _: None)
+    page = visitor.open()
+    expect(page.locator("#notice")).to_have_text("Loading.")
+    expect(page.locator("#fleet strong").first).to_have_text("\N{EN DASH}")
+    keep(page, "loading")
+    assert serious_faults(page) == []
+    expect(page.locator("#notice")).to_have_text("No answer from the dashboard yet.")
+    expect(page.get_by_role("alert")).to_contain_text("Connection to the dashboard lost")
+
+
+def test_a_page_that_refuses_has_no_serious_fault(visit: Visit) -> None:
+    """Of a wrong address, as of a wrong password: a way back, in the system's colours."""
+    visitor = visit()
+    visitor.forgive("404")
+    page = visitor.open(path="nowhere")
+    expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+    grounds = []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert grounds[0] != grounds[1]
+    assert serious_faults(page, has_script=False) == []
+    page.get_by_role("link", name="To the page").click()
+    expect(page.get_by_role("heading", name="Sensorbus")).to_be_visible()
 
 
 def test_a_browser_without_network_has_no_serious_fault(visit: Visit, bus: Bus) -> None:

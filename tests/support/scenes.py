@@ -286,10 +286,10 @@ def _wrong_passwords(camera: Camera, settings: Settings, folder: Path) -> None:
         for look, options in _LOOKS.items():
             wrong = {"Authorization": f"Basic {base64.b64encode(b'ann:wrong').decode()}"}
             context = camera.browser.new_context(**options, extra_http_headers=wrong)
-            for _ in range(_WRONG_PASSWORDS):
+            for _ in range(_WRONG_PASSWORDS):  # and once more when the wait of the looks before is over
                 context.request.get(page.url)
             tab = context.new_page()
-            tab.goto(page.url)
+            tab.set_content(context.request.get(page.url, headers={"Accept": "text/html"}).text())
             camera.take("too-many", [(look, tab)])
 
 

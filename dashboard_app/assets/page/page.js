@@ -19,7 +19,7 @@
 
   /** Take an answer (JSON text, or null before the first) in; return the next request for the CURSOR store. */
   function tick(text, config) {
-    if (!page.model) start(config);
+    begin(config);
     if (text === null || text === undefined) return globalThis.dash_clientside.no_update;
     const told = JSON.parse(text);
     if (told.v !== VERSION) return reload();
@@ -38,6 +38,11 @@
   function reload() {
     location.reload(); // the dashboard was updated: its page understands its answers
     return globalThis.dash_clientside.no_update;
+  }
+
+  /** Show the page, before it has an answer too. */
+  function begin(config) {
+    if (!page.model) start(config);
   }
 
   function start(config) {
@@ -328,5 +333,5 @@
       : `paused ${bus.format.duration(liveMs() - page.pausedAtMs)}, ${bus.format.plural(held, "new reading")}`);
   }
 
-  bus.page = { tick, act };
+  bus.page = { begin, tick, act };
 })();
