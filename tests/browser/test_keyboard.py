@@ -1,4 +1,4 @@
-"""The page by keyboard alone: every control is reached, shows that it is, and does what it is for.
+"""The page by keyboard alone: every control is reached, seen and used.
 
 A control that is new is found by the page's own list of what can have the focus, and needs an entry here.
 """

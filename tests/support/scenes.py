@@ -162,14 +162,6 @@ def _zoom(page: Page) -> None:
     page.keyboard.press("+")
 
 
-def _hover(page: Page) -> None:
-    page.locator(".plot").scroll_into_view_if_needed()
-    box = page.locator(".plot").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(1_000)
-
-
 #: State of a page of few devices: what its address says, what is done there.
 _OF_FEW: Final[dict[str, tuple[str, Prepare | None]]] = {
     "live": ("", None),
@@ -183,7 +175,6 @@ _OF_FEW: Final[dict[str, tuple[str, Prepare | None]]] = {
     "table": ("", _press("#table")),
     "help": ("", lambda page: page.keyboard.press("?")),
     "zoomed": ("", _zoom),
-    "hover": ("", _hover),
     "paused": ("?paused=1", None),
     "kiosk": ("?kiosk=1", None),
     "kiosk-device": ("device/device-0003?kiosk=1", None),
