@@ -19,6 +19,7 @@ from sensorbus.runtime import access, kafka
 
 # A broker that has just started reads its groups first.
 _COORDINATOR_TIMEOUT_S: Final = 15.0
+_EVENTS_AT_MOST: Final = 100
 _ALL: Final = "all"  # the job that does the work of the three others, with a group of its own
 
 #: Device id, timestamp, celsius, fahrenheit, kelvin of an alert.
@@ -75,7 +76,7 @@ def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> li
     try:
         return _checked(client.committed(places, _COORDINATOR_TIMEOUT_S))
     except KafkaException as error:
-        if lacks := access.missing_right(error.args[0], group):
+        if lacks := access.missing_right(error.args[0], group) or _refused(client, group):
             raise BrokerUnavailableError(lacks) from None
         if error.args[0].code() == KafkaError._TIMED_OUT:  # noqa: SLF001  # its public name
             kafka.cluster_metadata(settings, client)  # raises where nobody answers
@@ -83,6 +84,15 @@ def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> li
         raise kafka.unavailable(settings, error) from None
     finally:
         client.close()
+
+
+def _refused(client: Consumer, group: str) -> str | None:
+    """Return the line for a right on the group that is missing: librdkafka only lets the question wait for its end."""
+    for message in client.consume(_EVENTS_AT_MOST, timeout=0):
+        error = message.error()
+        if error is not None and (lacks := access.missing_right(error, group, "DESCRIBE", of="group")):
+            return lacks
+    return None
 
 
 def _checked(places: list[TopicPartition]) -> list[TopicPartition]:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,27 +19,32 @@ from tests.support import real_kafka
 from tests.support.dashboards import START_MS, dashboard
 from tests.support.needs import need
 from tests.support.oidc_provider import Provider
-from tests.support.parts import part
-from tests.support.rights import Right, rights
+from tests.support.parts import Part, part
+from tests.support.rights import Right, rights, rights_of_all
 from tests.support.secure_kafka import SecureKafka
 from tests.support.topics import Record, produce, values
 from tests.support.waiting import wait_until
 
 PASSWORD: Final = "hunter2"  # noqa: S105  # of users that live as long as the broker of these tests
-JOBS: Final = ("alert", "alert-count", "avg-temp")
+JOBS: Final = ("alert", "alert-count", "avg-temp", "all")
 #: What each user's program is called with; of several, any may be the one that needs a right.
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
     "topics": [("sensorbus", "topics", "create")],
     "simulator": [("simulator", "--duration", "2")],
     "operator": [("sensorbus", "doctor"), ("sensorbus", "verify")],
-    "replay": [("sensorbus", "dead-letter", "replay")],
+    "replay": [("sensorbus", "dead-letter", "replay")] * 20,  # of the group it hears in some runs only
     **{job: [("processors", job)] for job in JOBS},
 }
 #: How Quix and we call an operation that is missing.
 SAID: Final = {"DESCRIBE_CONFIGS": ("DESCRIBE_CONFIGS", '"DescribeConfigs"'), "CREATE": ("CREATE", '"Create"')}
-LETTERS: Final = 4_000
+LETTERS: Final = 400
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
+
+
+def table(prefix: str) -> list[Right]:
+    """Return the rights of all users but KEDA, which `test_rights_of_others.py` tries, and of job `all`."""
+    return [*(right for right in rights(prefix) if right.user != "keda"), *rights_of_all(prefix)]
 
 
 class Case(NamedTuple):
@@ -68,11 +74,11 @@ class Case(NamedTuple):
     @property
     def thing(self) -> str:
         """Return what the right is on, as it is called in this case."""
-        return list(rights(self.prefix))[self.row].name
+        return table(self.prefix)[self.row].name
 
     def given(self) -> Iterator[Right]:
         """Yield what the user has: all that the table gives but this."""
-        for row, right in enumerate(rights(self.prefix)):
+        for row, right in enumerate(table(self.prefix)):
             left = [each for each in right.operations if (row, each) != (self.row, self.operation)]
             if row == self.row and self.operation in {"READ", "WRITE"}:
                 left.append("DESCRIBE")  # which they include: that it is needed does not show that they are
@@ -90,14 +96,10 @@ class Case(NamedTuple):
         )
 
 
-#: `keda` is tried in `test_rights_of_others.py`.
 CASES: Final = [
     Case(number, row, right.user, right.kind, right.name, operation)
     for number, (row, right, operation) in enumerate(
-        (row, right, operation)
-        for row, right in enumerate(rights(""))
-        if right.user != "keda"
-        for operation in right.operations
+        (row, right, operation) for row, right in enumerate(table("")) for operation in right.operations
     )
 ]
 #: Those that are tried with every run of `make real`.
@@ -111,7 +113,7 @@ SAMPLE: Final = (
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
     """Give a broker that knows the users of all cases."""
     need(real_kafka.why_not())
-    plain = {case.principal: PASSWORD for case in CASES}
+    plain = dict.fromkeys(("all", *(case.principal for case in CASES)), PASSWORD)
     with Provider() as provider, SecureKafka(tmp_path_factory.mktemp("least") / "kafka", provider, plain) as running:
         yield running
 
@@ -174,6 +176,13 @@ def try_page(user: Settings, case: Case, folder: Path) -> None:
         wait_until(lambda: case.is_told(page.part.said()), 40, "the page to name the right", page.part.log)
 
 
+def run_to_its_end(program: Part) -> str:
+    """Return what a program said until it ended by itself."""
+    with program:
+        wait_until(lambda: not program.is_running(), 60, "its end", program.log)
+    return program.said()
+
+
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=() if str(case) in SAMPLE else pytest.mark.long, id=str(case)) for case in CASES]
 )
@@ -195,8 +204,23 @@ def test_who_lacks_one_right_is_told_which(broker: SecureKafka, tmp_path: Path, 
     said = ""
     for number, words in enumerate(COMMANDS[case.user]):
         if not case.is_told(said):
-            with part(user, tmp_path / f"{number}.log", *words, COLUMNS="500") as each:
-                wait_until(lambda: not each.is_running(), 60, f"the end of {words}", each.log)
-                said += each.said()
+            said += run_to_its_end(part(user, tmp_path / f"{number}.log", *words, COLUMNS="500"))
     assert case.is_told(said), said
     assert "Traceback" not in said
+
+
+def test_one_process_for_all_runs_with_the_rights_of_the_three(broker: SecureKafka, tmp_path: Path) -> None:
+    """Group, changelogs and transactional id under its own name; each output is written, and nothing is refused."""
+    bus = Settings(kafka_bootstrap_servers=broker.address, topic_prefix="all-", state_dir=tmp_path / "state")
+    kafka.ensure_topics(bus, "test")
+    for right in rights_of_all("all-"):
+        broker.allow(right)
+    early, late = (encode_reading("hot", iso_timestamp(START_MS + ms), 99.0) for ms in (0, 3_600_000))
+    produce(bus, SENSOR, [Record(b"hot", early), Record(b"hot", b"no json"), Record(b"another key", late)])
+    with part(
+        broker.with_password(bus, "all", PASSWORD, sasl_mechanism="PLAIN"), tmp_path / "all.log", "processors", "all"
+    ) as job:
+        for topic in (ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER):
+            wait_until(partial(values, bus, topic), 60, f"records in {topic.name}", job.log)
+        job.stop()
+    assert "lacks" not in job.said()

@@ -8,6 +8,7 @@ from tests.support.sources import REPOSITORY
 
 _PAGE: Final = REPOSITORY / "docs" / "security.md"
 _ROW: Final = re.compile(r"^\| `([\w-]+)` \| (topic|group|transactional id) \| (.+) \| ([A-Z_, ]+) \|$", re.MULTILINE)
+_JOBS: Final = ("alert", "alert-count", "avg-temp")
 
 
 class Right(NamedTuple):
@@ -32,3 +33,15 @@ def rights(prefix: str) -> Iterator[Right]:
                 full.endswith("*"),
                 operations.split(", "),
             )
+
+
+def rights_of_all(prefix: str) -> Iterator[Right]:
+    """Yield what job `all` has: the rights of the three under its own name, once for each thing."""
+    given: dict[tuple[str, str, bool], set[str]] = {}
+    for right in rights(prefix):
+        if right.user in _JOBS:
+            name = re.sub(rf"sensorbus\.{right.user}(?=$|\.|--)", "sensorbus.all", right.name)
+            given.setdefault((right.kind, name, right.prefixed), set()).update(right.operations)
+    for (kind, name, prefixed), operations in given.items():
+        included = {"DESCRIBE"} if operations & {"READ", "WRITE"} else set()
+        yield Right("all", kind, name, prefixed, sorted(operations - included))

@@ -181,7 +181,8 @@ def replay(
     sender, consumer = sender or Sender(), Mock()
     monkeypatch.setattr(dead_letters, "open_letters", lambda *_: letters)
     monkeypatch.setattr(dead_letters, "_transactional_producer", lambda _: sender)
-    done = dead_letters.replay(Settings(), consumer, lambda: NOON_MS, repaired, dry_run=dry_run)
+    bus = Settings(embedded_broker=True)  # has no rights to look at
+    done = dead_letters.replay(bus, consumer, lambda: NOON_MS, repaired, dry_run=dry_run)
     return (done.sent, done.still_refused), sender
 
 
