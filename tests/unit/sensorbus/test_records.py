@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import ClusterMetadata, TopicMetadata
+from confluent_kafka.admin import AclOperation, ClusterMetadata, TopicMetadata
 
 from sensorbus import records
 from sensorbus.contract.errors import TopicError
@@ -109,14 +109,17 @@ class Topics:
         """Give each topic an error of Kafka's, or none."""
         self._codes = codes
 
-    def describe_topics(self, names: Any, *, request_timeout: float) -> dict[str, Future[None]]:
-        """Answer for each of these topics."""
+    def describe_topics(
+        self, names: Any, *, include_authorized_operations: bool, request_timeout: float
+    ) -> dict[str, Future[Mock]]:
+        """Answer for each of these topics; those without an error may be described."""
         assert (sorted(self._codes), request_timeout) == (sorted(names.topic_names), 5.0)
-        answers: dict[str, Future[None]] = {}
+        assert include_authorized_operations
+        answers: dict[str, Future[Mock]] = {}
         for name, code in self._codes.items():
             answers[name] = Future()
             if code is None:
-                answers[name].set_result(None)
+                answers[name].set_result(Mock(authorized_operations=[AclOperation.DESCRIBE]))
             else:
                 answers[name].set_exception(KafkaException(KafkaError(code)))
         return answers
