@@ -81,7 +81,7 @@ def test_a_console_block_names_what_there_is(block: list[str], tmp_path: Path) -
         elif program == "make":
             assert arguments[-1] in re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
         elif program == "python":
-            assert arguments[:2] == ["-m", "processors"]
+            assert arguments[:3] == ["-P", "-m", "processors"]
         elif program == "cp":
             assert all((REPOSITORY / name).is_file() for name in arguments[:-1])
         elif program == "systemctl":
