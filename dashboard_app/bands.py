@@ -59,8 +59,7 @@ class Bands:
         return Told(self._columns(0), self._columns(recent_ms), recent_ms)
 
     def _is_full(self) -> bool:
-        readings = self._store.statistics()[SENSOR.name]
-        return readings.held >= readings.capacity
+        return self._store.statistics()[SENSOR.name].limit is not None
 
     def _oldest_ms(self, now_ms: int) -> int:
         return (now_ms - min(self._history_ms, _LONGEST_MS)) // _STEP_MS * _STEP_MS

@@ -7,7 +7,8 @@ Pure but for the metrics; for the consumer thread.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from dashboard_app.ring import Records, encode
+from dashboard_app.encoded import encode
+from dashboard_app.ring import Records
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import (
     TimeRules,

@@ -5,6 +5,7 @@ used again. "Newest" goes by event time: a record that comes late does not repla
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -16,6 +17,8 @@ from dashboard_app.ring import Integers, Records
 
 #: More devices than this are counted and left out: a hostile sender cannot fill the memory with names.
 MAX_DEVICES: Final = 100_000
+#: What ids may take, for each of these devices: those of 128 characters of ASCII do. Of longer ones there are fewer.
+ID_BYTES: Final = 512
 NO_DEVICE: Final = -1
 #: Stands where nothing was heard.
 NEVER_MS: Final = np.iinfo(np.int64).min
@@ -45,7 +48,7 @@ class Names:
         self.by_number: list[str] = []  # "" where a device was forgotten
         self.encoded: list[bytes] = []  # the same as JSON strings
         self.refused = self.version = 0
-        self._capacity = capacity
+        self._capacity, self._free_bytes = capacity, capacity * ID_BYTES
         self._numbers: dict[str, int] = {}
         self._free: list[int] = []
 
@@ -72,12 +75,15 @@ class Names:
     def forget(self, number: int) -> None:
         """Give the number free."""
         del self._numbers[self.by_number[number]]
+        self._free_bytes += _taken(self.by_number[number], self.encoded[number])
         self.version += 1
         self.by_number[number], self.encoded[number] = "", b'""'
         self._free.append(number)
 
     def _add(self, device_id: str) -> int:
-        if len(self._numbers) >= self._capacity:
+        encoded = b"%b" % orjson.dumps(device_id)
+        taken = _taken(device_id, encoded)
+        if len(self._numbers) >= self._capacity or taken > self._free_bytes:
             self.refused += 1
             return NO_DEVICE
         if self._free:
@@ -86,10 +92,15 @@ class Names:
             number = len(self.by_number)
             self.by_number.append("")
             self.encoded.append(b"")
-        self.by_number[number], self.encoded[number] = device_id, b"%b" % orjson.dumps(device_id)
+        self.by_number[number], self.encoded[number] = device_id, encoded
+        self._free_bytes -= taken
         self._numbers[device_id] = number
         self.version += 1
         return number
+
+
+def _taken(device_id: str, encoded: bytes) -> int:
+    return sys.getsizeof(device_id) + sys.getsizeof(encoded)
 
 
 def roster(by_number: Sequence[str], version: int) -> Roster:

@@ -26,7 +26,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, DEAD_LETTER, SENSOR
 from sensorbus.runtime import access, batches, kafka
 from sensorbus.runtime.clock import ClockMs
-from sensorbus.runtime.metrics import RING_AGE_SECONDS, RING_DEVICES, RING_READINGS
+from sensorbus.runtime.metrics import RING_AGE_SECONDS, RING_BYTES, RING_DEVICES, RING_FULL, RING_READINGS
 
 PART: Final = "dashboard"
 _BATCH: Final = 5_000
@@ -248,6 +248,9 @@ class Reader:
         self._measure(consumer)
         statistics = self._store.statistics()[SENSOR.name]
         RING_READINGS.set(statistics.held)
+        RING_BYTES.set(statistics.held_bytes)
+        for bound in ("rows", "bytes"):
+            RING_FULL.labels(bound).set(statistics.limit == bound)
         RING_DEVICES.set(self._store.devices)
         RING_AGE_SECONDS.set(self._age_s(statistics.newest_append_ms, now_ms))
 

@@ -1,7 +1,7 @@
-"""One topic's newest records as numpy columns, the oldest dropped first.
+"""One topic's newest records as numpy columns, bounded in rows and in bytes.
 
-Not locked: the store does that. A row has a sequence number that only grows and stands at that number modulo the
-capacity. Rows are in the order of arrival, so each partition's are in the order of their offsets.
+Not locked: the store does that. The oldest rows go first. A row has a sequence number that only grows and stands at
+that number modulo the room. Rows are in the order of arrival, so each partition's are in the order of their offsets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from dashboard_app.encoded import Encoded, cut, encode, placed, sizes_of
 from dashboard_app.marks import ROWS_PER_MARK, Mark, Marks
 
 Integers = NDArray[np.int64]
@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 ENCODED_ROWS: Final = 131_072
 #: The columns begin with so many rows, and grow by a quarter when more are held: rows go around in all that is there.
 FIRST_ROWS: Final = 16_384
-
-
-def encode(row: Sequence[str | float]) -> bytes:
-    """Return a row as JSON in UTF-8."""
-    return b"%b" % orjson.dumps(row)  # a copy: orjson's own result keeps a kibibyte, ten times as slow to make anew
+#: What the columns take for a row, and what is reckoned for its JSON: enough for device ids that are UUIDs.
+ROW_BYTES: Final = 40
+ENCODED_ROW_BYTES: Final = 128
+_SPARED: Final = 16  # one byte in so many stays free where bytes are short: else each step would make room anew
+_PARTS: Final = 8  # rows are put in by such a part of the places for JSON at most: the longest ids' fit the bound
 
 
 class Records(NamedTuple):
@@ -49,12 +49,18 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """How full a ring is; `newest_append_ms` is None before the first record."""
+    """How full a ring is: rows and bytes; `newest_append_ms` is None before the first record.
+
+    `limit` is the bound that made the last rows go, "rows" or "bytes"; None: rows go by their age, or none have to.
+    """
 
     held: int
     capacity: int
     dropped: int
     newest_append_ms: int | None
+    held_bytes: int
+    capacity_bytes: int
+    limit: str | None
 
 
 class Offsets:
@@ -103,8 +109,14 @@ class Ring:
     def __init__(
         self, offsets: Offsets, capacity: int, encoded_rows: int = ENCODED_ROWS, first_rows: int = FIRST_ROWS
     ) -> None:
-        """Hold `capacity` rows at most, so many of them as JSON; `offsets` are the topic's."""
+        """Hold `capacity` rows at most, so many of them as JSON; `offsets` are the topic's.
+
+        The bound in bytes follows: rows with long device ids are fewer.
+        """
         self.offsets = offsets
+        needed_bytes = capacity * ROW_BYTES + min(capacity, encoded_rows) * ENCODED_ROW_BYTES
+        self._capacity_bytes = needed_bytes * _SPARED // (_SPARED - 1) + ROW_BYTES
+        self._is_short_of_bytes = False
         self._capacity, self._encoded_rows = capacity, encoded_rows
         self._room = min(capacity, first_rows)
         self._columns: dict[str, NDArray[Any]] = {
@@ -115,7 +127,7 @@ class Ring:
             "time": np.empty(self._room, np.int64),
             "value": np.empty(self._room, np.float64),
         }
-        self._encoded = np.empty(min(self._room, encoded_rows), object)
+        self._encoded = Encoded(min(self._room, encoded_rows))
         self._first = self._next = 0  # rows `[first, next)` are held
         self._read = np.zeros(0, np.int64)  # by partition: the offset that follows what was put in
         self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
@@ -125,8 +137,15 @@ class Ring:
     def statistics(self) -> Statistics:
         """Return how full it is."""
         held = self._next - self._first
+        by_bytes = "bytes" if self._is_short_of_bytes else None
         return Statistics(
-            held=held, capacity=self._capacity, dropped=self._first, newest_append_ms=self._newest_append_ms
+            held=held,
+            capacity=self._capacity,
+            dropped=self._first,
+            newest_append_ms=self._newest_append_ms,
+            held_bytes=self._room * ROW_BYTES + self._encoded.bytes,
+            capacity_bytes=self._capacity_bytes,
+            limit="rows" if held >= self._capacity else by_bytes,
         )
 
     def begin(self, partition: int, offset: int) -> None:
@@ -136,13 +155,20 @@ class Ring:
 
     def append(self, records: Records, devices: Sequence[int]) -> None:
         """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
-        step = min(ROWS_PER_MARK, len(self._encoded) or ROWS_PER_MARK)
-        for first in range(0, len(devices), step):
-            part = slice(first, first + step)
+        first = 0
+        while first < len(devices):
+            places = len(self._encoded) or _PARTS * ROWS_PER_MARK
+            part = slice(first, first + max(1, min(ROWS_PER_MARK, places // _PARTS)))
             self._append(Records._make(column[part] for column in records), devices[part])
+            first = part.stop
 
     def drop_before(self, append_ms: int) -> None:
         """Drop the oldest rows that were appended before that time."""
+        first = self._first
+        self._drop_older(append_ms)
+        self._is_short_of_bytes &= self._first == first
+
+    def _drop_older(self, append_ms: int) -> None:
         self._drop_until(self._marks.row_at(append_ms) or self._first)
         if self._newest_append_ms is not None and self._newest_append_ms < append_ms:
             self._drop_until(self._next)
@@ -177,7 +203,7 @@ class Ring:
 
     def column(self, name: str, first: int, end: int) -> NDArray[Any]:
         """Return a column of the rows `[first, end)`."""
-        return _cut(self._columns[name], first, end)
+        return cut(self._columns[name], first, end)
 
     def held(self, name: str) -> NDArray[Any]:
         """Return a column of all rows held."""
@@ -197,7 +223,7 @@ class Ring:
         old = rows[:split]
         columns = (self.values_of(name, old).tolist() for name in ("device", "time", "value"))
         found = [encode((names[device], time_ms, value)) for device, time_ms, value in zip(*columns, strict=True)]
-        found.extend(self._encoded[rows[split:] % len(self._encoded)])
+        found.extend(self._encoded.of(rows[split:]))
         return found
 
     def _append(self, records: Records, devices: Sequence[int]) -> None:
@@ -206,27 +232,50 @@ class Ring:
         end = self._next + len(devices)
         newest_ms = int(appends_ms.max())
         self._marks.add(Mark(self._next, self._read.copy(), self._newest_append_ms or 0), end, newest_ms)
-        self._drop_until(end - self._capacity)
-        if end - self._first > self._room:
-            self._widen(end - self._first)
         rows = np.arange(self._next, end)
+        sizes = sizes_of(records.fragments)
+        self._make_room(end, len(rows), int(sizes.sum()))
         places = rows % self._room
         columns = (devices, partitions, offsets, appends_ms, records.times_ms, records.values)
         for name, values in zip(self._columns, columns, strict=True):
             self._columns[name][places] = values
         if self._encoded_rows:
-            self._encoded[rows % len(self._encoded)] = records.fragments
+            self._encoded.put(rows, records.fragments, sizes)
         np.maximum.at(self._read, partitions, offsets + 1)
         self._next, self._newest_append_ms = end, max(self._newest_append_ms or 0, newest_ms)
 
-    def _widen(self, rows: int) -> None:
+    def _make_room(self, end: int, rows: int, encoded_bytes: int) -> None:
+        """Drop the oldest rows as far as those until `end` need it, by either bound, and have places for the others.
+
+        What the new ones' JSON stands instead of is not counted off: that costs more than it gives.
+        """
+        fit = (self._capacity_bytes - self._encoded.bytes - encoded_bytes) // ROW_BYTES
+        if self._room > fit:
+            self._drop_for_bytes(rows, encoded_bytes)
+            self._resize(end - self._first)
+            return
+        most = min(self._capacity, fit - fit // _SPARED)
+        self._is_short_of_bytes |= most < min(self._capacity, end - self._first)
+        self._drop_until(end - most)
+        if end - self._first > self._room:
+            self._resize(min(most, max(end - self._first, self._room + self._room // 4)))
+
+    def _drop_for_bytes(self, rows: int, encoded_bytes: int) -> None:
+        """Drop the oldest rows until so many new ones with so many bytes of JSON leave some bytes free."""
+        left = self._capacity_bytes - self._capacity_bytes // _SPARED - encoded_bytes - rows * ROW_BYTES
+        first = max(self._first, self._next - len(self._encoded))
+        costs = np.full(self._next - self._first, ROW_BYTES)
+        costs[first - self._first :] += self._encoded.sizes(first, self._next)
+        kept = int(np.searchsorted(np.cumsum(costs[::-1]), left, side="right"))
+        self._is_short_of_bytes |= kept < len(costs)
+        self._drop_until(self._next - kept)
+
+    def _resize(self, room: int) -> None:
         """Make room for so many rows, and move those that are held to their new places."""
-        room = min(self._capacity, max(rows, self._room + self._room // 4))
         first, end = self._first, self._next
-        self._columns = {name: _placed(_cut(column, first, end), first, room) for name, column in self._columns.items()}
+        self._columns = {name: placed(cut(column, first, end), first, room) for name, column in self._columns.items()}
         if self._encoded_rows:
-            first = max(first, end - len(self._encoded))
-            self._encoded = _placed(_cut(self._encoded, first, end), first, min(room, self._encoded_rows))
+            self._encoded.resize(first, end, min(room, self._encoded_rows))
         self._room = room
 
     def _grow(self, partitions: int) -> None:
@@ -240,28 +289,11 @@ class Ring:
         until = min(first, self._next)
         partitions = self.column("partition", self._first, until)
         np.maximum.at(self._lost, partitions, self.column("offset", self._first, until) + 1)
+        if self._encoded_rows:
+            self._encoded.release(max(self._first, self._next - len(self._encoded)), until)
         self._first = until
         self._marks.drop_before(until)
 
 
 def _grown(array: Integers, size: int) -> Integers:
     return np.concatenate((array, np.zeros(size - len(array), array.dtype)))
-
-
-def _cut(column: NDArray[Any], first: int, end: int) -> NDArray[Any]:
-    """Return the rows `[first, end)` of a column in which they go around."""
-    start = first % len(column)
-    stop = start + end - first
-    if stop <= len(column):
-        return column[start:stop]
-    return np.concatenate((column[start:], column[: stop - len(column)]))
-
-
-def _placed(values: NDArray[Any], first: int, size: int) -> NDArray[Any]:
-    """Return a column of that size in which these values, rows from `first` on, have their places."""
-    column = np.empty(size, values.dtype)
-    start = first % size
-    until_end = size - start
-    column[start : start + len(values)] = values[:until_end]
-    column[: max(0, len(values) - until_end)] = values[until_end:]
-    return column

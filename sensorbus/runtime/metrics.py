@@ -47,6 +47,13 @@ FEED_INVALID: Final = Counter(
 )
 FEED_RESTARTS: Final = Counter("sensorbus_feed_restarts_total", "Consumer threads that died and were started again.")
 RING_READINGS: Final = Gauge("sensorbus_ring_readings", "Readings held.", multiprocess_mode="liveall")
+RING_BYTES: Final = Gauge("sensorbus_ring_bytes", "Bytes that the readings held take.", multiprocess_mode="liveall")
+RING_FULL: Final = Gauge(
+    "sensorbus_ring_full",
+    "1 for the bound that made the last readings go before their age did, else 0.",
+    ["bound"],
+    multiprocess_mode="liveall",
+)
 RING_DEVICES: Final = Gauge("sensorbus_ring_devices", "Devices known.", multiprocess_mode="liveall")
 RING_AGE_SECONDS: Final = Gauge("sensorbus_ring_age_seconds", "Age of the newest reading.", multiprocess_mode="liveall")
 RING_AGE_SECONDS.set(math.nan)  # 0 would say that all is well, for all workers: their least age counts

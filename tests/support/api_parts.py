@@ -9,9 +9,10 @@ from typing import Any, Final
 from flask.testing import FlaskClient
 
 from dashboard_app.app import create_app
+from dashboard_app.encoded import encode
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.reader import Health
-from dashboard_app.ring import Records, encode
+from dashboard_app.ring import Records
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from tests.support.held_parts import StillFeed

@@ -7,10 +7,11 @@ from typing import Final
 
 from dashboard_app import sign_in
 from dashboard_app.app import create_app
+from dashboard_app.encoded import encode
 from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.reader import Health
-from dashboard_app.ring import Records, encode
+from dashboard_app.ring import Records
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from sensorbus.contract.units import kelvin_from_celsius

@@ -4,13 +4,14 @@ By event time, whatever order the records come in.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard_app.devices import NO_DEVICE, Names, Newest
+from dashboard_app.devices import ID_BYTES, NO_DEVICE, Names, Newest
 from dashboard_app.ring import Records
 
 START_MS = 1_769_860_800_000
@@ -116,3 +117,17 @@ def test_a_hostile_sender_cannot_fill_the_memory_with_names() -> None:
     names = Names(capacity=2)
     assert names.take(["a", "b", "c", "d", "b"]) == [0, 1, NO_DEVICE, NO_DEVICE, 1]
     assert (len(names), names.refused) == (2, 2)
+
+
+def test_ids_are_bounded_in_bytes() -> None:
+    """ASCII of 128 characters has room; of 128 of 4 bytes there are fewer, and what is forgotten makes room."""
+    names = Names(10)
+    assert NO_DEVICE not in names.take([f"{number:0128}" for number in range(10)])
+    names = Names(10)
+    numbers = names.take(["\U0001f321" * 127 + chr(0x1F321 + number) for number in range(10)])
+    kept = [number for number in numbers if number != NO_DEVICE]
+    taken = sum(map(sys.getsizeof, names.by_number)) + sum(map(sys.getsizeof, names.encoded))
+    assert (len(kept), names.refused) == (3, 7)
+    assert taken <= 10 * ID_BYTES
+    names.forget(kept[0])
+    assert names.take(["\U0001f322" * 128]) == [kept[0]]

@@ -1,10 +1,13 @@
 """The ring against a plain list."""
 
+import sys
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard_app.ring import Offsets, Records, Ring, encode
+from dashboard_app.encoded import encode
+from dashboard_app.ring import Offsets, Records, Ring
 
 PARTITIONS = 3
 NAMES = [f"device-{number}" for number in range(5)]
@@ -167,3 +170,59 @@ def test_a_ring_takes_room_for_what_it_holds() -> None:
     statistics = ring.statistics()
     assert (statistics.held, statistics.capacity, statistics.dropped) == (40, 1_000_000, 3_960)
     assert len(ring._columns["device"]) <= 60
+
+
+@given(
+    batches=st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60), max_size=15),
+    sizes=st.tuples(st.integers(8, 80), st.integers(8, 80), st.integers(1, 40)),
+    age_s=st.integers(0, 15),
+)
+def test_a_ring_keeps_within_its_bytes(
+    batches: list[list[tuple[int, int]]], sizes: tuple[int, int, int], age_s: int
+) -> None:
+    """With ids of 1 to 512 bytes it holds the end of the list, and never more bytes."""
+    capacity, encoded, first = sizes
+    ring, plain = Ring(Offsets(), capacity, encoded, first), list[Plain]()
+    for second, batch in enumerate(batches):
+        names = [WIDE[width] for _, width in batch]
+        offsets = range(len(plain), len(plain) + len(batch))
+        rows = [
+            (0, offset, 1_000 * second, width, encode((name, offset, 20.5)))
+            for (_, width), offset, name in zip(batch, offsets, names, strict=True)
+        ]
+        records, devices = _records(rows)
+        ring.append(ring.offsets.fresh(records._replace(times_ms=list(offsets))), devices)
+        plain.extend(rows)
+        before = ring.statistics().held
+        ring.drop_before(1_000 * (second - age_s))
+        _check_bounds(ring, plain, [row for row in plain[-before:] if row[2] >= 1_000 * (second - age_s)])
+
+
+WIDE = ["a", "b" * 36, "c" * 128, "\U0001f321" * 128, "e"]
+
+
+def _check_bounds(ring: Ring, plain: list[Plain], held: list[Plain]) -> None:
+    now = ring.statistics()
+    in_columns = sum(column.nbytes for column in ring._columns.values())
+    in_json = sum(sys.getsizeof(row) for row in ring._encoded._rows if row is not None)
+    assert in_columns + in_json <= now.held_bytes <= now.capacity_bytes
+    assert (now.held, now.dropped) == (len(held), len(plain) - len(held))
+    assert [row[4] for row in held] == ring.fragments(ring.since({}), WIDE)
+    assert ring.covers({0: now.dropped})
+    assert not (now.dropped and ring.covers({0: now.dropped - 1}))
+    assert now.limit in (("rows",) if now.held == now.capacity else ("bytes", None))
+
+
+def test_ordinary_ids_reach_the_bound_in_rows_and_long_ones_that_in_bytes() -> None:
+    """What 128 characters of 4 bytes displace are old rows, a quarter stays; ordinary ids then have all back."""
+    ring = Ring(Offsets(), 2_000)
+    for number, (name, limit) in enumerate((("b" * 36, "rows"), ("\U0001f321" * 128, "bytes"), ("b" * 36, "rows"))):
+        first = number * 10_000
+        rows = [(0, offset, offset, 0, encode((name, offset, 20.5))) for offset in range(first, first + 10_000)]
+        records, devices = _records(rows)
+        ring.append(ring.offsets.fresh(records), devices)
+        now = ring.statistics()
+        assert (now.limit, now.held + now.dropped) == (limit, first + 10_000)
+        assert 480 <= now.held < 2_000 if limit == "bytes" else now.held == 2_000
+        assert ring.fragments(ring.since({}), [name]) == [row[4] for row in rows[-now.held :]]
+    assert now.held_bytes <= now.capacity_bytes
