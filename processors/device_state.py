@@ -5,14 +5,16 @@ for each record, looks for expiry times that no job sets, and builds a type for 
 a read, 0.9 are RocksDB's and 1.0 JSON's (docs/benchmarks.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import orjson
 from quixstreams import message_context
 from quixstreams.dataframe import StreamingDataFrame
+from quixstreams.state.base import Store
 from quixstreams.state.metadata import SEPARATOR
 
+from processors.windows import READABLE, check_state
 from sensorbus.contract.errors import StateError
 
 
@@ -42,6 +44,21 @@ def of(sdf: StreamingDataFrame) -> Callable[[bytes | None], State]:
     return of_key
 
 
+def check_all(stores: Iterable[Store]) -> None:
+    """Look at every state in the partitions that are assigned; raises `StateError` for one that cannot be read.
+
+    Before any reading: else devices whose state can be read, or that are new, are written and committed until the
+    other one sends, and after that no version can read them all. No marker can say it in their place: a state folder
+    that was lost comes back from the changelog, device by device, each as the last writer left it.
+    """
+    for store in stores:
+        for partition in store.partitions.values():
+            held: Any = partition  # that of RocksDB, which Quix does not say
+            for place, value in held.get_or_create_column_family("default").items():
+                if not value.startswith(READABLE):
+                    check_state(_parsed(place, value))
+
+
 class _DeviceState:
     """The values under one key in Quix's transaction of a partition."""
 
@@ -58,13 +75,17 @@ class _DeviceState:
         value = changed.get(place) if changed else None
         if value is None:
             value = self._transaction._partition.get_or_create_column_family("default").get(place)  # noqa: SLF001  # the same
-        try:
-            return None if value is None else orjson.loads(value)
-        except orjson.JSONDecodeError:
-            raise StateError(f"the state at {place!r} is no JSON: compute all anew (docs/operations.md)") from None
+        return None if value is None else _parsed(place, value)
 
     def set(self, name: str, value: Any) -> None:
         self._transaction._update_cache.set(self._place(name), orjson.dumps(value), self._key)  # noqa: SLF001  # the same
 
     def _place(self, name: str) -> bytes:
         return self._key + SEPARATOR + orjson.dumps(name)
+
+
+def _parsed(place: bytes, value: bytes) -> Any:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        raise StateError(f"the state at {place!r} is no JSON: compute all anew (docs/operations.md)") from None

@@ -11,7 +11,7 @@ from typing import Any, Final
 from confluent_kafka import TopicPartition
 from quixstreams import Application
 
-from processors import batches, committed, outputs, recovery
+from processors import batches, committed, device_state, outputs, recovery
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
@@ -41,11 +41,15 @@ class JobApplication(Application):
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
             committed.note_commits(offsets, self._consumer, self._producer)
-        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required)
+        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required, self._check_states)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         self._tell_commits(on_commit)
         outputs.serve_seldom(self._producer)
         outputs.hand_on_changes(self._producer)
+
+    def _check_states(self) -> None:
+        stores = self._state_manager.stores.values()
+        device_state.check_all(store for by_name in stores for store in by_name.values())
 
     def _tell_commits(self, on_commit: Callable[[], object]) -> None:
         """Call it whenever what was processed is committed: Quix begins another checkpoint then."""

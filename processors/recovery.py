@@ -41,13 +41,17 @@ class Bounds(NamedTuple):
     end: int
 
 
-def hold_back(consumer: InternalConsumer, is_recovery_due: Callable[[], bool]) -> None:
+def hold_back(
+    consumer: InternalConsumer, is_recovery_due: Callable[[], bool], check_states: Callable[[], object]
+) -> None:
     """Have a consumer put back a row that comes while a recovery is due; it is read again after it.
 
     librdkafka may drop the pause (see `changelogs.py`): the poll that served the assignment hands out a row at once.
     Quix would process it on an empty or old state. The commit follows at once, for the job has waited to be assigned,
     and notes in that state that its changelog is read to the end: the recovery then reads nothing, and every device of
     the partition begins anew in the middle of its windows.
+
+    Once none is due, and before the first row, `check_states` is called; what it raises ends the job.
     """
     poll_row = consumer.poll_row
     is_assigned_anew = False
@@ -59,11 +63,14 @@ def hold_back(consumer: InternalConsumer, is_recovery_due: Callable[[], bool]) -
     def poll_ready_row(**options: Any) -> Row | list[Row] | None:
         nonlocal is_assigned_anew
         rows = poll_row(**options)
-        if rows is None or not is_assigned_anew:
-            return rows
-        is_assigned_anew = is_recovery_due()
         if not is_assigned_anew:
             return rows
+        if not is_recovery_due():
+            check_states()
+            is_assigned_anew = False
+            return rows
+        if rows is None:
+            return None
         for row in rows[:1] if isinstance(rows, list) else [rows]:
             _put_back(consumer, row)
         return None

@@ -21,6 +21,8 @@ _WITHOUT_GRACE: Final = 1  # a version that did not hold the grace
 #: Identities that a device's panes remember at most, each pane as many; what is beyond counts again when it is
 #: repeated. They are some 40 bytes each, and Kafka takes 1 MB as the state of a device.
 MAX_IDENTITIES: Final = 5_000
+#: How the states begin that this code can read, as bytes.
+READABLE: Final = tuple(b"[%d," % version for version in (_WITHOUT_GRACE, STATE_VERSION))
 
 
 class RingRules(NamedTuple):
@@ -81,6 +83,11 @@ def ring_from_state(state: Any, rules: RingRules) -> Ring:
     if step_ms != rules.step_ms:
         return Ring(time_ms)
     return Ring(time_ms, starts_ms, counts, totals, identities)
+
+
+def check_state(state: Any) -> None:
+    """Raise `StateError` if no ring can be made of a state value, whatever the shape of its windows."""
+    ring_from_state(state, RingRules(1, 1, 0))
 
 
 def state_from_ring(ring: Ring, rules: RingRules) -> list[Any]:

@@ -304,6 +304,11 @@ def changelog(bus: Settings, topic: str) -> list[Message]:
     return list(last.values())
 
 
+def last_values(bus: Settings, topic: str) -> dict[bytes, bytes]:
+    """Return the last value of each key of a changelog."""
+    return {held.key(): held.value() for held in changelog(bus, topic)}
+
+
 def _poll_into(consumer: Consumer, last: dict[bytes, Message]) -> bool:
     come = [message for message in consumer.consume(500, 1.0) if message.error() is None]
     last |= {message.key(): message for message in come if message.value()}
@@ -311,12 +316,16 @@ def _poll_into(consumer: Consumer, last: dict[bytes, Message]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("newer", "version"), [(b"[99,1000,null,[],[],[],{}]", "99"), (b"[99]", "99"), (b'{"version":99}', "unknown")]
+    ("newer", "version", "others"),
+    [(b"[99,1000,null,[],[],[],{}]", "99", "b"), (b'{"version":99}', "unknown", "bcdefgh")],
 )
 def test_a_state_of_another_version_is_said_and_left_alone(
-    bus: Settings, tmp_path: Path, newer: bytes, version: str
+    bus: Settings, tmp_path: Path, newer: bytes, version: str, others: str
 ) -> None:
-    """The job ends with a line that names the version, before it has written or committed anything."""
+    """The job ends with a line that names the version, before it has written or committed anything.
+
+    Not even for other devices: that of the state has sent nothing, and those have states, or are new.
+    """
     own = bus.model_copy(update={"topic_prefix": "version-", "state_dir": tmp_path / "state"})
     send(own, 0)
     with Jobs(own, tmp_path / "jobs.log") as jobs:
@@ -324,13 +333,14 @@ def test_a_state_of_another_version_is_said_and_left_alone(
         jobs.settle("avg-temp")
         jobs.stop("avg-temp")
         producer: Producer = kafka.producer(own, "test")
-        for held in changelog(own, "changelog__version-sensorbus.avg-temp--version-sensor--default"):
-            producer.produce(held.topic(), newer, held.key(), held.partition(), headers=held.headers())
+        states = "changelog__version-sensorbus.avg-temp--version-sensor--default"
+        held = next(held for held in changelog(own, states) if held.key().startswith(b"a|"))
+        producer.produce(held.topic(), newer, held.key(), held.partition(), headers=held.headers())
         producer.flush(10)
-        before = values(own, AVG_TEMP)
+        before = values(own, AVG_TEMP), committed(own, "avg-temp", SENSOR), last_values(own, states)
         (tmp_path / "state").rename(tmp_path / "old-state")
-        send(own, 60)
+        send(own, 60, others)
         jobs.start("avg-temp")
         jobs.running["avg-temp"].wait(1, within_s=40)
-        assert f"state of version {version}, not 2" in jobs.running["avg-temp"].said()
-        assert values(own, AVG_TEMP) == before
+        assert f"state of version {version}, not 2: go back to the version" in jobs.running["avg-temp"].said()
+        assert (values(own, AVG_TEMP), committed(own, "avg-temp", SENSOR), last_values(own, states)) == before

@@ -129,6 +129,31 @@ def test_a_damaged_state_is_named(frame: Any, state_of: Reader) -> None:
         state_of(b"oven").get("mean")
 
 
+def stores(frame: Any) -> list[Any]:
+    """Return the store of both partitions, as Quix's manager of states names them."""
+    return [SimpleNamespace(partitions={}), SimpleNamespace(partitions=frame.partitions)]
+
+
+@pytest.mark.parametrize("partition", [3, 4])
+@pytest.mark.parametrize(
+    ("unreadable", "words"),
+    [(b"[99,1]", "version 99, not 2: go back"), (b"[20,1]", "version 20, not 2"), (b"\xff", r"y\|\"mean\".*no JSON")],
+)
+def test_one_state_that_cannot_be_read_is_found_among_all(
+    frame: Any, state_of: Reader, partition: int, unreadable: bytes, words: str
+) -> None:
+    """In whichever partition it stands, and behind whatever number of others."""
+    for key in (b"x", b"y", b"z"):
+        for number in (3, 4):
+            state_of(key, number).set("mean", [1 + (key == b"x"), 1_000])
+    frame.commit()
+    device_state.check_all(stores(frame))
+    frame.transactions[partition].as_state(prefix=b"y").set_bytes("mean", unreadable)
+    frame.commit()
+    with pytest.raises(StateError, match=words):
+        device_state.check_all(stores(frame))
+
+
 def test_a_record_without_a_key_gets_a_state(state_of: Reader) -> None:
     """The step refuses it, or sends it again, and must be reached."""
     assert state_of(None).get("mean") is None

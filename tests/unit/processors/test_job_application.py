@@ -5,6 +5,7 @@ from unittest.mock import Mock, call
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.internal_producer import InternalProducer
 
 from processors.job_application import JobApplication
@@ -113,3 +114,17 @@ def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path
     for _ in range(40):
         application._producer.poll(0)
     assert asked.call_count == 1
+
+
+def test_all_states_are_looked_at(tmp_path: Path, on_commit: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of every topic and every store."""
+    looked: list[object] = []
+    monkeypatch.setattr("processors.device_state.check_all", looked.extend)
+    monkeypatch.setattr(InternalConsumer, "assign", lambda _self, _partitions: None)
+    monkeypatch.setattr(InternalConsumer, "poll_row", lambda _self, **_options: None)
+    application = made(tmp_path, on_commit)
+    monkeypatch.setattr(application._state_manager, "_stores", {"sensor": {"a": 1, "b": 2}, "alert": {"a": 3}})
+    application._consumer.assign([])
+    assert looked == []
+    application._consumer.poll_row(timeout=0.1)
+    assert looked == [1, 2, 3]

@@ -1,5 +1,6 @@
 """No reading before its state, and the state to its end."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from unittest.mock import Mock, call
@@ -12,6 +13,7 @@ from quixstreams.models import MessageContext, Row
 
 from processors.job_application import JobApplication
 from processors.recovery import hold_back, tell_bounds_at_once
+from sensorbus.contract.errors import StateError
 
 PLACE = TopicPartition("sensor", 2, 150)
 
@@ -20,9 +22,9 @@ def _row(offset: int = 150) -> Row:
     return Row(b"20.0", b"a", 0, MessageContext("sensor", 2, offset, 1), [])
 
 
-def _consumer(polled: Row | list[Row] | None, *, is_due: bool) -> Mock:
+def _consumer(polled: Row | list[Row] | None, *, is_due: bool, check: Callable[[], object] = lambda: None) -> Mock:
     consumer = Mock(spec=InternalConsumer, **{"poll_row.return_value": polled})
-    hold_back(consumer, lambda: is_due)
+    hold_back(consumer, lambda: is_due, check)
     consumer.assign([PLACE])
     consumer.reset_mock()
     return consumer
@@ -58,6 +60,29 @@ def test_rows_pass_when_no_recovery_is_due(polled: Row | list[Row] | None) -> No
     consumer = _consumer(polled, is_due=False)
     assert consumer.poll_row(timeout=0.1, buffered=False) is polled
     assert _asked(consumer) == []
+
+
+@pytest.mark.parametrize("polled", [_row(), [_row()], None], ids=["one", "several", "nothing"])
+def test_the_states_are_looked_at_before_the_first_row(polled: Row | list[Row] | None) -> None:
+    """Once with each assignment, and no row passes a state that cannot be read."""
+    check = Mock(side_effect=[StateError("state of version 3"), None, None])
+    consumer = _consumer(polled, is_due=False, check=check)
+    with pytest.raises(StateError, match="version 3"):
+        consumer.poll_row(timeout=0.1)
+    for calls in (2, 2):
+        assert consumer.poll_row(timeout=0.1) is polled
+        assert check.call_count == calls
+    consumer.assign([PLACE])
+    assert consumer.poll_row(timeout=0.1) is polled
+    assert check.call_count == 3
+
+
+@pytest.mark.parametrize("polled", [_row(), None], ids=["one", "nothing"])
+def test_no_state_is_looked_at_before_it_is_recovered(polled: Row | None) -> None:
+    """What the changelog brings is not there yet."""
+    check = Mock()
+    assert _consumer(polled, is_due=True, check=check).poll_row(timeout=0.1) is None
+    assert not check.called
 
 
 def test_a_jobs_application_asks_its_own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.windows import (
+    READABLE,
     STATE_VERSION,
     Ring,
     RingRules,
     Window,
     add,
     advance,
+    check_state,
     is_repeat,
     move_time,
     open_counts,
@@ -228,6 +231,19 @@ def test_a_state_of_another_version_is_refused(state: Any, words: str) -> None:
     """A state that this code cannot read is an error, not a guess, whatever its shape."""
     with pytest.raises(StateError, match=f"state of {words}"):
         ring_from_state(state, SHAPES[0])
+
+
+def test_what_is_readable_is_known_by_its_first_bytes() -> None:
+    """So the states of all devices can be looked at before the first reading; no other version begins so."""
+    assert len(READABLE) == STATE_VERSION
+    for version in range(30):
+        begins = orjson.dumps([version, 1_000]).startswith(READABLE)
+        assert begins == (version in {1, STATE_VERSION})
+    state = state_from_ring(Ring(), SHAPES[0])
+    assert orjson.dumps(state).startswith(READABLE)
+    check_state(state)
+    with pytest.raises(StateError, match="version 99"):
+        check_state([99])
 
 
 def test_no_state_is_an_empty_ring() -> None:
