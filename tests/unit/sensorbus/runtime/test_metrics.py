@@ -43,7 +43,7 @@ def test_a_histogram_measures_seconds_in_rising_buckets() -> None:
 def test_a_gauge_of_the_page_says_how_workers_add_up() -> None:
     """With several gunicorn workers each has a ring of its own, and only those that live count."""
     gauges = {name: metric for name, metric in TABLE.items() if isinstance(metric, Gauge) and name.startswith("RING")}
-    assert len(gauges) == 3
+    assert len(gauges) == 5
     assert {metric._multiprocess_mode for metric in gauges.values()} == {"liveall"}
 
 
