@@ -16,8 +16,7 @@ from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 
 #: The delay is looked at once in so many records: a histogram's place costs as much as a parse.
 _DELAY_EVERY_RECORDS: Final = 32
-_TURNING_WITHIN_S: Final = 30.0
-_ANSWERED_WITHIN_S: Final = 30.0
+_SILENT_AT_MOST_S: Final = 30.0
 _CHANGELOG_PREFIX: Final = "changelog__"  # Quix's
 _NOT_ASSIGNED: Final = ("none", "stopping", "stopped")  # librdkafka's fetch states of such a partition
 
@@ -130,12 +129,9 @@ class Meter:
 
     def why_not_ready(self) -> dict[str, str]:
         """Return the reasons under their names; called from the thread that serves `/readyz`."""
-        still_s = time.monotonic() - self._turned_s
-        reasons = {}
-        if still_s > _TURNING_WITHIN_S:
-            reasons["loop"] = f"the job has not polled Kafka for {still_s:.0f} s"
-        if self.silent_s() > _ANSWERED_WITHIN_S:  # a stable member stays one for minutes
-            reasons["kafka"] = f"no Kafka broker has been connected for {self.silent_s():.0f} s"
+        turned, answered = (time.monotonic() - since_s for since_s in (self._turned_s, self._answered_s))
+        silences = {"loop": ("the job has not polled Kafka", turned), "kafka": ("no broker was connected", answered)}
+        reasons = {name: f"{what} for {s:.0f} s" for name, (what, s) in silences.items() if s > _SILENT_AT_MOST_S}
         if not self._joined:
             reasons["group"] = "the job is not a settled member of its consumer group"
         return reasons

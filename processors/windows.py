@@ -129,8 +129,9 @@ def move_time(ring: Ring, rules: RingRules, event_time_ms: int) -> None:
     count = bisect_right(ring.starts_ms, needed_after_ms)
     if count:
         del ring.starts_ms[:count], ring.counts[:count], ring.totals[:count]
-    for pane in [pane for pane in ring.identities if int(pane) <= needed_after_ms]:
-        del ring.identities[pane]
+    if ring.identities:
+        for pane in [pane for pane in ring.identities if int(pane) <= needed_after_ms]:
+            del ring.identities[pane]
 
 
 def add(ring: Ring, rules: RingRules, event_time_ms: int, value: float) -> bool:

@@ -171,7 +171,7 @@ def test_a_job_is_ready_when_it_is_a_settled_member_and_polls(monkeypatch: pytes
     meter.on_consumer_stats(json.dumps(STATS))
     assert meter.why_not_ready() == {}
     now_s = 131.0
-    away = {"kafka": "no Kafka broker has been connected for 31 s"}
+    away = {"kafka": "no broker was connected for 31 s"}
     assert meter.why_not_ready() == {"loop": "the job has not polled Kafka for 31 s", **away}
     meter.on_consumer_stats(json.dumps(STATS | {"brokers": {}}))
     assert meter.why_not_ready() == away
