@@ -14,7 +14,7 @@ MARKS ?= not real_kafka and not browser and not slow and not long
 
 # Test files that make test and make real run at once: they wait more than they compute. 0: one after the other. A test
 # that ends its process ends the run, by its name.
-WORKERS ?= 2
+WORKERS ?= 3
 AT_ONCE := -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
