@@ -17,7 +17,7 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.models import TopicManager
 
 from processors import recovery
-from sensorbus.contract.errors import BrokerUnavailableError
+from sensorbus.contract.errors import BrokerUnavailableError, StateError
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
 
@@ -29,8 +29,11 @@ _BEFORE: Final = "before"
 
 #: The first offset that is not committed, by a topic's id and a partition's number.
 _Offsets = dict[str, dict[int, int]]
-#: Those that were noted since a machine's start, and before it.
+#: Those that were noted since a machine's start, and before it: the whole file of version 1, which names none.
 _CONTENT: Final = TypeAdapter(dict[str, _Offsets])
+_JSON: Final = TypeAdapter(dict[str, Any])
+#: Of the file; one that names another is left as it is.
+_VERSION: Final = 2
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +43,14 @@ class CommittedOffsets:
 
     A topic that was made anew has another id, and no offsets. Neither the file nor Kafka waits for its disk, so when
     power fails each loses another part of the last half minute: of what was noted before this machine started, only
-    that there was something is believed.
+    that there was something is believed. So it is of a file that is damaged, for every partition.
     """
 
     def __init__(self, settings: Settings, job: str, topic_ids: Mapping[str, str]) -> None:
         """Read what the last life has written; `topic_ids` are those of the job's inputs, by their names on the bus.
 
-        One that has no id is left to Kafka. Raises `OSError` naming the file.
+        One that has no id is left to Kafka. Raises `OSError` naming the file, and `StateError` for one of a version
+        that this code cannot read.
         """
         self._settings = settings
         self._group = settings.consumer_group(job)
@@ -56,7 +60,9 @@ class CommittedOffsets:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch()
         boot = boot_id()
-        content = {_BEFORE: {}, **_read(self._path)}
+        noted = _read(self._path)
+        self._is_damaged = noted is None
+        content = {_BEFORE: {}, **(noted or {})}
         sure = content.pop(boot, {})
         self._sure = {topic_id: sure.get(topic_id, {}) for topic_id in topic_ids.values()}
         self._before: _Offsets = {topic_id: {} for topic_id in topic_ids.values()}
@@ -73,7 +79,7 @@ class CommittedOffsets:
             self._before[topic_id].pop(place.partition, None)
         try:
             with self._path.open("r+b", buffering=0) as file:
-                file.write(_CONTENT.dump_json(self._content))
+                file.write(_JSON.dump_json({"version": _VERSION, "offsets": self._content}))
                 file.truncate()
         except OSError as error:  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(self._path)) from None
@@ -89,7 +95,9 @@ class CommittedOffsets:
         begin = TopicPartition(told.topic, partition, min(told.offset, bounds.end))
         first = max(begin.offset, bounds.low)
         if first < min(sure, bounds.end) or (told.offset < 0 and first < before):
-            raise self._forgotten(told, max(sure, before))
+            raise self._forgotten(told, f"offset {max(sure, before)}")
+        if self._is_damaged and told.offset < 0 and not sure and bounds.low < bounds.end:
+            raise self._forgotten(told, f"what {self._path} no longer tells, for it is damaged")
         if (reached := max(sure, before, told.offset)) > bounds.end:
             lost = "%s[%d] ends at %d, and the job had read up to %d: Kafka has lost what came last"
             _log.warning(lost, told.topic, partition, bounds.end, reached)
@@ -97,11 +105,11 @@ class CommittedOffsets:
             _log.warning("%s[%d] is read again from %d to %d", told.topic, partition, first, before)
         return begin
 
-    def _forgotten(self, told: TopicPartition, remembered: int) -> BrokerUnavailableError:
+    def _forgotten(self, told: TopicPartition, remembered: str) -> BrokerUnavailableError:
         what = "nothing" if told.offset < 0 else f"offset {told.offset}"
         return BrokerUnavailableError(
             f"Kafka at {kafka.place(self._settings)} tells that {self._group} has committed {what} of "
-            f"{told.topic}[{told.partition}], and it had committed offset {remembered}: all since then would come "
+            f"{told.topic}[{told.partition}], and it had committed {remembered}: all since then would come "
             f"twice. Restart that broker, or, if this is meant, empty {self._folder} "
             "(docs/operations.md: Offsets that Kafka has forgotten)"
         )
@@ -115,12 +123,21 @@ def boot_id() -> str:
         return str(uuid.uuid4())
 
 
-def _read(path: Path) -> dict[str, _Offsets]:
+def _read(path: Path) -> dict[str, _Offsets] | None:
+    """Return what was noted, None if the file is damaged; raises `StateError` if it is of another version."""
     try:
-        return _CONTENT.validate_json(path.read_bytes() or "{}")
+        content = _JSON.validate_json(path.read_bytes() or "{}")
+        if "version" not in content:
+            return _CONTENT.validate_python(content)
+        if content["version"] != _VERSION:
+            raise StateError(
+                f"{path} is of version {content['version']}, not {_VERSION}: go back to the version of sensorbus that "
+                "wrote it, or delete the file if Kafka has the offsets of the job's group (docs/operations.md: Upgrade)"
+            )
+        return _CONTENT.validate_python(content.get("offsets"))
     except ValidationError:
-        _log.warning("%s is damaged: nothing is known of what this job had committed", path)
-        return {}
+        _log.warning("%s is damaged: of what this job had committed, Kafka alone knows", path)
+        return None
 
 
 def begin_behind(committed: CommittedOffsets, consumer: InternalConsumer, topics: TopicManager) -> None:

@@ -118,6 +118,26 @@ def test_a_job_does_not_go_back_to_an_older_offset(
     assert results(settings, job) == before
 
 
+def test_what_another_version_has_noted_is_said_and_left_alone(
+    settings: Settings, stream: Iterator[list[Record]], tmp_path: Path
+) -> None:
+    """The job ends before it reads anything; with a damaged file it does not begin anew either."""
+    feed(settings, stream)
+    before = run(settings, "alert", tmp_path / "log")
+    file = settings.state_dir / "alert" / settings.consumer_group("alert") / "committed.json"
+    forget(settings, "alert")
+    for content, line in (
+        ('{"version":3}', f"{file} is of version 3, not 2: go back to the version of sensorbus that wrote it"),
+        ("{", f"it had committed what {file} no longer tells, for it is damaged: all since then would come twice"),
+    ):
+        file.write_text(content)
+        said = refused(settings, "alert", tmp_path / "refused.log")
+        assert line in said
+        assert "Traceback" not in said
+        assert file.read_text() == content
+    assert results(settings, "alert") == before
+
+
 def test_who_empties_the_folder_begins_anew(settings: Settings, stream: Iterator[list[Record]], tmp_path: Path) -> None:
     """The way out that the line names: offsets that were set back on purpose."""
     feed(settings, stream)

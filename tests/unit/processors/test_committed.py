@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from processors import committed as module
 from processors import recovery
 from processors.committed import CommittedOffsets, begin_behind, note_commits
-from sensorbus.contract.errors import BrokerUnavailableError
+from sensorbus.contract.errors import BrokerUnavailableError, StateError
 from sensorbus.contract.settings import Settings
 
 IDS: Mapping[str, str] = {"sensor": "first-id"}
@@ -50,7 +50,7 @@ def remembered(settings: Settings, *offsets: int, ids: Mapping[str, str] = IDS) 
 
 def noted(file: Path) -> dict[str, dict[str, int]]:
     """Return what the file holds of this machine's life, by topic and partition."""
-    return dict(json.loads(file.read_text())["this"])
+    return dict(json.loads(file.read_text())["offsets"]["this"])
 
 
 class Clients:
@@ -204,7 +204,17 @@ def test_a_full_disk_names_the_file(settings: Settings, file: Path) -> None:
     assert told.value.filename == str(file)
 
 
-@pytest.mark.parametrize("content", ["{", '{"this": 1}', "[]", '{"this": {"first-id": {"x": 1}}}'])
+DAMAGED = [
+    "{",
+    '{"this": 1}',
+    "[]",
+    '{"this": {"first-id": {"x": 1}}}',
+    '{"version":2}',
+    '{"version":2,"offsets":{"this":1}}',
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_file_is_said_and_written_anew(
     settings: Settings, file: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
@@ -217,3 +227,42 @@ def test_a_damaged_file_is_said_and_written_anew(
     assert len(Clients(committed, 3).begin()) == 2
     committed.note([TopicPartition("sensor", 0, 4)])
     assert noted(file) == {"first-id": {"0": 4}}
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_with_a_damaged_file_a_job_does_not_begin_anew(settings: Settings, file: Path, content: str) -> None:
+    """Power that failed may have taken the group's offsets too; where nothing can be read, nothing comes twice."""
+    remembered(settings, 7)
+    file.write_text(content)
+    with pytest.raises(BrokerUnavailableError, match=r"nothing of .* no longer tells, for it is damaged: "):
+        Clients(CommittedOffsets(settings, "alert", IDS), -1001).begin()
+    assert file.read_text() == content  # the next start says it too
+    assert len(Clients(CommittedOffsets(settings, "alert", IDS), -1001, first=5, end=5).begin()) == 2
+
+
+@pytest.mark.parametrize("version", ["3", "1", "null", '"2"', "{}"])
+def test_a_file_of_another_version_is_said_and_left_alone(settings: Settings, file: Path, version: str) -> None:
+    """Whatever else is in it; the line names the file, both versions, and the way out."""
+    remembered(settings, 7)
+    content = f'{{"offsets":[1],"version":{version}}}'
+    file.write_text(content)
+    with pytest.raises(
+        StateError, match=r"is of version .*, not 2: go back to the version .*, or delete the file"
+    ) as told:
+        CommittedOffsets(settings, "alert", IDS)
+    assert str(told.value).startswith(f"{file} is of version {json.loads(version)}, not 2")
+    assert file.read_text() == content
+
+
+def test_a_file_without_a_version_is_read_on(settings: Settings, file: Path) -> None:
+    """As the first one was, and it gets one."""
+    remembered(settings, 7)
+    file.write_text('{"before":{},"this":{"first-id":{"0":7}}}')
+    committed = CommittedOffsets(settings, "alert", IDS)
+    with pytest.raises(BrokerUnavailableError, match="had committed offset 7: "):
+        Clients(committed, 6).begin()
+    committed.note([TopicPartition("sensor", 0, 9)])
+    assert json.loads(file.read_text()) == {
+        "version": 2,
+        "offsets": {"before": {"first-id": {}}, "this": {"first-id": {"0": 9}}},
+    }
