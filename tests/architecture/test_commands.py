@@ -105,7 +105,7 @@ def why_docker(arguments: list[str]) -> list[str]:
     assert arguments[0] == "compose"
     asked = [name for option, name in itertools.pairwise(arguments) if option == "--profile"]
     words = [word for word in arguments[1:] if not word.startswith("-") and word not in asked]
-    verb, *named = words
+    verb, *named = (word.removesuffix("=0") for word in words)  # --scale NAME=0
     assert verb in {"up", "build", "rm", "run", "exec"}
     if verb in {"exec", "run"}:
         named = named[:1]  # what follows is a command in there

@@ -24,6 +24,7 @@ from tests.support.manifests import (
     dashboard_queries,
     documents,
     environment,
+    kustomized,
     manifest_files,
     pod,
     resources,
@@ -142,7 +143,8 @@ def test_the_way_to_kubernetes_is_whole() -> None:
     """The docs make each secret that a pod wants, and give the labels that the network lets in."""
     chapter = OPERATIONS.partition("### On Kubernetes")[2].partition("\n### ")[0]
     (parts,) = re.findall(r"^\$ for part in (.+); do$", chapter, re.MULTILINE)
-    assert parts.split() == list(WORKLOADS)
+    assert [*parts.split(), "simulator"] == list(WORKLOADS)
+    assert "create secret generic kafka-simulator --from-file=password=simulator --from-file=ca.crt=ca.crt" in chapter
     assert 'create secret generic "kafka-$part" --from-file=password="$part" --from-file=ca.crt=ca.crt' in chapter
     assert chapter.index("-f deploy/kubernetes/namespace.yaml") < chapter.index("--kustomize deploy/kubernetes")
     wanted = {
@@ -170,8 +172,17 @@ def test_every_manifest_is_applied_or_said_to_be_optional() -> None:
 
 
 def test_the_workloads_are_the_services_of_the_table() -> None:
-    """After the topics come the services in data-flow order."""
-    assert list(WORKLOADS) == ["topics", *(service.name for service in SERVICES)]
+    """After the topics come the services in data-flow order, and the simulator with a trial."""
+    assert list(WORKLOADS) == ["topics", *(name for name in SERVICE_NAMES if name != "simulator"), "simulator"]
+
+
+def test_only_a_trial_has_the_simulator() -> None:
+    """What production applies makes no readings; the trial is that and the simulator, of the same image."""
+    base, trial = (documents(f"{folder}/kustomization.yaml")[0] for folder in ("kubernetes", "kubernetes-trial"))
+    assert [each["metadata"]["name"] for each in kustomized("kubernetes") if "simulator" in str(each)] == []
+    assert trial["resources"] == ["../kubernetes", "simulator.yaml"]
+    assert {each["metadata"]["name"] for each in kustomized("kubernetes-trial")} == {"simulator"}
+    assert (trial["images"], trial["namespace"]) == (base["images"], base["namespace"])
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)

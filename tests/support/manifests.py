@@ -22,9 +22,15 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 
 def resources() -> list[dict[str, Any]]:
-    """Return what `kubectl apply --kustomize deploy/kubernetes` would apply, in its order."""
-    (kustomization,) = documents("kubernetes/kustomization.yaml")
-    return [each for name in kustomization["resources"] for each in documents(f"kubernetes/{name}")]
+    """Return what `kubectl apply --kustomize deploy/kubernetes` would apply, and then what a trial adds."""
+    return [*kustomized("kubernetes"), *kustomized("kubernetes-trial")]
+
+
+def kustomized(folder: str) -> list[dict[str, Any]]:
+    """Return what the files of a folder's kustomization.yaml hold, in its order; folders that it names left out."""
+    (kustomization,) = documents(f"{folder}/kustomization.yaml")
+    names = [name for name in kustomization["resources"] if name.endswith(".yaml")]
+    return [each for name in names for each in documents(f"{folder}/{name}")]
 
 
 def manifest_files() -> list[str]:
