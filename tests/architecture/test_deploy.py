@@ -38,7 +38,7 @@ WORKLOADS = workloads()
 SERVICE_NAMES = [service.name for service in SERVICES]
 (NAMESPACE,) = (each["metadata"]["name"] for each in resources() if each["kind"] == "Namespace")
 #: What every scrape or process has besides our own metrics.
-FOREIGN_METRICS = {"up", "process_resident_memory_bytes", "ALERTS"}
+FOREIGN_METRICS = {"up", "process_resident_memory_bytes", "process_start_time_seconds", "ALERTS"}
 QUERIES = [*dashboard_queries(), *((rule["alert"], rule["expr"]) for rule in alert_rules())]
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 
