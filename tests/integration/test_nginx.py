@@ -5,6 +5,7 @@ TLS, prefix, forwarded headers, slow and wrong clients.
 
 import base64
 import http.client
+import io
 import json
 import re
 import socket
@@ -27,6 +28,10 @@ from tests.support.ticks import get, tick_body
 from tests.support.waiting import wait_until
 
 PREFIX = "/temperature/"
+#: Each of them once, whoever answers.
+SECURITY = ("Content-Security-Policy", "X-Content-Type-Options", "Strict-Transport-Security")
+#: What nginx allows on its own answers.
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
 TICK = f"{PREFIX}_dash-update-component"
 ASKED = json.dumps(tick_body({"cursor": None, "detail": None, "history": []}))
 HALF_SENT = 200
@@ -97,6 +102,32 @@ def test_the_page_comes_over_tls(site: Site) -> None:
     assert {site.ask("GET", script)[0] for script in scripts} == {200}
 
 
+def secured(headers: http.client.HTTPMessage) -> str:
+    """Return the policy of an answer that has each header of security exactly once."""
+    values = [headers.get_all(name) or [] for name in SECURITY]
+    assert [len(each) for each in values] == [1, 1, 1], headers.as_string()
+    assert [values[1], values[2]] == [["nosniff"], ["max-age=31536000"]]
+    return str(values[0][0])
+
+
+def headers_in(answer: bytes) -> http.client.HTTPMessage:
+    """Return the headers of an answer's bytes."""
+    reader = io.BytesIO(answer)
+    reader.readline()
+    return http.client.parse_headers(reader)
+
+
+def test_every_answer_has_the_headers_of_security_once(site: Site) -> None:
+    """The page's own stay as they are, its refusals too; what nginx answers by itself allows nothing."""
+    assert secured(site.ask("GET", PREFIX)[2]).startswith("default-src 'self'")
+    assert secured(site.ask("GET", f"{PREFIX}healthz")[2]) != NOTHING  # the page's 404
+    for path in ("/", "/temperature", f"{PREFIX}?{'x' * 9_000}"):  # 404, 308, 414
+        assert secured(site.ask("GET", path)[2]) == NOTHING
+    assert secured(site.ask("GET", PREFIX, X_Large="x" * 9_000)[2]) == NOTHING
+    announced = f"POST {TICK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n"
+    assert secured(headers_in(site.ask_raw(announced))) == NOTHING  # 413
+
+
 def test_a_tick_of_the_pages_own_origin_gets_through(site: Site) -> None:
     """The page compares Origin with the Host that nginx hands on; another site's is refused."""
     assert site.tick(f"https://localhost:{site.nginx.port}") == 200
@@ -108,6 +139,8 @@ def test_plain_http_is_sent_to_https(site: Site) -> None:
     connection = http.client.HTTPConnection("localhost", site.nginx.plain_port, timeout=10)
     connection.request("GET", f"{PREFIX}?x=1")
     answer = connection.getresponse()
+    assert answer.headers.get_all("Content-Security-Policy") == [NOTHING]
+    assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert (answer.status, answer.headers["Location"]) == (308, f"https://localhost{PREFIX}?x=1")
     connection.close()
 
@@ -203,7 +236,9 @@ def test_a_flood_of_one_address_is_slowed_down(site: Site, tmp_path: Path) -> No
             with connection.getresponse() as answer:
                 answer.read()
                 statuses.append(answer.status)
+                policy = secured(answer.headers)
         connection.close()
+        assert policy == NOTHING
         assert len(statuses) > 200
         assert statuses[-1] == 429
         wait_until(lambda: flooded.tick() == 200, 10, "nginx to serve again")
@@ -215,7 +250,8 @@ def test_a_page_that_is_away_is_a_502_not_a_hang(site: Site, tmp_path: Path) -> 
     (tmp_path / "two").mkdir()
     proxy, lonely = another(site, tmp_path, nobody)
     with proxy:
-        assert lonely.tick() == 502
+        status, _, headers = lonely.ask("POST", TICK, ASKED, Content_Type="application/json")
+        assert (status, secured(headers)) == (502, NOTHING)
     proxy, both = another(site, tmp_path / "two", nobody, port)
     with proxy:
         assert [both.tick() for _ in range(6)] == [200] * 6
