@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,6 +20,7 @@ from sensorbus.runtime.clock import ClockMs
 from sensorbus.runtime.logs import escape
 
 _CLEANUP_POLICY: Final = "delete"
+_COMPACTED: Final = "compact"
 _PACKAGES: Final = ("sensorbus", "quixstreams", "confluent-kafka", "dash", "plotly")
 
 
@@ -33,7 +34,7 @@ class Finding:
 
 
 def examine(settings: Settings, now_ms: ClockMs) -> Iterator[Finding]:
-    """Yield the findings: versions, the broker, each topic."""
+    """Yield the findings: versions, the broker, each topic, and each changelog of the jobs that is there."""
     yield Finding(subject="versions", state="ok", detail=_versions())
     client = kafka.admin(settings, "doctor")
     try:
@@ -51,6 +52,7 @@ def examine(settings: Settings, now_ms: ClockMs) -> Iterator[Finding]:
             yield _topic(settings, consumer, client, topic, now_ms())
     finally:
         consumer.close()
+    yield from _changelogs(settings, client, metadata)
 
 
 def _topic(settings: Settings, consumer: Consumer, client: AdminClient, topic: Topic, now_ms: int) -> Finding:
@@ -71,6 +73,43 @@ def _topic(settings: Settings, consumer: Consumer, client: AdminClient, topic: T
     if differences:
         return Finding(subject=subject, state="warning", detail=f"{detail}; {'; '.join(differences)}")
     return Finding(subject=subject, state="ok", detail=detail)
+
+
+def _changelogs(settings: Settings, client: AdminClient, metadata: ClusterMetadata) -> Iterator[Finding]:
+    """Yield a finding for each changelog: one that is not as its job makes it loses state, and the job cannot tell."""
+    if settings.embedded_broker:  # it makes all topics alike
+        return
+    partitions = {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+    for name, source in changelog_sources(settings, partitions).items():
+        subject, detail = f"topic {name}", f"{partitions[name]} partitions"
+        try:
+            differences = list(changelog_differences(partitions[name], partitions.get(source), _policies(client, name)))
+        except TopicError as error:
+            differences = [str(error)]
+        if differences:
+            yield Finding(subject=subject, state="warning", detail=f"{detail}; {'; '.join(differences)}")
+        else:
+            yield Finding(subject=subject, state="ok", detail=detail)
+
+
+def changelog_sources(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Return our jobs' changelogs, each with its input; Quix calls them changelog__<group>--<input>--<store>."""
+    begin, inputs = f"changelog__{settings.consumer_group('')}", [settings.topic_name(topic) for topic in TOPICS]
+    return {
+        name: source
+        for name in sorted(names)
+        for source in inputs
+        if name.startswith(begin) and name[len(begin) :].partition("--")[2].startswith(f"{source}--")
+    }
+
+
+def changelog_differences(partitions: int, source: int | None, policies: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield what loses state: another number of partitions than the input's, and records that go by their age."""
+    if source is not None and partitions != source:
+        yield f"not {source} partitions, as the job's input has, so the job does not start"
+    cleanup = policies.get("cleanup.policy")
+    if cleanup != _COMPACTED:
+        yield f"cleanup.policy is {cleanup or 'nothing'}, not {_COMPACTED}, so a state that is read back lacks devices"
 
 
 def partition_difference(settings: Settings, partitions: int) -> Iterator[str]:
@@ -111,14 +150,23 @@ def _replicas(metadata: ClusterMetadata, name: str) -> int:
 def _described_differences(settings: Settings, client: AdminClient, topic: Topic) -> Iterator[str]:
     if settings.embedded_broker:  # it has no DescribeConfigs
         return
-    resource = ConfigResource(ResourceType.TOPIC, settings.topic_name(topic))
+    try:
+        policies = _policies(client, settings.topic_name(topic))
+    except TopicError as error:
+        yield str(error)
+        return
+    yield from policy_differences(settings, policies, topic)
+
+
+def _policies(client: AdminClient, name: str) -> dict[str, str | None]:
+    """Return a topic's policies by name; raises `TopicError` when they cannot be read."""
+    resource = ConfigResource(ResourceType.TOPIC, name)
     try:
         described = client.describe_configs([resource], request_timeout=kafka.REQUEST_TIMEOUT_S)[resource].result()
     except KafkaException as error:
-        lacks = access.missing_right(error.args[0], settings.topic_name(topic), "DESCRIBE_CONFIGS")
-        yield f"its policies cannot be read: {lacks or error.args[0].str()}"
-        return
-    yield from policy_differences(settings, {name: entry.value for name, entry in described.items()}, topic)
+        lacks = access.missing_right(error.args[0], name, "DESCRIBE_CONFIGS")
+        raise TopicError(f"its policies cannot be read: {lacks or error.args[0].str()}") from None
+    return {policy: entry.value for policy, entry in described.items()}
 
 
 def policy_differences(settings: Settings, policies: Mapping[str, str | None], topic: Topic) -> Iterator[str]:

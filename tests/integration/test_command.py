@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
@@ -235,6 +235,23 @@ def test_doctor_reports_other_policies_and_leaves_them(real_kafka_address: str) 
     )
     found = client.describe_configs([sensor])[sensor].result()
     assert {name: found[name].value for name in given} == given
+
+
+@pytest.mark.real_kafka
+def test_doctor_warns_of_a_changelog_that_loses_state(real_kafka_address: str) -> None:
+    """One that was made by hand and deletes, with another number of partitions than `sensor`."""
+    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"changelogs-{os.getpid()}-")
+    kafka.ensure_topics(settings, "test")
+    client, begin = kafka.admin(settings, "test"), f"changelog__{settings.topic_prefix}sensorbus.avg-temp"
+    wrong = f"{begin}--{settings.topic_name(SENSOR)}--default"
+    client.create_topics([NewTopic(wrong, 1, 1, config={"cleanup.policy": "delete"})])[wrong].result()
+    wait_until(lambda: wrong in run(settings, "doctor").stdout, 20, "the changelog to be listed")
+    done = run(settings, "doctor")
+    (warning,) = [line for line in done.stdout.splitlines() if "warning" in line]
+    assert done.returncode == 0
+    assert wrong in warning
+    assert f"1 partitions; not {settings.topic_partitions} partitions, as the job's input has" in warning
+    assert "cleanup.policy is delete, not compact" in warning
 
 
 def test_doctor_gives_each_finding_a_line(kafka_settings: Settings) -> None:

@@ -136,3 +136,33 @@ def test_a_topic_is_held_to_its_own_limits() -> None:
     longer = Settings(topic_retention_ms=86_400_001)
     (told,) = doctor.policy_differences(longer, OURS | limits, SENSOR)
     assert "SENSORBUS_TOPIC_RETENTION_MS" in told
+
+
+def test_the_changelogs_of_our_jobs_are_found_with_their_inputs() -> None:
+    """By Quix's names; those of another prefix, and topics that are none, are not ours."""
+    ours = {
+        "changelog__t-sensorbus.avg-temp--t-sensor--w": "t-sensor",
+        "changelog__t-sensorbus.all--t-alert-count--w": "t-alert-count",
+        "changelog__t-sensorbus.alert-count--t-alert--w": "t-alert",
+    }
+    others = ["t-sensor", "changelog__sensorbus.avg-temp--sensor--w", "changelog__t-sensorbus.all--other--w"]
+    assert doctor.changelog_sources(Settings(topic_prefix="t-"), [*ours, *others]) == ours
+
+
+@pytest.mark.parametrize(
+    ("partitions", "source", "cleanup", "words"),
+    [
+        (4, 4, "compact", []),
+        (4, None, "compact", []),
+        (3, 4, "compact", ["not 4 partitions"]),
+        (4, 4, "delete", ["cleanup.policy is delete, not compact"]),
+        (4, 4, "compact,delete", ["cleanup.policy is compact,delete, not compact"]),
+        (4, 4, None, ["cleanup.policy is nothing, not compact"]),
+    ],
+)
+def test_a_changelog_that_loses_state_is_told(
+    partitions: int, source: int | None, cleanup: str | None, words: list[str]
+) -> None:
+    """What goes by its age is a device's state, however quiet the device."""
+    told = list(doctor.changelog_differences(partitions, source, {"cleanup.policy": cleanup}))
+    assert [line[: len(word)] for line, word in zip(told, words, strict=True)] == words
