@@ -43,8 +43,12 @@ pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
 
 
 def table(prefix: str) -> list[Right]:
-    """Return the rights of all users but KEDA, which `test_rights_of_others.py` tries, and of job `all`."""
-    return [*(right for right in rights(prefix) if right.user != "keda"), *rights_of_all(prefix)]
+    """Return the rights of all users but KEDA, which `test_rights_of_others.py` tries, and of job `all`.
+
+    Without an operator's on changelogs nothing is refused: `doctor` passes over those that it does not see.
+    """
+    told = (right for right in rights(prefix) if (right.user, right.name[:9]) != ("operator", "changelog"))
+    return [*(right for right in told if right.user != "keda"), *rights_of_all(prefix)]
 
 
 class Case(NamedTuple):
