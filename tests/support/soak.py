@@ -66,6 +66,8 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     #: Memory of each process after the warm-up and at the end, in bytes.
     memory: dict[str, tuple[float, float]] = field(default_factory=dict)
+    #: Those of which it cannot be told whether they grew: they did not live so long.
+    unmeasured: list[str] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
     verdict: int = 0
     table: str = ""
@@ -85,7 +87,8 @@ class Outcome:
         ]
         logs = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in self.log_bytes.items())
         page = f"page: {self.answers} ticks answered, {len(self.failures)} failed {self.failures[:3]}"
-        return "\n".join([*self.faults, *sizes, f"logs: {logs}", page, *self.deaths, self.table])
+        measured = f"measured: {', '.join(self.memory) or 'none'}; not measured: {', '.join(self.unmeasured) or 'none'}"
+        return "\n".join([*self.faults, *sizes, measured, f"logs: {logs}", page, *self.deaths, self.table])
 
 
 class Harm:
@@ -95,6 +98,8 @@ class Harm:
         """Do nothing yet."""
         self._broker, self._parts, self._page, self._lasts_s = broker, parts, page, lasts_s
         self._later: list[tuple[float, Callable[[], object]]] = []
+        #: Workers of the page that were ended on purpose.
+        self.killed: set[int] = set()
 
     def end_what_is_over(self) -> None:
         """Undo what has lasted long enough."""
@@ -107,7 +112,7 @@ class Harm:
         """Yield names and actions that end processes."""
         for job in JOBS:
             yield f"{job}: kill -9", self._parts[job].kill
-        yield "dashboard: kill -9 of a worker", lambda: os.kill(self._page.worker_pids()[0], signal.SIGKILL)
+        yield "dashboard: kill -9 of a worker", self._kill_worker
         yield "simulator: kill -9", self._parts["simulator"].kill
         yield "broker: clean restart", lambda: self._away(self._broker.stop)
         yield "broker: kill -9, away", lambda: self._away(self._broker.kill)
@@ -136,6 +141,11 @@ class Harm:
         self._broker.pause()
         self._after(self._broker.resume)
 
+    def _kill_worker(self) -> None:
+        pid = self._page.worker_pids()[0]
+        self.killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+
     def _freeze_worker(self) -> None:
         pid = self._page.worker_pids()[0]
         os.kill(pid, signal.SIGSTOP)
@@ -143,6 +153,20 @@ class Harm:
 
     def _send_bad(self) -> None:
         produce(self._page.settings, SENSOR, (Record(b"bad", b'{"temperature": "x%d"}' % n) for n in range(_BAD)))
+
+
+class Workers:
+    """The page's workers, which gunicorn replaces without a word to who watches the page."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._seen: dict[int, set[int]] = {}
+
+    def replaced(self, master: int, now: set[int], killed: set[int]) -> set[int]:
+        """Return who is gone since the last look, by itself; those of a master that has ended went with it."""
+        gone = self._seen.get(master, set()) - now
+        self._seen = {master: now}
+        return gone - killed
 
 
 class Soak:
@@ -161,9 +185,10 @@ class Soak:
         bounds = {"dashboard_ring_rows": ring_rows, "dashboard_history_ms": _HISTORY_S * 1_000}
         self._page = dashboard(self._settings, home, dashboard_workers=2, **bounds)
         self._parts["dashboard"] = self._page.part
-        self._samples: dict[tuple[str, int], list[tuple[float, int]]] = {}
+        self._samples: dict[int, list[tuple[float, int]]] = {}
         self._timeline = home / "memory.csv"
-        self._outcome = Outcome()
+        self._outcome, self._workers = Outcome(), Workers()
+        self._expected = (*self._parts, "dashboard worker 1", "dashboard worker 2")
         self._harm = Harm(broker, self._parts, self._page, terms.lasts_s)
 
     def run(self) -> Outcome:
@@ -209,6 +234,11 @@ class Soak:
                 if now_s >= self._terms.warm_s:
                     self._outcome.deaths.append(f"{now_s:6.0f} s {name} ended with {each.process.returncode}")
                 each.start()
+        master = self._page.part.process
+        if master is not None and master.poll() is None:
+            gone = self._workers.replaced(master.pid, set(self._page.worker_pids()), self._harm.killed)
+            if now_s >= self._terms.warm_s:
+                self._outcome.deaths += [f"{now_s:6.0f} s page's worker {pid} was replaced" for pid in sorted(gone)]
 
     def _processes(self) -> Mapping[str, int]:
         pids = {name: each.process.pid for name, each in self._parts.items() if each.process and each.is_running()}
@@ -222,18 +252,23 @@ class Soak:
                     size = resident_bytes(pid)
                 except (FileNotFoundError, IndexError):  # it has just ended
                     continue
-                self._samples.setdefault((name, pid), []).append((now_s, size))
+                self._samples.setdefault(pid, []).append((now_s, size))
                 timeline.write(f"{now_s:.0f},{name},{pid},{size}\n")
 
     def _measure(self) -> None:
-        """Compare, by medians, the first and the last fifth of the time after the warm-up; of who lived so long."""
+        """Compare, by medians, the first and the last fifth of the time after the warm-up; of who lived so long.
+
+        A worker has the name that it has now: with one that is replaced, the next ones in the list get other names.
+        """
+        names = {pid: name for name, pid in self._processes().items()}
         warm_s, end_s = self._terms.warm_s, self._terms.duration_s
         fifth_s = (end_s - warm_s) / 5
-        for (name, _), samples in self._samples.items():
+        for pid, samples in self._samples.items():
             early = [size for at_s, size in samples if warm_s <= at_s < warm_s + fifth_s]
             late = [size for at_s, size in samples if at_s >= end_s - fifth_s]
-            if early and late:
+            if early and late and (name := names.get(pid)):
                 self._outcome.memory[name] = (statistics.median(early), statistics.median(late))
+        self._outcome.unmeasured = [name for name in self._expected if name not in self._outcome.memory]
 
     def _verify(self) -> None:
         done = subprocess.run(
@@ -249,7 +284,7 @@ class Soak:
 
 
 def main() -> int:
-    """Run one and say what was seen; exit code 1 when a result is wrong, a process grew or a tick failed."""
+    """Run one and say what was seen; exit code 1 when a result is wrong, a process died, grew or was not measured."""
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--devices", type=int, default=1_000)
@@ -260,7 +295,7 @@ def main() -> int:
         outcome = Soak(broker, home, Terms(arguments.minutes * 60, arguments.devices)).run()
     _say(str(outcome))
     grown = [name for name, growth in outcome.growth().items() if growth >= MOST_GROWTH]
-    return 1 if outcome.verdict or outcome.failures or outcome.deaths or grown else 0
+    return 1 if outcome.verdict or outcome.failures or outcome.deaths or outcome.unmeasured or grown else 0
 
 
 def _say(text: str) -> None:
