@@ -47,7 +47,7 @@ def read_users(settings: Settings) -> dict[str, User]:
         lines = settings.dashboard_users_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}: cannot read the file that it names: {error}") from None
-    users = {}
+    users: dict[str, User] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -57,6 +57,8 @@ def read_users(settings: Settings) -> dict[str, User]:
             raise SettingsError(f"{variable}: line {number} is not name:viewer:hash or name:operator:hash")
         if settings.dashboard_sign_in == "basic" and not _can_be_checked(password_hash):
             raise SettingsError(f"{variable}: line {number} has no hash of the kind that docs/security.md makes")
+        if name in users:  # the last one would win, and who has left, or has lost a role, might be let in by it
+            raise SettingsError(f"{variable}: line {number} has the name of an earlier line")
         users[name] = User(name, cast("Role", role), password_hash)
     if not users and settings.dashboard_sign_in == "basic":
         raise SettingsError(f"{variable}: the file has no user, so nobody could sign in")

@@ -39,6 +39,16 @@ def test_a_file_of_no_use_is_one_line_with_the_variable(tmp_path: Path, text: st
         read_users(written(tmp_path, f"# first\n{text}\n"))
 
 
+@pytest.mark.parametrize("way", ["basic", "proxy"])
+def test_a_name_that_comes_twice_is_refused_with_its_line(tmp_path: Path, way: str) -> None:
+    """Nobody can tell which of the two was meant; the name itself is not shown."""
+    line = "ann:%s:pbkdf2:sha256:9$s$b1\n"
+    text = line % "viewer" + "# and again\n" + line % "operator"
+    with pytest.raises(SettingsError, match="USERS_FILE: line 3 has the name of an earlier line") as told:
+        read_users(written(tmp_path, text, dashboard_sign_in=way))
+    assert "ann" not in str(told.value)
+
+
 #: With parameters that the algorithm refuses: each try at a password would be a 500.
 UNUSABLE = (
     "scrypt:0:8:1$salt$ab",
