@@ -47,6 +47,7 @@ class Feed:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: tuple[str, int] | None = None  # what, and the number of polls by then
+        self._failures = 0
         self._looks_without_poll = 0
         self._heard_s: dict[str, float] = {}  # when epochs of other workers were heard of, the oldest first
 
@@ -122,9 +123,11 @@ class Feed:
             except Exception as error:  # noqa: BLE001  # whatever it is, the page must come back
                 if self._reader.polls > started + _STEADY_POLLS:
                     pause_s = _BACKOFF_FIRST_S
-                self._failure = (f"reading failed and starts again: {type(error).__name__}", self._reader.polls)
-                FEED_RESTARTS.inc()
                 is_ours = isinstance(error, SensorbusError)  # one line for people; a traceback is for bugs
+                why = str(error) if is_ours else type(error).__name__
+                self._failure = (f"reading failed and starts again: {why}", self._reader.polls)
+                self._failures += 1
+                FEED_RESTARTS.inc()
                 _log.error("reading failed, again in %.0f s: %s", pause_s, error, exc_info=not is_ours)
                 self._stop.wait(pause_s)
                 pause_s = min(pause_s * 2, _BACKOFF_LAST_S)
@@ -133,9 +136,9 @@ class Feed:
         """End the worker when its thread hangs; counts looks, not time, for a process may be stopped as a whole."""
         seen = -1
         while not self._stop.wait(_WATCH_EVERY_S):
-            polls = self._reader.polls
-            self._looks_without_poll = 0 if polls != seen else self._looks_without_poll + 1
-            seen = polls
+            turns = self._reader.polls + self._failures  # a thread that fails and tries again does not hang
+            self._looks_without_poll = 0 if turns != seen else self._looks_without_poll + 1
+            seen = turns
             if self._looks_without_poll >= _HANGS_AFTER_LOOKS:
                 _log.critical("the consumer thread hangs; this worker ends so that another takes its place")
                 os._exit(1)
