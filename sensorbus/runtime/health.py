@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Check = Callable[[], dict[str, str]]
 
 _JSON: Final = "application/json"
+_SERVER: Final = "sensorbus"
 #: Who stays silent for so long in the middle of a request is let go: each connection has a thread and a descriptor.
 _SILENT_S: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -64,7 +65,12 @@ def application(
         else:
             status, told = _answer(environ["PATH_INFO"], readiness)
             kind, body = _JSON, orjson.dumps(told)
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "X-Content-Type-Options": "nosniff",
+            "Server": _SERVER,  # the server's own names Python's version
+        }
         start_response(status, list(headers.items()))
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
@@ -98,6 +104,12 @@ class _QuietHandler(WSGIRequestHandler):
     """A probe every few seconds is no event."""
 
     timeout = _SILENT_S
+    error_content_type = _JSON
+    error_message_format = '{"error": "%(message)s"}'  # of what is no HTTP: the standard library's own words
+
+    def version_string(self) -> str:
+        """Return what its own refusals call the server."""
+        return _SERVER
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
         _log.debug(format, *args)

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Final
 
 from sensorbus.contract.emoji import joiner_places
 from sensorbus.contract.settings import Settings
 
 FOLD_INTERVAL_S: Final = 10.0
+_log = logging.getLogger(__name__)
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -45,6 +47,24 @@ def configure(settings: Settings, part: str) -> None:
     if settings.log_level == "DEBUG":  # then librdkafka says what its option `debug` asks for, every client's alike
         logging.getLogger("rdkafka").setLevel(logging.DEBUG)
     logging.getLogger("rdkafka.silent").setLevel("NOTSET" if settings.log_level == "DEBUG" else "CRITICAL")
+
+
+def say_uncaught() -> None:
+    """Have what nobody catches, in any thread of this process, said as an event like all others."""
+
+    def ends(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):  # Ctrl-C before we listen for it
+            sys.__excepthook__(kind, error, traceback)
+        else:
+            _log.critical("ended by an error that nobody expected", exc_info=(kind, error, traceback))
+
+    def ends_thread(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and ended.exc_type is not SystemExit:
+            name = ended.thread.name if ended.thread else "unknown"
+            said = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+            _log.critical("thread %s ended by an error that nobody expected", name, exc_info=said)
+
+    sys.excepthook, threading.excepthook = ends, ends_thread
 
 
 def escape(text: str) -> str:

@@ -56,6 +56,7 @@ def start(part: str, **overrides: object) -> Settings:
     # The embedded broker dies with it: then there is nothing to end well, and who lingers meets the next one's topics.
     die_with_supervisor(signal.SIGKILL if settings.embedded_broker else signal.SIGTERM)
     logs.configure(settings, part)
+    logs.say_uncaught()
     for name, warning in warnings.items():
         _log.warning(warning)
         if not name.startswith(KAFKA_PREFIX):  # nothing reads it: what is started from here does not say it again

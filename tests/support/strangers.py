@@ -19,7 +19,7 @@ from tests.support.hostile import Hostile, Request
 LOG_BYTES: Final = 100_000
 MEMORY_BYTES: Final = 50_000_000
 #: What tells of the inside.
-TOLD: Final = (b"Traceback", b'File "', b"site-packages", b"werkzeug", b"Error: ")
+TOLD: Final = (b"Traceback", b'File "', b"site-packages", b"werkzeug", b"Error: ", b"CPython", b"Python/")
 #: The words for a method, a transfer coding and a version of HTTP that there are not.
 _UNKNOWN_TO_US: Final = {501, 505}
 _STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3}) ", re.MULTILINE)

@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics as a WSGI application, without a socket."""
 
+import socket
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from sensorbus.contract.settings import Settings
-from sensorbus.runtime import health
+from sensorbus.runtime import health, process
 from sensorbus.runtime.metrics import JOB_FAMILIES
 
 
@@ -28,6 +29,7 @@ def test_a_process_that_answers_is_alive_even_when_it_is_not_ready() -> None:
     assert (status, orjson.loads(body)) == ("200 OK", {"status": "alive"})
     assert headers["Content-Type"] == "application/json"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Server"] == "sensorbus"
 
 
 def test_ready_is_200() -> None:
@@ -95,3 +97,17 @@ def test_port_0_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a port nothing listens."""
     monkeypatch.setattr(health, "make_server", lambda *_arguments, **_options: pytest.fail("it listens"))
     health.serve(Settings(ops_port=0), dict)
+
+
+@pytest.mark.parametrize("request_line", [b"GET /healthz HTTP/1.1", b"nonsense", b"GET / HTTP/9.9", b"G" * 70_000])
+def test_no_answer_tells_what_runs_here(request_line: bytes) -> None:
+    """Neither ours nor those of the server underneath, which would say it in HTML."""
+    port = process.listenable_port("127.0.0.1", 0)
+    health.serve(Settings(ops_host="127.0.0.1", ops_port=port), dict)
+    with socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(request_line + b"\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer
+    assert b"Python" not in answer
+    assert b"<html" not in answer.lower()

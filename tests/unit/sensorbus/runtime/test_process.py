@@ -1,6 +1,7 @@
 """The life of a process: settings, logs, signals, exit codes."""
 
 import ctypes
+import json
 import logging
 import os
 import re
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from threading import Event
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -38,6 +39,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _pytest_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the log to pytest, which collects what is said."""
     monkeypatch.setattr(logs, "configure", lambda *_: None)
+    monkeypatch.setattr(logs, "say_uncaught", lambda: None)
 
 
 def run(main: Any, **overrides: object) -> object:
@@ -88,6 +90,36 @@ def test_another_error_is_a_bug_and_shows_itself() -> None:
 
     with pytest.raises(ZeroDivisionError):
         process.run_part("alert", fail)
+
+
+_UNCAUGHT: Final = """
+import threading
+from sensorbus.runtime import process
+def fail(*_):
+    raise ValueError("red \\x1b[31m\\nsecond line")
+def main(settings, stop):
+    thread = threading.Thread(target=fail, name="helper")
+    thread.start()
+    thread.join()
+    fail()
+process.run_part("alert", main)
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_nobody_catches_is_an_event_like_others(log_format: str) -> None:
+    """Of the thread and of the process: no raw control character, and as JSON one object each with the traceback."""
+    environment = {**os.environ, "SENSORBUS_LOG_FORMAT": log_format}
+    done = subprocess.run(
+        [sys.executable, "-c", _UNCAUGHT], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    if log_format == "json":
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        assert [event["level"] for event in events] == ["CRITICAL", "CRITICAL"]
+        assert all("ValueError" in event["traceback"] for event in events)
+        assert "thread helper ended" in events[0]["message"]
 
 
 def test_an_unknown_variable_is_said_at_the_start(
@@ -211,6 +243,7 @@ def test_a_process_keeps_two_heaps(said: dict[str, str], heaps: int) -> None:
 #: Takes and gives back a large piece, after which glibc would keep such in its heaps; prints what is outside of them.
 _LARGE = """
 import ctypes
+import json
 from sensorbus.runtime import process
 process.bound_heaps()
 c = ctypes.CDLL(None)
