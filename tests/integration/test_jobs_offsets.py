@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR, TOPICS
+from sensorbus.expectation import expect
 from sensorbus.runtime import kafka
 from tests.support.crew import feed, seconds
 from tests.support.groups import committed, forget, partitions, set_committed
 from tests.support.jobs import Jobs
 from tests.support.real_kafka import RealKafka
-from tests.support.topics import Record, produce, values
+from tests.support.topics import Record, produce, read_all, values
 from tests.support.waiting import wait_until
 
 RESULTS = {"alert": ALERT, "avg-temp": AVG_TEMP}
@@ -159,6 +161,23 @@ def test_what_retention_has_taken_needs_no_offset(
     feed(settings, stream)
     after = run(settings, "alert", tmp_path / "log")
     assert len(before) < len(after) == len(set(after))
+
+
+def test_a_job_that_was_away_for_longer_than_its_input_is_kept_goes_on_with_its_state(
+    settings: Settings, admin: AdminClient, stream: Iterator[list[Record]], tmp_path: Path
+) -> None:
+    """What retention took is lost; windows that were open hold what came before it, and the others what came after."""
+    feed(settings, stream)
+    run(settings, "avg-temp", tmp_path / "log")
+    read = read_all(settings, SENSOR)
+    feed(settings, stream)
+    for future in admin.delete_records(partitions(settings, SENSOR, -1)).values():
+        future.result(10)
+    feed(settings, stream)
+    told = [messages.parse_avg_temp(value) for value in run(settings, "avg-temp", tmp_path / "log")]
+    wanted = expect(settings, [*read, *read_all(settings, SENSOR)], 0).averages
+    assert {(mean.device_id, mean.start_ms): mean.avg_celsius for mean in told} == pytest.approx(wanted)
+    assert len(told) == len(wanted)
 
 
 def test_a_topic_that_lost_its_end_is_read_on_from_there(
