@@ -28,9 +28,13 @@ from tests.support.faults.verdict import judge
 from tests.support.real_kafka import RealKafka
 
 STOPS_WITHIN_S = 10.0
+#: Twice the 10 s of silence after which a job says so.
+AWAY_S = 20.0
+#: How often one thing may be said.
+SAID_EVERY_S = 10.0
 #: Longer than a session (6 s) and a transaction (10 s) of a member without an instance id.
 FROZEN_S = 12.0
-# All but the minute of everything on demand, `pytest -m long`; a busy machine makes some of these miss their deadlines.
+# All but the slow ones on demand, `pytest -m long`; a busy machine makes some of these miss their deadlines.
 ON_DEMAND = pytest.mark.long
 OWN_KAFKA = LONE_BROKER
 MEMBERSHIPS = pytest.mark.parametrize("stable", [True, False], ids=["stable-id", "dynamic"])
@@ -71,6 +75,31 @@ def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
         verdict = judge(driver.settings, driver.witness)
     faults = "\n".join(map(str, plan.faults))
     assert verdict.problems == [], f"make faults SEED={plan.seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_outage_under_load_is_survived_in_place(own_kafka: RealKafka, tmp_path: Path) -> None:
+    """The broker killed for 20 s while readings come: the same processes go on in time; a line per 10 s; exact."""
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.begin(*JOBS)
+        driver.supervised = False
+        processes = [driver.members[job].part.process for job in JOBS]
+        before = {job: len(driver.said(job).splitlines()) for job in JOBS}
+        driver.away()
+        away_since_s = time.monotonic()
+        driver.go_on(AWAY_S)
+        outage_s = driver.wait_for(driver.back("kill -9 of the broker"), within_s=90)
+        most = (time.monotonic() - away_since_s) / SAID_EVERY_S
+        said = {job: driver.said(job).splitlines()[before[job] :] for job in JOBS}
+        assert [driver.members[job].part.process for job in JOBS] == processes
+        assert_exact(driver)
+    assert outage_s < PATIENCE * AFTER_AN_OUTAGE_S
+    for lines in said.values():
+        no_broker = [line for line in lines if f"no Kafka broker at {own_kafka.address} (SENSORBUS_KAFKA_" in line]
+        assert 1 <= len(no_broker) <= most, lines
+        assert len(lines) <= 3 * most + 1, lines  # and bad input, late readings; "the job goes on" comes once
+    assert "Traceback" not in driver.said()
 
 
 @ON_DEMAND

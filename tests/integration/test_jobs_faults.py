@@ -6,7 +6,6 @@ leads to: nothing missing, nothing wrong and, exactly once, nothing twice.
 
 import shutil
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -26,15 +25,12 @@ from sensorbus.runtime import kafka
 from tests.support import raw_records
 from tests.support.command import run_all
 from tests.support.jobs import THREE_JOBS, Jobs
-from tests.support.real_kafka import RealKafka
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
 
 DEVICES = 20
 BATCH_S = 0.1
-#: Longer than the 10 s of silence after which a job says it.
-AWAY_S = 12
 
 
 class Feeder:
@@ -106,12 +102,11 @@ def real_settings(real_kafka_address: str, tmp_path: Path) -> Settings:
     return _settings_on(real_kafka_address, tmp_path)
 
 
-def _settings_on(address: str, tmp_path: Path, instance_id: str | None = None) -> Settings:
+def _settings_on(address: str, tmp_path: Path) -> Settings:
     settings = Settings(
         kafka_bootstrap_servers=address,
         topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
         state_dir=tmp_path / "state",
-        instance_id=instance_id,
     )
     kafka.ensure_topics(settings, "test")
     wait_until(lambda: _means_seen(settings) is not None, 20, "the new topics to have leaders")
@@ -199,33 +194,6 @@ def spoil(directory: Path) -> None:
     assert files
     for path in files:
         path.write_bytes(b"\xde\xad" * 500)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_broker_outage_is_survived_in_place(own_kafka: RealKafka, tmp_path: Path) -> None:
-    """The broker killed for 12 s: jobs with a stable id wait, say so, and go on; all is exact."""
-    settings = _settings_on(own_kafka.address, tmp_path, instance_id="one")
-    with Jobs(settings, tmp_path / "log") as jobs:
-        jobs.start(*THREE_JOBS)
-        with Feeder(settings):
-            wait_for_news(settings, jobs)
-        processes = [jobs.running[name].process for name in THREE_JOBS]
-        own_kafka.kill()
-        time.sleep(AWAY_S)
-        own_kafka.start()
-        with Feeder(settings):
-            wait_for_news(settings, jobs)
-        jobs.settle("alert", "avg-temp", "alert-count")
-        assert [jobs.running[name].process for name in THREE_JOBS] == processes
-        assert all(jobs.running[name].is_running() for name in THREE_JOBS)
-        said = jobs.running["alert"].said()
-        jobs.stop(*THREE_JOBS)
-    wrong, _ = verdict(settings, once=True)
-    assert wrong == []
-    assert f"no Kafka broker at {own_kafka.address} (SENSORBUS_KAFKA_BOOTSTRAP_SERVERS)" in said
-    assert "Traceback" not in said
-    assert len(said.splitlines()) < 60
 
 
 @pytest.mark.slow
