@@ -13,6 +13,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from sensorbus.runtime import kafka
 from tests.support.crew import DEVICES, Crew
+from tests.support.groups import generation
 from tests.support.topics import values
 from tests.support.verifier import Expected, differences, expected_from_readings
 
@@ -55,7 +56,7 @@ def assert_output_is_that_of_one(*crews: Crew) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("crew", [("all", 4)], indirect=True, ids=["all-4"])
+@pytest.mark.parametrize("crew", [("all", 16)], indirect=True, ids=["all-16"])
 def test_a_member_that_joins_and_the_first_that_is_killed_change_nothing(crew: Crew) -> None:
     """Each alert, count and mean is there once and right; the lag of a partition is shown by the one who reads it."""
     crew.join(2)
@@ -77,6 +78,21 @@ def test_two_members_each_of_two_jobs_in_a_row_change_nothing(real_kafka_address
             crew.leave()
             crew.balance()
         assert_output_is_that_of_one(first, second)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("crew", [("all", 16)], indirect=True, ids=["all-16"])
+def test_stable_members_restarted_one_by_one_and_killed_change_nothing(crew: Crew) -> None:
+    """Each record once and right; who comes back under its name has its partitions without a rebalance."""
+    crew.stable = True
+    crew.join(3)
+    shared_out = generation(crew.settings, crew.job)
+    for member in crew.members:
+        crew.restart(member)
+    crew.kill_and_restart(crew.members[1])
+    assert generation(crew.settings, crew.job) == shared_out
+    assert_output_is_that_of_one(crew)
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Members of one job that come and go under load, without instance ids."""
+"""Members of one job that come and go under load."""
 
 import re
 from collections.abc import Iterator
@@ -47,12 +47,14 @@ def feed(settings: Settings, stream: Iterator[list[Record]]) -> None:
 class Crew:
     """A context manager that leaves none behind; while it waits readings come, faster than real.
 
+    With `stable`, each member has an instance id.
     Crews on one bus share their readings, so that time goes on with each of them.
     """
 
     settings: Settings
     job: str
     home: Path
+    stable: bool = False
     members: list[Jobs] = field(default_factory=list)
     readings: Iterator[list[Record]] = field(default_factory=seconds)
 
@@ -77,7 +79,9 @@ class Crew:
         while len(self._running()) < count:
             number = len(self.members)
             name = f"{self.job}-{number}"
-            own = {"state_dir": self.home / f"state-{name}", "ops_port": free_ports()[0]}
+            own: dict[str, object] = {"state_dir": self.home / f"state-{name}", "ops_port": free_ports()[0]}
+            if self.stable:
+                own["instance_id"] = name
             self.members.append(Jobs(self.settings.model_copy(update=own), self.home / f"{name}.log"))
             self.members[-1].start(self.job)
         self.balance()
@@ -91,6 +95,21 @@ class Crew:
         """Send SIGTERM to the oldest and expect exit code 0."""
         self._running()[0].stop(self.job)
         self.feed(5)
+
+    def restart(self, member: Jobs) -> None:
+        """Send SIGTERM to one, have readings come meanwhile, and start it again under its name."""
+        member.stop(self.job)
+        self._back(member)
+
+    def kill_and_restart(self, member: Jobs) -> None:
+        """Kill -9 one, have readings come meanwhile, and start it again under its name."""
+        member.kill(self.job)
+        self._back(member)
+
+    def _back(self, member: Jobs) -> None:
+        self.feed(5)
+        member.start(self.job)
+        self.balance()
 
     def end(self) -> None:
         """Wait until all is read and all show that, and stop the rest."""

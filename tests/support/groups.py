@@ -1,16 +1,22 @@
 """What Kafka has of a job's consumer group, to be asked and changed."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from sensorbus import records
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import Topic
 from sensorbus.runtime import kafka
+from tests.support.hostile_frames import text
 from tests.support.waiting import wait_until
 
+_GROUPS: Final = "__consumer_offsets"
+#: The version of a key there under which a group's members are kept; lower ones are of offsets.
+_A_GROUP: Final = struct.pack(">h", 2)
 #: What a broker says of a group that was never there, until it has made the topic that keeps groups.
 _COORDINATOR_IS_COMING: Final = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -57,6 +63,27 @@ def sharing(settings: Settings, job: str) -> int:
             raise
         return 0
     return sum(bool(member.assignment.topic_partitions) for member in told.members)
+
+
+def generation(settings: Settings, job: str) -> int:
+    """Return how often the job's group was shared out anew, by what Kafka keeps of it: no request tells that."""
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    consumer = kafka.consumer(settings, "test", **options)
+    try:
+        places = kafka.cluster_metadata(settings, consumer).topics[_GROUPS].partitions
+        starts = [TopicPartition(_GROUPS, place, OFFSET_BEGINNING) for place in places]
+        held = list(records.read_to_end(settings, consumer, starts))
+    finally:
+        consumer.close()
+    key = _A_GROUP + text(settings.consumer_group(job))
+    of_group = [message.value() for message in held if message.key() == key and message.value()]
+    return max(_generation_in(value) for value in of_group)
+
+
+def _generation_in(value: bytes) -> int:
+    """Return the generation in what Kafka keeps of a group: a version, the protocol's kind, then that."""
+    (length,) = struct.unpack_from(">h", value, 2)
+    return int(struct.unpack_from(">i", value, 4 + length)[0])
 
 
 def _wait_until_empty(settings: Settings, job: str) -> None:
