@@ -79,7 +79,9 @@ class CommittedOffsets:
             self._before[topic_id].pop(place.partition, None)
         try:
             with self._path.open("r+b", buffering=0) as file:
-                file.write(_JSON.dump_json({"version": _VERSION, "offsets": self._content}))
+                rest = memoryview(_JSON.dump_json({"version": _VERSION, "offsets": self._content}))
+                while rest:  # a disk that fills up takes a part, and says so when it is asked again
+                    rest = rest[file.write(rest) :]
                 file.truncate()
         except OSError as error:  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(self._path)) from None

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give the state folder of `avg-temp` on a disk of 16 MB; mounting one takes root."""
-    folder = tmp_path / "state" / "avg-temp"
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give the state folder of the job that the test asks for on a disk of 16 MB; mounting one takes root."""
+    folder = tmp_path / "state" / request.param
     folder.mkdir(parents=True)
     mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
@@ -58,21 +58,46 @@ def wait_for_the_end(driver: Driver, *jobs: str) -> float:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("small_disk", ["alert-count", "avg-temp"], indirect=True)
 def test_a_full_disk_is_said_and_nothing_is_lost(own_kafka: RealKafka, tmp_path: Path, small_disk: Path) -> None:
     """The job ends with one line that names the folder; with room again it goes on, and every record is exact."""
+    job = small_disk.name
     with bus(own_kafka, tmp_path, stable=True) as driver:
         driver.begin(*JOBS)
         driver.supervised = False
         ballast = fill(small_disk)
-        wait_for_the_end(driver, "avg-temp")
+        wait_for_the_end(driver, job)
         ballast.unlink()
-        driver.start("avg-temp")
+        driver.start(job)
         driver.recover("disk full")
         assert_exact(driver)
-    said = driver.said("avg-temp")
-    assert f"the job's state in {small_disk} (SENSORBUS_STATE_DIR) cannot be written" in said
-    assert "No space left on device" in said
+    assert_said(driver.said(job), small_disk)
+
+
+def assert_said(said: str, folder: Path) -> None:
+    """Expect one line of a full disk."""
+    (line,) = [line for line in said.splitlines() if " ERROR " in line]
+    assert f"the job's state in {folder} (SENSORBUS_STATE_DIR) cannot be written" in line
+    assert "No space left on device" in line
     assert "Traceback" not in said
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("small_disk", JOBS, indirect=True)
+def test_a_first_start_on_a_full_disk_is_said(own_kafka: RealKafka, tmp_path: Path, small_disk: Path) -> None:
+    """Of any job, `alert` too, which has no state but what it has committed."""
+    job = small_disk.name
+    with bus(own_kafka, tmp_path, stable=True) as driver:
+        driver.supervised = False
+        ballast = fill(small_disk)
+        driver.witness.begin()
+        driver.start(*JOBS)
+        wait_for_the_end(driver, job)
+        ballast.unlink()
+        driver.start(job)
+        driver.recover("disk full", within_s=120)
+        assert_exact(driver)
+    assert_said(driver.said(job), small_disk)
 
 
 @pytest.mark.timeout(300)

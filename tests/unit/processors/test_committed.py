@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import Mock, patch
@@ -202,6 +203,19 @@ def test_a_full_disk_names_the_file(settings: Settings, file: Path) -> None:
     with patch.object(Path, "open", side_effect=full), pytest.raises(OSError, match="No space left") as told:
         committed.note([TopicPartition("sensor", 0, 5)])
     assert told.value.filename == str(file)
+
+
+def test_a_disk_that_takes_a_part_is_full(settings: Settings, file: Path) -> None:
+    """What fits in is written, and the rest is no success."""
+    committed = remembered(settings, 3)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            committed.note([TopicPartition("sensor", partition, 5) for partition in range(2)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(file)
 
 
 DAMAGED = [
