@@ -1,7 +1,8 @@
 """Asks an OpenID Connect provider who somebody is, and checks its tokens.
 
 Authorization code with PKCE, state and nonce, by authlib. The provider is asked when somebody signs in, never when a
-worker starts. Called from the request threads; what the provider says of itself and its keys are kept.
+worker starts. Called from the request threads, of which few wait for it at a time; what the provider says of itself
+and its keys are kept.
 """
 
 import time
@@ -16,8 +17,10 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from requests import RequestException
+from requests import ConnectionError as NoConnectionError
+from requests import RequestException, Timeout
 
+from dashboard_app.oidc_turns import Once, Turns
 from sensorbus.contract.settings import Settings
 
 #: Raised when the provider cannot be asked, and when it or a browser said what cannot be taken.
@@ -32,6 +35,8 @@ _CLOCK_SKEW_S: Final = 60
 _MOST_ON_THE_WAY: Final = 3
 #: Keys that the provider may have changed are fetched so often at most, whatever tokens strangers send.
 _KEYS_ANEW_S: Final = 10.0
+#: Threads that may wait at once until the provider takes a code.
+_CODES_AT_ONCE: Final = 2
 
 
 class Provider:
@@ -42,6 +47,10 @@ class Provider:
         self.issuer = str(settings.dashboard_oidc_issuer)
         self._client_id, self._audience = settings.dashboard_oidc_client_id, settings.dashboard_oidc_audience
         self._keys_asked_s = -_KEYS_ANEW_S
+        self._metadata: dict[str, Any] | None = None
+        self._asks_metadata, self._asks_keys = Turns(1, Exception), Turns(1, Exception)
+        self._hands_codes_in = Turns(_CODES_AT_ONCE, (NoConnectionError, Timeout))  # a 500 may be for a made-up code
+        self._states = Once()
         secret = settings.dashboard_oidc_client_secret
         self._client = OAuth(server).register(
             _NAME,
@@ -67,16 +76,27 @@ class Provider:
         return str(way["url"])
 
     def who_comes_back(self) -> tuple[Mapping[str, Any], str]:
-        """Return the claims of who is back, whose id token is checked, and where they wanted to."""
-        held = self._client.framework.get_state_data(session, request.args.get("state", "")) or {}
+        """Return the claims of who is back, whose id token is checked, and where they wanted to.
+
+        Nobody is asked for who was not sent there. Until a code is handed in, the same way back may be tried again.
+        """
+        state = request.args.get("state", "")
+        held = self._client.framework.get_state_data(session, state)
+        until_s = _end_of(f"_state_{_NAME}_{state}") if held else 0.0
+        if not held or until_s <= time.time():
+            raise LookupError("a way back that is not known, or too old")
         self._load()
-        token = self._client.authorize_access_token(
-            claims_options={
-                "iss": {"essential": True, "value": self.issuer},
-                "aud": {"essential": True, "value": self._client_id},
-            },
-            leeway=_CLOCK_SKEW_S,
-        )
+        self._keys()
+        with self._hands_codes_in.one():
+            if not request.args.get("error") and not self._states.take(state, until_s):
+                raise LookupError("a way back that was used")
+            token = self._client.authorize_access_token(
+                claims_options={
+                    "iss": {"essential": True, "value": self.issuer},
+                    "aud": {"essential": True, "value": self._client_id},
+                },
+                leeway=_CLOCK_SKEW_S,
+            )
         return token["userinfo"], held["to"]
 
     def who_has(self, token: str) -> Mapping[str, Any]:
@@ -88,8 +108,9 @@ class Provider:
             now_s = time.monotonic()
             if now_s - self._keys_asked_s < _KEYS_ANEW_S:
                 raise
-            self._keys_asked_s = now_s
-            self._client.fetch_jwk_set(force=True)
+            with self._asks_keys.one():
+                self._keys_asked_s = now_s
+                self._client.fetch_jwk_set(force=True)
             return self._verified(token)
 
     def way_out(self, back: str) -> str | None:
@@ -99,7 +120,7 @@ class Provider:
         return f"{end}{'&' if '?' in end else '?'}{asked}" if end else None
 
     def _verified(self, token: str) -> Mapping[str, Any]:
-        keys = KeySet.import_key_set(self._client.fetch_jwk_set())
+        keys = KeySet.import_key_set(self._keys())
         claims = jwt.decode(token, keys, registry=JWSRegistry(algorithms=_ALGORITHMS, strict_check_header=False)).claims
         jwt.JWTClaimsRegistry(
             leeway=_CLOCK_SKEW_S,
@@ -109,14 +130,25 @@ class Provider:
         ).validate(claims)
         return claims
 
+    def _keys(self) -> Any:
+        """Return the provider's keys, asked once."""
+        known = self._client.server_metadata.get("jwks")
+        if known:
+            return known
+        with self._asks_keys.one():
+            return self._client.fetch_jwk_set()
+
     def _load(self) -> dict[str, Any]:
         """Return what the provider says of itself, asked once; raises when it is another one than the settings name."""
-        metadata = cast("dict[str, Any]", self._client.load_server_metadata())
-        if metadata.get("issuer") != self.issuer:
-            metadata.pop("_loaded_at", None)
-            raise AWAY(f"it calls itself {metadata.get('issuer')!r}")
-        metadata["id_token_signing_alg_values_supported"] = _ALGORITHMS
-        return metadata
+        if self._metadata is None:
+            with self._asks_metadata.one():
+                metadata = cast("dict[str, Any]", self._client.load_server_metadata())
+                if metadata.get("issuer") != self.issuer:
+                    metadata.pop("_loaded_at", None)
+                    raise AWAY(f"it calls itself {metadata.get('issuer')!r}")
+                metadata["id_token_signing_alg_values_supported"] = _ALGORITHMS
+                self._metadata = metadata
+        return self._metadata
 
 
 def _end_of(key: str) -> float:

@@ -11,18 +11,21 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from flask import Flask, Response, redirect, request, session
+from flask import Flask, Response, g, redirect, request, session
 
 from dashboard_app import plain_pages
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.oidc import AWAY, REFUSED, Provider
 from dashboard_app.oidc_claims import user_of
+from dashboard_app.oidc_turns import Busy
 from dashboard_app.users import User
 from sensorbus.contract.settings import Settings, variable_name
 
 _BACK: Final = "sign-in/back"
 _SIGNED_OUT: Final = "signed-out"
 _SHOWN_CHARACTERS: Final = 300
+#: Who finds others before the provider comes again by himself after so many seconds.
+_RETRY_S: Final = "1"
 
 _log = logging.getLogger(__name__)
 
@@ -70,23 +73,21 @@ class SignIn:
 
     def send_there(self) -> Response:
         """Return the way to the provider for a page that a person opens, 401 for everything else."""
-        if request.method != "GET" or "text/html" not in request.headers.get("Accept", ""):
-            answer = refusal(401, "sign in")
-            answer.headers["WWW-Authenticate"] = "Bearer"
-            return answer
+        if not plain_pages.is_for_a_person():
+            return _to_a_program(is_provider_away=g.get("is_provider_away", False))
         to = self._home
         if request.path.startswith(self._home) and not request.path.startswith("//"):  # that would be another host
             to = quote(request.path) + (f"?{request.query_string.decode('latin-1')}" if request.query_string else "")
         try:
             return _unstored(redirect(self._provider.way_there(self._address(_BACK), to), 302))
         except (AWAY, *REFUSED) as error:
-            return self._is_away(error)
+            return _away(error, self._provider.issuer, self._home)
 
     def _come_back(self) -> Response:
         try:
             claims, to = self._provider.who_comes_back()
         except AWAY as error:
-            return self._is_away(error)
+            return _away(error, self._provider.issuer, self._home)
         except REFUSED as error:
             if self.user() is not None:  # in another tab, meanwhile
                 return _unstored(redirect(self._home, 303))
@@ -131,19 +132,35 @@ class SignIn:
         try:
             return user_of(self._provider.who_has(token), self._settings)
         except (AWAY, *REFUSED) as error:
+            g.is_provider_away = isinstance(error, AWAY)
             address = request.remote_addr
             _log.warning("an access token from %s is refused: %s", address, _why(error), extra={"fold_by": address})
             return None
 
-    def _is_away(self, error: Exception) -> Response:
-        variable, issuer = variable_name("dashboard_oidc_issuer"), self._provider.issuer
-        _log.error("cannot ask the sign-in provider %s (%s): %s", issuer, variable, _why(error))
-        said = "The sign-in provider does not answer. Try again in a minute."
-        return plain_pages.page(503, "Nobody can sign in now", (said,), self._home)
-
     def _address(self, name: str) -> str:
         """Return an address of ours as the browser sees it: host and scheme are the request's, or the proxy's word."""
         return f"{request.scheme}://{request.host}{self._home}{name}"
+
+
+def _to_a_program(*, is_provider_away: bool) -> Response:
+    if is_provider_away:
+        answer = refusal(503, "the sign-in provider does not answer")
+        answer.headers["Retry-After"] = _RETRY_S
+        return answer
+    answer = refusal(401, "sign in")
+    answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+def _away(error: Exception, issuer: str, home: str) -> Response:
+    level = logging.WARNING if isinstance(error, Busy) else logging.ERROR
+    variable = variable_name("dashboard_oidc_issuer")
+    _log.log(level, "cannot ask the sign-in provider %s (%s): %s", issuer, variable, _why(error))
+    said = "The sign-in provider does not answer. Try again in a minute."
+    answer = plain_pages.page(503, "Nobody can sign in now", (said,), home)
+    if isinstance(error, Busy):
+        answer.headers["Refresh"] = _RETRY_S
+    return answer
 
 
 def _why(error: Exception) -> str:

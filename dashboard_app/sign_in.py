@@ -32,6 +32,8 @@ Networks = Sequence[IPv4Network | IPv6Network]
 #: The header in which a named proxy gives the user's name.
 USER_HEADER: Final = "X-Forwarded-User"
 _OPEN: Final = "/healthz"
+#: What is answered to who is not known, or cannot be: its provider is away.
+_UNKNOWN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE})
 _HOW_TO_SIGN_IN: Final = {
     "basic": "Load this page again, and give your name and your password.",
     "proxy": "This page is reached by way of a proxy that knows who you are.",
@@ -70,7 +72,7 @@ def install(
         if request.path == _OPEN:
             return None
         refused = check()
-        if refused is not None and refused.status_code == HTTPStatus.UNAUTHORIZED and request.path == ops.READY:
+        if refused is not None and refused.status_code in _UNKNOWN and request.path == ops.READY:
             g.is_stranger = True  # an orchestrator's probe knows no password: it is told yes or no, and nothing more
             return None
         if refused is None and request.method == "GET" and request.path == f"{home}{plain_pages.ACCOUNT}":

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from dashboard_app import sign_in
 from dashboard_app.app import create_app
+from dashboard_app.oidc_turns import RESTS_S
 from sensorbus.contract.settings import Settings
 from tests.support.held_parts import StillFeed
 from tests.support.oidc_provider import AUDIENCE, CLIENT, PROGRAM, SECRET, Provider, key
@@ -271,6 +273,7 @@ def test_a_provider_that_is_another_one_lets_nobody_in(
         assert see(client).status_code == 503
         assert f"cannot ask the sign-in provider {provider.issuer} (SENSORBUS_DASHBOARD_OIDC_ISSUER)" in caplog.text
         provider.described = {}
+        wait_until(lambda: see(client).status_code == 302, 2 * RESTS_S, "the provider to be asked again")
         assert come_in(client).status_code == 303
     else:
         assert come_in(client).status_code == 400
@@ -284,6 +287,88 @@ def test_a_provider_that_is_away_is_said() -> None:
     assert see(client).status_code == 503
     assert "Traceback" not in see(client).text
     assert client.post(f"{PREFIX}sign-out", base_url=SITE).status_code == 200
+
+
+def test_a_way_back_that_nobody_was_sent_asks_nobody(provider: Provider) -> None:
+    """Made up, of another browser, or too old: strangers cannot make the page ask, nor hand in a code twice."""
+    client, other = browser(settings_of(provider)), browser(settings_of(provider))
+    assert see(client, f"{PREFIX}sign-in/back?state=x&code=y").status_code == 400
+    assert provider.asked == []
+    back = go_there(client)
+    assert see(other, back).status_code == 400
+    held = client.get_cookie("sensorbus_session", path=PREFIX, domain="sensors.example.com")
+    assert held is not None
+    assert see(client, back).status_code == 303
+    for _ in range(3):
+        client.set_cookie("sensorbus_session", held.value, path=PREFIX, domain="sensors.example.com")
+        assert see(client, back).status_code == 400
+    assert provider.asked.count("/token") == 1
+
+
+def test_a_way_back_ends_with_the_hour(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the cookie is of no use later, though its signature is good for longer."""
+    client = browser(settings_of(provider))
+    back = go_there(client)
+    now_s = time.time()
+    monkeypatch.setattr("dashboard_app.oidc.time.time", lambda: now_s + 3_700)
+    assert see(client, back).status_code == 400
+    assert "/token" not in provider.asked
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_one_thread_waits_until_a_slow_provider_describes_itself(provider: Provider, failing: bool) -> None:
+    """The others are told at once, and come again by themselves; after a failure they are told, and nobody asks."""
+    asked = "/.well-known/openid-configuration"
+    provider.slow, provider.described = {asked}, {"issuer": "https://evil.example"} if failing else {}
+    server = browser(settings_of(provider)).application
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(see, server.test_client())
+        wait_until(lambda: provider.asked == [asked], 5, "the first question")
+        for _ in range(3):
+            answer = see(server.test_client())
+            assert (answer.status_code, answer.headers.get("Refresh")) == (503, "1")
+        assert not first.done()
+        program = {"Authorization": f"Bearer {provider.token(sub=PROGRAM, aud=AUDIENCE, roles='sensorbus-viewer')}"}
+        assert server.test_client().get(f"{PREFIX}api/v1/devices", headers=program).status_code == 503
+        assert server.test_client().get("/readyz", headers=program).json == {"status": "not ready"}
+        assert provider.asked == [asked]
+        provider.goes_on.set()
+        assert first.result(10).status_code == (503 if failing else 302)
+    after = see(server.test_client())
+    assert (after.status_code, after.headers.get("Refresh")) == (503 if failing else 302, None)
+    assert provider.asked == [asked]
+
+
+def test_two_threads_wait_until_a_slow_provider_takes_a_code(provider: Provider) -> None:
+    """Who comes third is told at once, and gets in later with the same way back."""
+    server = browser(settings_of(provider)).application
+    come_in(server.test_client())  # the keys are known from here on
+    clients = [server.test_client() for _ in range(3)]
+    ways = [go_there(client) for client in clients]
+    provider.slow = {"/token"}
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(see, client, way) for client, way in zip(clients[:2], ways, strict=False)]
+        wait_until(lambda: provider.asked.count("/token") == 3, 5, "two codes to be handed in")
+        answer = see(clients[2], ways[2])
+        assert (answer.status_code, answer.headers.get("Refresh")) == (503, "1")
+        assert [each.done() for each in waiting] == [False, False]
+        provider.goes_on.set()
+        assert [each.result(10).status_code for each in waiting] == [303, 303]
+    assert see(clients[2], ways[2]).status_code == 303
+
+
+def test_one_thread_waits_for_a_slow_providers_keys(provider: Provider) -> None:
+    """Made-up access tokens ask for them too, while they are not known."""
+    provider.slow = {"/keys"}
+    server = browser(settings_of(provider)).application
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(bearer, server.test_client(), provider.token(aud=AUDIENCE, **VIEWER))
+        wait_until(lambda: "/keys" in provider.asked, 5, "the question for keys")
+        assert [bearer(server.test_client(), "x") for _ in range(3)] == [503] * 3
+        assert not first.done()
+        provider.goes_on.set()
+        assert first.result(10) == 200
+    assert provider.asked.count("/keys") == 1
 
 
 def bearer(client: FlaskClient, token: str) -> int:

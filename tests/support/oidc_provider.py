@@ -25,6 +25,7 @@ SECRET: Final = "marker-client-secret"  # noqa: S105  # of a provider that lives
 PROGRAM: Final = "exporter"
 AUDIENCE: Final = "sensorbus-api"
 _POLL_S: Final = 0.02  # how long stopping takes
+_LONGEST_SLOW_S: Final = 30.0
 
 
 @cache
@@ -50,6 +51,9 @@ class Provider:
     programs: set[str] = field(default_factory=lambda: {PROGRAM})
     lasts_s: int = 300
     asked: list[str] = field(default_factory=list)
+    #: These paths are answered when `goes_on` is set, or after half a minute.
+    slow: set[str] = field(default_factory=set)
+    goes_on: threading.Event = field(default_factory=threading.Event)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _server: BaseWSGIServer | None = None
 
@@ -70,6 +74,7 @@ class Provider:
     ) -> None:
         """Stop."""
         assert self._server is not None
+        self.goes_on.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -83,6 +88,8 @@ class Provider:
 
     def _answer(self, request: Request) -> Response:
         self.asked.append(request.path)
+        if request.path in self.slow:
+            self.goes_on.wait(_LONGEST_SLOW_S)
         answers = {
             "/.well-known/openid-configuration": self._describe,
             "/keys": self._keys,
