@@ -14,6 +14,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, redirect, request, session
 
 from dashboard_app import plain_pages
+from dashboard_app.client_address import client_address
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.oidc import AWAY, REFUSED, Provider
 from dashboard_app.oidc_claims import user_of
@@ -91,7 +92,7 @@ class SignIn:
         except REFUSED as error:
             if self.user() is not None:  # in another tab, meanwhile
                 return _unstored(redirect(self._home, 303))
-            address = request.remote_addr
+            address = client_address(self._settings.dashboard_proxy_networks)
             _log.warning("a sign-in from %s failed: %s", address, _why(error), extra={"fold_by": address})
             said = "The sign-in did not come to its end. Try again."
             return plain_pages.page(400, "Not signed in", (said,), self._home)
@@ -133,7 +134,7 @@ class SignIn:
             return user_of(self._provider.who_has(token), self._settings)
         except (AWAY, *REFUSED) as error:
             g.is_provider_away = isinstance(error, AWAY)
-            address = request.remote_addr
+            address = client_address(self._settings.dashboard_proxy_networks)
             _log.warning("an access token from %s is refused: %s", address, _why(error), extra={"fold_by": address})
             return None
 

@@ -11,23 +11,21 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
 from werkzeug.security import check_password_hash
 
 from dashboard_app import ops, plain_pages
+from dashboard_app.client_address import Networks, client_address, is_within
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.users import Role, User, is_name, read_users
 from sensorbus.contract.settings import Settings
 
 if TYPE_CHECKING:
     from dashboard_app.oidc_sign_in import SignIn
-
-Networks = Sequence[IPv4Network | IPv6Network]
 
 #: The header in which a named proxy gives the user's name.
 USER_HEADER: Final = "X-Forwarded-User"
@@ -111,7 +109,7 @@ def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
 def _by_proxy(proxies: Networks, users: Mapping[str, User]) -> Callable[[], Response | None]:
     def check() -> Response | None:
         name = request.headers.get(USER_HEADER, "")
-        if not _is_within(request.remote_addr, proxies) or not is_name(name):
+        if not is_within(request.remote_addr, proxies) or not is_name(name):
             return refusal(401, "sign in at the proxy")
         _let_in(name, users[name].role if name in users else "viewer")
         return None
@@ -128,7 +126,7 @@ def _by_password(
         given = authorization()
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
-        found = gate.look(_counted(_address(proxies)), given.username, given.password)
+        found = gate.look(client_address(proxies), given.username, given.password)
         if isinstance(found, float):
             answer = refusal(429, "too many wrong passwords; wait")
             answer.headers["Retry-After"] = str(int(found) + 1)
@@ -224,41 +222,3 @@ def _as_page(refused: Response, home: str, way: str) -> Response:
 
 def _let_in(name: str, role: Role) -> None:
     g.user, g.role = name, role
-
-
-def _address(proxies: Networks) -> str:
-    """Return the address that asks; of a named proxy, the one that it says, if it is not another named one."""
-    address = request.remote_addr or ""
-    for said in reversed(",".join(request.headers.getlist("X-Forwarded-For")).split(",")):
-        if not _is_within(address, proxies) or not _is_address(said.strip()):
-            break
-        address = said.strip()
-    return address
-
-
-def _counted(address: str) -> str:
-    """Return for what an address counts: one of IPv6 is any of the 2**64 that a single client has."""
-    if not _is_address(address):
-        return address
-    known = ip_address(address)
-    if isinstance(known, IPv6Address):
-        return str(known.ipv4_mapped or f"{int(known) >> 64:x}::")
-    return str(known)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_within(address: str | None, networks: Networks) -> bool:
-    try:
-        known = ip_address(address or "")
-    except ValueError:
-        return False
-    if isinstance(known, IPv6Address):  # a socket that listens on :: has IPv4's clients so
-        known = known.ipv4_mapped or known
-    return any(known in network for network in networks)

@@ -387,6 +387,20 @@ def test_a_program_comes_with_an_access_token(provider: Provider) -> None:
     assert bearer(client, provider.token(sub=PROGRAM, aud=AUDIENCE, roles="sensorbus-viewer")) == 200
 
 
+def test_the_log_names_the_address_that_a_named_proxy_says(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a sign-in and of a token that are refused; lines are held back by it, so one stranger hides no other."""
+    client = browser(settings_of(provider))  # which comes from 127.0.0.1, a named proxy by default
+    way = {"X-Forwarded-For": "10.0.0.1, 192.0.2.66"}
+    with caplog.at_level(logging.WARNING):
+        see(client, f"{PREFIX}sign-in/back?state=x&code=y", **way)
+        see(client, **way, Authorization="Bearer x")
+    assert "a sign-in from 192.0.2.66 failed: " in caplog.text
+    assert "an access token from 192.0.2.66 is refused: " in caplog.text
+    assert [vars(record).get("fold_by") for record in caplog.records] == ["192.0.2.66"] * 2
+
+
 def test_other_tokens_of_programs_are_refused(provider: Provider) -> None:
     """Expired, for somebody else, without a role, forged, an id token, none; and all where none may come."""
     client = browser(settings_of(provider))

@@ -3,7 +3,6 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -280,22 +279,6 @@ def test_who_goes_on_trying_is_not_forgotten_for_others(users: Path) -> None:
     assert gate._failures["1.2.3.4", ""] == (3_000, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("addresses", "is_one"),
-    [
-        (("2001:db8:0:7::1", "2001:db8:0:7:ffff::2"), True),
-        (("2001:db8:0:7::1", "2001:db8:0:8::1"), False),
-        (("::ffff:192.0.2.1", "192.0.2.1"), True),
-        (("::ffff:192.0.2.1", "::ffff:192.0.2.2"), False),
-        (("192.0.2.1", "192.0.2.2"), False),
-        (("fe80::1%eth0", "fe80::2%eth0"), True),
-    ],
-)
-def test_an_address_of_ipv6_counts_for_its_network(addresses: tuple[str, str], is_one: bool) -> None:
-    """A client has 2**64 of them."""
-    assert (sign_in._counted(addresses[0]) == sign_in._counted(addresses[1])) is is_one
-
-
 def test_a_named_proxy_is_believed() -> None:
     """Its header names the user; without a file all are viewers."""
     client = client_of(Settings(dashboard_sign_in="proxy"))
@@ -303,13 +286,6 @@ def test_a_named_proxy_is_believed() -> None:
     assert answer.json == {"user": "ann", "role": "viewer"}
     for name in ("", "x" * 200):
         assert client.get("/page", headers={sign_in.USER_HEADER: name}).status_code == 401
-
-
-def test_a_proxy_of_ipv4_is_known_where_the_page_listens_on_ipv6_too() -> None:
-    """Such a socket calls it ::ffff:10.0.0.1."""
-    networks = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
-    addresses = ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "::ffff:11.1.2.3", "2001:db9::1", "none", None)
-    assert [sign_in._is_within(each, networks) for each in addresses] == [True] * 3 + [False] * 4
 
 
 def test_nobody_else_is(users: Path) -> None:
