@@ -70,9 +70,10 @@ class Feed:
     def pipeline(self, now_ms: int) -> dict[str, Any]:
         """Return the answer's field `pipeline` (docs/tick.md)."""
         health, newest_ms = self._reader.health, self.store.newest_append_ms()
+        since_ms = health.since_ms and min(health.since_ms, now_ms)  # it may have been noted since the answer began
         ages_ms = {name: None if ms is None else max(0, now_ms - ms) for name, ms in newest_ms.items()}
         return {
-            "kafka": {"ok": health.kafka_ok, "since_ms": health.since_ms, "error": health.error},
+            "kafka": {"ok": health.kafka_ok, "since_ms": since_ms, "error": health.error},
             "behind": health.behind,
             "topics": {topic.name: ages_ms[topic.name] for topic in SHOWN},
             "dead_letters": self.store.dead_letters,

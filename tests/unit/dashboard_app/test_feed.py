@@ -192,3 +192,5 @@ def test_the_pipeline_says_what_is_broken_and_since_when() -> None:
         "topics": {"sensor": None, "alert": None, "alert-count": None, "avg-temp": None, "dead-letter": None},
         "dead_letters": 0,
     }
+    reader.health = replace(reader.health, since_ms=NOW_MS + 4)
+    assert feed.pipeline(NOW_MS)["kafka"]["since_ms"] == NOW_MS, "noted after the answer was begun"
