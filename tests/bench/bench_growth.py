@@ -1,8 +1,9 @@
-"""What a job costs with more devices.
+"""What a job costs with more devices, and with more partitions.
 
 CPU per reading, memory, state, and its next start after kill -9.
 
-`python -m tests.bench.bench_growth [--devices 1000 10000 100000] [--readings 1200000] [--job avg-temp]`
+`python -m tests.bench.bench_growth [--devices 1000 10000 100000] [--partitions 4 16 64] [--readings 1200000]
+[--job avg-temp]`
 
 The same number of readings each time (of `alert-count`: alerts), so that the devices alone differ; 12 of each device at
 least, for its windows to be open and closed. The job is a process as it is deployed, exactly once with an instance id,
@@ -11,6 +12,7 @@ holds between two commits is largest then. CPU counts from its first record to i
 """
 
 import argparse
+import itertools
 import math
 import shutil
 import tempfile
@@ -50,6 +52,7 @@ class Growth(NamedTuple):
     """One run."""
 
     devices: int
+    partitions: int
     cpu_s_per_million: float
     readings_per_s: float
     peak_mb: float
@@ -59,9 +62,10 @@ class Growth(NamedTuple):
 
 
 def main() -> None:
-    """Run the sizes, the smallest first, and print the table."""
-    parser = argparse.ArgumentParser(description="A job's cost by the number of devices.")
+    """Run the sizes in the order given, and print the table."""
+    parser = argparse.ArgumentParser(description="A job's cost by the number of devices and of partitions.")
     parser.add_argument("--devices", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--partitions", type=int, nargs="+", default=[4])
     parser.add_argument("--readings", type=int, default=1_200_000)
     parser.add_argument("--job", choices=THREE_JOBS, default="avg-temp")
     parser.add_argument("--kafka", help="address of a real Kafka; without, one is started")
@@ -69,19 +73,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
         address = arguments.kafka or stack.enter_context(RealKafka(Path(home) / "kafka")).address
         runs = []
-        for devices in arguments.devices:
-            folder = Path(home) / str(devices)
+        for devices, partitions in itertools.product(arguments.devices, arguments.partitions):
+            folder = Path(home) / f"{devices}-{partitions}"
             folder.mkdir()
-            runs.append(_measure(arguments.job, address, folder, devices, arguments.readings))
+            settings = _empty_bus(address, partitions)
+            runs.append(_measure(arguments.job, settings, folder, devices, arguments.readings))
             shutil.rmtree(folder)
     _report(arguments.job, arguments.readings, runs)
 
 
-def _measure(job: str, address: str, home: Path, devices: int, readings: int) -> Growth:
+def _empty_bus(address: str, partitions: int) -> Settings:
     settings = Settings(
-        kafka_bootstrap_servers=address, topic_prefix=f"bench{uuid.uuid4().hex[:8]}-", instance_id="bench"
+        kafka_bootstrap_servers=address,
+        topic_prefix=f"bench{uuid.uuid4().hex[:8]}-",
+        topic_partitions=partitions,
+        instance_id="bench",
     )
     kafka.ensure_topics(settings, "bench")
+    return settings
+
+
+def _measure(job: str, settings: Settings, home: Path, devices: int, readings: int) -> Growth:
     seconds = math.ceil(readings / devices)
     produce(settings, INPUTS[job][0], _records(job, devices, 0, seconds, readings))
     process = job_process(job, settings, home)
@@ -98,7 +110,7 @@ def _measure(job: str, address: str, home: Path, devices: int, readings: int) ->
     with_state = _start_again(process, devices, seconds)
     shutil.rmtree(process.settings.state_dir)
     without_state = _start_again(process, devices, seconds + 1)
-    return Growth(devices, cpu_s, pace, peak_mb, state_mb, with_state, without_state)
+    return Growth(devices, settings.topic_partitions, cpu_s, pace, peak_mb, state_mb, with_state, without_state)
 
 
 def _start_again(process: JobProcess, devices: int, second: int) -> Start:
@@ -129,15 +141,15 @@ def _records(job: str, devices: int, first: int, seconds: int, most: int) -> Ite
 
 
 def _report(job: str, readings: int, runs: list[Growth]) -> None:
-    columns = ("devices", "CPU s per million", "ratio", "readings/s", "peak MB", "state MB")
+    columns = ("devices", "partitions", "CPU s per million", "ratio", "readings/s", "peak MB", "state MB")
     starts_of = ("kill -9, then: s (CPU s)", "state lost, then: s (CPU s)")
     table = Table(*columns, *starts_of, title=f"{job}, {readings:,} readings")
     for run in runs:
         starts = [f"{start.seconds:.1f} ({start.cpu_s:.1f})" for start in (run.with_state, run.without_state)]
         ratio = f"{run.cpu_s_per_million / runs[0].cpu_s_per_million:.2f}"
         sizes = (f"{run.readings_per_s:,.0f}", f"{run.peak_mb:,.0f}", f"{run.state_mb:,.1f}")
-        table.add_row(f"{run.devices:,}", f"{run.cpu_s_per_million:.1f}", ratio, *sizes, *starts)
-    Console(width=140).print(table)
+        table.add_row(f"{run.devices:,}", f"{run.partitions}", f"{run.cpu_s_per_million:.1f}", ratio, *sizes, *starts)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":
