@@ -1,4 +1,4 @@
-"""The judge of the faults sees what went wrong with a reading that is sent again.
+"""The judge of the faults sees what went wrong with a reading that is sent again, and with a bad alert.
 
 No job runs: the test writes what `alert` would have, or what a broken one would.
 """
@@ -9,7 +9,7 @@ import pytest
 
 from sensorbus.contract.messages import encode_reading
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
 from tests.support.faults.verdict import Verdict, judge
 from tests.support.faults.witness import FOREIGN, GOOD, Witness
 from tests.support.topics import Record, produce, read_all
@@ -72,3 +72,29 @@ def test_at_least_once_is_one_copy_or_more(fresh_settings: Settings, copies: int
     """A second is allowed, none is not."""
     settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})
     assert len(of_copies(judged(settings, [VALUE] * copies))) == problems
+
+
+@pytest.mark.parametrize(
+    ("letters", "kind", "said"),
+    [
+        ([b"{"], b"not-json", []),
+        ([], b"not-json", ["1 missing, 0 wrong, 0 repeated"]),
+        ([b"{", b"{"], b"not-json", ["0 missing, 0 wrong, 1 repeated"]),
+        ([b"["], b"not-json", ["0 missing, 1 wrong, 0 repeated"]),
+        ([b"{"], b"clock-ahead", ["0 missing, 1 wrong, 0 repeated"]),
+    ],
+    ids=["one", "none", "two", "other-bytes", "another-kind"],
+)
+def test_a_bad_alert_is_one_dead_letter(
+    fresh_settings: Settings, letters: list[bytes], kind: bytes, said: list[str]
+) -> None:
+    """The same bytes, under the kind that the witness says; it is no alert, and a letter of it none of `sensor`."""
+    witness = Witness(fresh_settings, 1)
+    witness.write(b"a", b"{", "not-json", ALERT)
+    witness.finish()
+    (source,) = read_all(fresh_settings, ALERT)
+    place = {"topic": source.topic(), "partition": source.partition(), "offset": source.offset()}
+    headers = [(f"source.{name}", str(value).encode()) for name, value in place.items()]
+    headers += [*source.headers(), ("error.kind", kind)]
+    produce(fresh_settings, DEAD_LETTER, [Record(b"a", value, headers) for value in letters])
+    assert judge(fresh_settings, witness).problems == [f"letters of alert: {problem}" for problem in said]

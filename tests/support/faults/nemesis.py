@@ -11,6 +11,7 @@ from tests.support.faults.plan import BROKER, SIMULATOR, Fault, Kind, Plan
 #: When a second member with a name of its own is brought back: after those without one would have been given up.
 _BACK_AFTER_S: Final = 8.0
 _BURST: Final = 2_000
+_BAD_ALERTS: Final = 20
 _BEHIND_S: Final = 240.0  # a busy machine may be late with a plan
 _CALM_WITHIN_S: Final = 90.0
 
@@ -39,7 +40,9 @@ class Nemesis:
         return lambda: self._do(fault)
 
     def _do(self, fault: Fault) -> None:
+        """Do it, with bad input for `alert-count` on its way."""
         driver, name, kind = self._driver, fault.target, fault.kind
+        driver.witness.bad_alerts(_BAD_ALERTS)
         if name == BROKER and driver.is_away:
             driver.agenda.after(LOOK_AGAIN_S, self._doing(fault))
         elif kind in (Kind.AWAY, Kind.RESTART):

@@ -20,7 +20,7 @@ from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
 from sensorbus.expectation import expect
-from tests.support.faults.witness import FOREIGN, GOOD, LABEL_HEADER, NUMBER_HEADER, Witness
+from tests.support.faults.witness import FOREIGN, GOOD, LABEL_HEADER, NUMBER_HEADER, Witness, is_bad
 from tests.support.topics import read_all
 
 _REKEYED_HEADER: Final = "rekeyed.from"
@@ -43,7 +43,7 @@ class Row:
     def __str__(self) -> str:
         """Return the numbers in columns."""
         numbers = (self.expected, self.found, self.missing, self.wrong, self.repeated, self.late)
-        return f"{self.name:<16}" + "".join(f"{number:>10,}" for number in numbers)
+        return f"{self.name:<18}" + "".join(f"{number:>10,}" for number in numbers)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Verdict:
 
     def __str__(self) -> str:
         """Return the table and the problems."""
-        head = f"{'':<16}" + "".join(f"{name:>10}" for name in _COLUMNS)
+        head = f"{'':<18}" + "".join(f"{name:>10}" for name in _COLUMNS)
         return "\n".join([head, *map(str, self.rows), *self.problems])
 
 
@@ -71,13 +71,19 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
     if its_own:
         prefix = f"{witness.name}-".encode()
         held = {topic: [m for m in found if (m.key() or b"").startswith(prefix)] for topic, found in held.items()}
+    bad_alerts = list(filter(is_bad, held[ALERT]))  # the others are results
+    held[ALERT] = [message for message in held[ALERT] if not is_bad(message)]
     once = settings.processing_guarantee == "exactly-once"
     verdict = Verdict()
-    _judge_witness(verdict, held, witness)
+    _judge_witness(verdict, [*held[SENSOR], *bad_alerts], witness)
     _judge_partitions(verdict, settings, held)
     if not its_own:  # their originals are under other keys
         _judge_copies(verdict, settings, held, once=once)
-    _judge_dead_letters(verdict, settings, held, once=once)
+    _judge_sources(verdict, settings, held)
+    bad_readings = [message for message in held[SENSOR] if _fate(message, settings) == "dead-letter"]
+    for topic, bad in ((SENSOR, bad_readings), (ALERT, bad_alerts)):
+        letters = _letters_of(held, settings.topic_name(topic))
+        _judge_dead_letters(verdict, Row(f"letters of {topic.name}", len(bad), 0), bad, letters, once=once)
     _judge_results(verdict, settings, held, once=once)
     _judge_last_counts(verdict, settings, held)
     if once:
@@ -85,14 +91,14 @@ def judge(settings: Settings, witness: Witness, *, its_own: bool = False) -> Ver
     return verdict
 
 
-def _judge_witness(verdict: Verdict, held: Topics, witness: Witness) -> None:
-    """Compare `sensor` with what the witness wrote: what was acknowledged is there once, byte by byte.
+def _judge_witness(verdict: Verdict, found: list[Message], witness: Witness) -> None:
+    """Compare what stands there with what the witness wrote: what was acknowledged is there once, byte by byte.
 
     Copies of it are judged by themselves.
     """
     seen: Counter[int] = Counter()
     row = Row("acknowledged", len(witness.acknowledged), 0)
-    for message in held[SENSOR]:
+    for message in found:
         headers = dict(message.headers() or ())
         if NUMBER_HEADER in headers and _REKEYED_HEADER not in headers:
             number = int(headers[NUMBER_HEADER])
@@ -107,10 +113,8 @@ def _judge_witness(verdict: Verdict, held: Topics, witness: Witness) -> None:
 def _judge_partitions(verdict: Verdict, settings: Settings, held: Topics) -> None:
     """Account for each partition of `sensor`: in = ok + sent again + dead letters."""
     dead: defaultdict[int, set[int]] = defaultdict(set)
-    for message in held[DEAD_LETTER]:
-        headers = dict(message.headers() or ())
-        if headers["source.topic"].decode() == settings.topic_name(SENSOR):
-            dead[int(headers["source.partition"])].add(int(headers["source.offset"]))
+    for headers in map(_headers, _letters_of(held, settings.topic_name(SENSOR))):
+        dead[int(headers["source.partition"])].add(int(headers["source.offset"]))
     copied = _copies(held)
     partitions: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for message in held[SENSOR]:
@@ -178,13 +182,27 @@ def _fate(message: Message, settings: Settings) -> str:
     return {GOOD: "ok", FOREIGN: "sent again"}.get(label, "dead-letter")
 
 
-def _judge_dead_letters(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
-    """Look into each dead letter: the bytes and key of its source, its kind, once."""
-    sources = {(m.partition(), m.offset()): m for m in held[SENSOR]}
+def _letters_of(held: Topics, name: str) -> list[Message]:
+    return [message for message in held[DEAD_LETTER] if _headers(message)["source.topic"] == name.encode()]
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    return dict(message.headers() or ())
+
+
+def _judge_sources(verdict: Verdict, settings: Settings, held: Topics) -> None:
+    """Expect no dead letter of another topic than the two that jobs read."""
+    read = {settings.topic_name(topic).encode() for topic in (SENSOR, ALERT)}
+    others = sum(_headers(message)["source.topic"] not in read for message in held[DEAD_LETTER])
+    _add(verdict, Row("letters of others", 0, others, wrong=others), may_repeat=False)
+
+
+def _judge_dead_letters(verdict: Verdict, row: Row, bad: list[Message], letters: list[Message], *, once: bool) -> None:
+    """Look into each dead letter of a topic: the bytes and key of its source, its kind, once."""
+    sources = {(m.partition(), m.offset()): m for m in bad}
     seen: Counter[tuple[int, int]] = Counter()
-    row = Row("dead-letter", sum(_fate(m, settings) == "dead-letter" for m in held[SENSOR]), 0)
-    for message in held[DEAD_LETTER]:
-        headers = dict(message.headers() or ())
+    for message in letters:
+        headers = _headers(message)
         place = (int(headers["source.partition"]), int(headers["source.offset"]))
         source = sources.get(place)
         seen[place] += 1
@@ -194,7 +212,7 @@ def _judge_dead_letters(verdict: Verdict, settings: Settings, held: Topics, *, o
             or (source.value(), source.key()) != (message.value(), message.key())
             or (label is not None and label != headers["error.kind"])
         )
-    row.found, row.missing = len(seen), row.expected - len(seen)
+    row.found, row.missing = len(seen), len(sources.keys() - seen.keys())
     row.repeated = seen.total() - len(seen)
     _add(verdict, row, may_repeat=not once)
 

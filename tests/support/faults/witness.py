@@ -17,10 +17,10 @@ from confluent_kafka import KafkaError, Message
 
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import SENSOR
+from sensorbus.contract.topics import ALERT, SENSOR, Topic
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
-from tests.support.bad_input import Case, sensor_cases
+from tests.support.bad_input import Case, alert_cases, sensor_cases
 
 NUMBER_HEADER: Final = "witness.number"
 LABEL_HEADER: Final = "witness.label"
@@ -62,13 +62,14 @@ class Witness:
     def __init__(self, settings: Settings, seed: int, name: str = "witness", habits: Habits = _USUAL) -> None:
         """Write nothing yet; event time begins 3 h ago."""
         self.name = name
-        self._topic = settings.topic_name(SENSOR)
+        self._settings = settings
         self._client = kafka.producer(settings, "witness", **_OPTIONS)
         self._chance = random.Random(seed)  # noqa: S311  # readings, not secrets
         self._habits = habits
         self._begin_ms = wall_clock_ms() - _BEGINS_AGO_MS
         now = datetime.fromtimestamp(wall_clock_ms() / 1_000, UTC)
-        self._bad = [case for case in sensor_cases(now) if case.kind and len(case.value or b"") < _LARGEST_BYTES]
+        self._bad = _unreadable(sensor_cases(now))
+        self._bad_alerts = itertools.cycle(_unreadable(alert_cases(now)))
         self._numbers = itertools.count()
         self._rounds = 0
         self._next_s: float | None = None
@@ -112,11 +113,17 @@ class Witness:
         for case in itertools.islice(itertools.cycle(self._bad), count):
             self._write_bad(case, b"nobody")
 
-    def write(self, key: bytes | None, value: bytes | None, label: str) -> None:
+    def bad_alerts(self, count: int) -> None:
+        """Write as many records to `alert` that cannot be read, of every kind in turn, over all partitions."""
+        for case in itertools.islice(self._bad_alerts, count):
+            self._write_bad(case, None, ALERT)
+
+    def write(self, key: bytes | None, value: bytes | None, label: str, topic: Topic = SENSOR) -> None:
         """Write one record with its number and label; waits while the client's queue is full."""
         number = next(self._numbers)
         headers = [(NUMBER_HEADER, str(number).encode()), (LABEL_HEADER, label.encode())]
         self.written[number] = Written(label, value)
+        name = self._settings.topic_name(topic)
 
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is None:
@@ -126,7 +133,7 @@ class Witness:
 
         while True:
             try:
-                self._client.produce(self._topic, value, key, headers=headers, on_delivery=on_delivery)
+                self._client.produce(name, value, key, headers=headers, on_delivery=on_delivery)
             except BufferError:
                 self._client.poll(0.1)
             else:
@@ -153,9 +160,9 @@ class Witness:
         for _ in range(2 if chance() < habits.doubled else 1):
             self.write(device_id.encode(), value, GOOD)
 
-    def _write_bad(self, case: Case, key: bytes) -> None:
+    def _write_bad(self, case: Case, key: bytes | None, topic: Topic = SENSOR) -> None:
         assert case.kind is not None, case.name
-        self.write(key, case.value, case.kind)
+        self.write(key, case.value, case.kind, topic)
 
     def _celsius(self, device: int) -> float:
         """Return a temperature around the threshold of 29.85 °C, above it about four times in eleven."""
@@ -168,3 +175,13 @@ class Witness:
         yield f"{self.name}-3-s-behind", time_ms - 3_000
         yield f"{self.name}-in-2100", 4_102_444_800_000 if jumps else time_ms
         yield f"{self.name}-in-1970", time_ms // 1_000 if jumps else time_ms
+
+
+def is_bad(message: Message) -> bool:
+    """Tell whether the witness has written this and it cannot be read."""
+    label = dict(message.headers() or ()).get(LABEL_HEADER)
+    return label is not None and label.decode() not in (GOOD, FOREIGN)
+
+
+def _unreadable(cases: list[Case]) -> list[Case]:
+    return [case for case in cases if case.kind and len(case.value or b"") < _LARGEST_BYTES]
