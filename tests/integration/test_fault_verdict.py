@@ -1,4 +1,4 @@
-"""The judge of the faults sees what went wrong with a reading that is sent again, and with a bad alert.
+"""The judge of the faults sees what went wrong with a copy and with a letter.
 
 No job runs: the test writes what `alert` would have, or what a broken one would.
 """
