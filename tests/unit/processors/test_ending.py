@@ -187,13 +187,14 @@ def test_a_topic_that_kafka_does_not_know_is_named(
         run(application, STABLE, NOTHING)
 
 
+@pytest.mark.parametrize("looks", [GONE, REFUSED], ids=["gone", "refused"])
 def test_the_topics_are_not_looked_at_for_another_error(
-    application: JobApplication, monkeypatch: pytest.MonkeyPatch
+    application: JobApplication, monkeypatch: pytest.MonkeyPatch, looks: Looks
 ) -> None:
-    """A fenced job says so, whatever became of a topic."""
+    """A fenced job says so, whatever became of a topic and whatever it may do with it."""
     monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(KafkaError._FENCED))))
     with pytest.raises(SensorbusError, match="another process took this one's place"):
-        run(application, STABLE, GONE)
+        run(application, STABLE, looks)
 
 
 @pytest.mark.parametrize("code", [KafkaError._STATE, KafkaError.TOPIC_AUTHORIZATION_FAILED])
@@ -206,12 +207,3 @@ def test_a_topic_that_may_not_be_written_is_named(
         run(application, STABLE, REFUSED)
     with pytest.raises(BrokerUnavailableError, match=r"_STATE|a right on a topic"):
         run(application, STABLE, NOTHING)
-
-
-def test_the_rights_are_not_looked_at_for_another_error(
-    application: JobApplication, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fenced job says so, whatever it may do."""
-    monkeypatch.setattr(application, "run", lambda: _fail(application, KafkaException(KafkaError(KafkaError._FENCED))))
-    with pytest.raises(SensorbusError, match="another process took this one's place"):
-        run(application, STABLE, REFUSED)
