@@ -19,7 +19,7 @@ STATE_VERSION: Final = 2
 _STATE_FIELDS: Final = 8
 _WITHOUT_GRACE: Final = 1  # a version that did not hold the grace
 #: Identities that a device's panes remember at most, each pane as many; what is beyond counts again when it is
-#: repeated. They are some 40 bytes each, and Kafka takes 1 MB as the state of a device.
+#: repeated. They are some 40 bytes each at most, and Kafka takes 1 MB as the state of a device.
 MAX_IDENTITIES: Final = 5_000
 #: How the states begin that this code can read, as bytes.
 READABLE: Final = tuple(b"[%d," % version for version in (_WITHOUT_GRACE, STATE_VERSION))
