@@ -8,7 +8,7 @@ from typing import Final
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
-from sensorbus.runtime import kafka, rights
+from sensorbus.runtime import kafka
 
 _READ: Final = frozenset({"READ"})
 _WRITE: Final = frozenset({"WRITE"})
@@ -23,7 +23,5 @@ ON_TOPICS: Final[Mapping[str, Mapping[Topic, frozenset[str]]]] = {
 
 def lacking(job: str, settings: Settings, changelogs: Iterable[str]) -> str | None:
     """Return the line for what the job may not do with its topics, None if it may do all; asks Kafka."""
-    if settings.embedded_broker:  # it has no rights, and cannot describe topics
-        return None
-    needed = {settings.topic_name(topic): rights_on for topic, rights_on in ON_TOPICS[job].items()}
-    return rights.lacking(kafka.admin(settings, job), needed | dict.fromkeys(changelogs, _BOTH))
+    needed = {settings.topic_name(topic): operations for topic, operations in ON_TOPICS[job].items()}
+    return kafka.lacking_rights(settings, job, needed | dict.fromkeys(changelogs, _BOTH))

@@ -19,7 +19,7 @@ from sensorbus.contract.errors import InvalidMessageError, SettingsError, TopicE
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
-from sensorbus.runtime import access, kafka, rights
+from sensorbus.runtime import access, kafka
 from sensorbus.runtime.clock import ClockMs
 
 #: The marker's header: the letter that was sent back, as `partition@offset` of `dead-letter`.
@@ -212,8 +212,9 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[Ready], sent: 
         producer.commit_transaction(_TIMEOUT_S)
     except KafkaException as error:
         _abort(producer)
-        topics = {letter.source_topic for letter, _, _ in batch} | {markers}
-        why = _lacking(settings, topics) or error.args[0].str()
+        needed = dict.fromkeys(sorted({markers, *(letter.source_topic for letter, _, _ in batch)}), ("WRITE",))
+        # The error of a transaction does not say which topic may not be written, or why.
+        why = kafka.lacking_rights(settings, "dead-letter", needed) or error.args[0].str()
         raise TopicError(
             f"letters could not be sent back ({sent} were before): {why}; a replay sends the rest, and none twice"
         ) from None
@@ -226,10 +227,3 @@ def _abort(producer: Producer) -> None:
     """End the transaction, behind which readers wait, if that can be done; else Kafka does."""
     with contextlib.suppress(KafkaException):
         producer.abort_transaction(_TIMEOUT_S)
-
-
-def _lacking(settings: Settings, topics: set[str]) -> str | None:
-    """Return the line for topics that may not be written: the error of a transaction does not say which, or why."""
-    if settings.embedded_broker:  # it has no rights, and cannot describe topics
-        return None
-    return rights.lacking(kafka.admin(settings, "dead-letter"), dict.fromkeys(sorted(topics), ("WRITE",)))

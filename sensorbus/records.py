@@ -24,7 +24,7 @@ from confluent_kafka.admin import ClusterMetadata
 from sensorbus.contract.errors import TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
-from sensorbus.runtime import access, batches, kafka, rights
+from sensorbus.runtime import access, batches, kafka
 from sensorbus.runtime.logs import escape
 
 # The end of a partition may hold transaction markers, which are offsets without a record. A commit writes one per
@@ -73,11 +73,8 @@ def not_seen_error(settings: Settings, topics: Sequence[Topic]) -> TopicError:
 
 def hidden_error(settings: Settings, topics: Sequence[Topic]) -> TopicError | None:
     """Ask for topics by name, because a list leaves out those that one may not see; None when none is hidden."""
-    if settings.embedded_broker:  # it has no rights, and cannot describe topics
-        return None
-    names = [settings.topic_name(topic) for topic in topics]
-    client = kafka.admin(settings, "topics")
-    lacks = rights.lacking(client, dict.fromkeys(names, ("DESCRIBE",)))
+    needed = dict.fromkeys(map(settings.topic_name, topics), ("DESCRIBE",))
+    lacks = kafka.lacking_rights(settings, "topics", needed)
     return TopicError(lacks) if lacks else None
 
 
@@ -100,12 +97,12 @@ def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[Top
 
 def beginnings(settings: Settings, consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
     """Return the topic's partitions, each with the first offset that Kafka still holds; raises as `partitions`."""
-    return [(place, _watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
+    return [(place, watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
 
 
 def held_from(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> int:
     """Return how many offsets Kafka holds from these places on; the markers of transactions are among them."""
-    bounds = [(start.offset, *_watermarks(settings, consumer, start)) for start in starts]
+    bounds = [(start.offset, *watermarks(settings, consumer, start)) for start in starts]
     return sum(max(0, high - max(low, first)) for first, low, high in bounds)
 
 
@@ -115,10 +112,10 @@ def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -
     Committed records behind an open transaction are not shown to a `read_committed` consumer.
     """
     with contextlib.closing(kafka.consumer(settings, "records", **{"isolation.level": "read_uncommitted"})) as other:
-        places = [(place, _watermarks(settings, other, place)[1]) for place in partitions(settings, consumer, topic)]
+        places = [(place, watermarks(settings, other, place)[1]) for place in partitions(settings, consumer, topic)]
     deadline_s = time.monotonic() + _COMMITTED_WITHIN_S
     for place, end in places:
-        while _watermarks(settings, consumer, place)[1] < end:
+        while watermarks(settings, consumer, place)[1] < end:
             if time.monotonic() > deadline_s:
                 raise TopicError(
                     f"{place.topic}[{place.partition}] cannot be read to its end: a transaction there is open; that of "
@@ -134,7 +131,7 @@ def behind_transactions(settings: Settings, consumer: Consumer, topics: Sequence
             place
             for topic in topics
             for place in partitions(settings, consumer, topic)
-            if _watermarks(settings, consumer, place)[1] < _watermarks(settings, other, place)[1]
+            if watermarks(settings, consumer, place)[1] < watermarks(settings, other, place)[1]
         ]
 
 
@@ -143,7 +140,7 @@ def topic_state(settings: Settings, consumer: Consumer, topic: Topic) -> TopicSt
     held, starts, known = 0, [], {}
     all_partitions = partitions(settings, consumer, topic)
     for partition in all_partitions:
-        low, high = _watermarks(settings, consumer, partition)
+        low, high = watermarks(settings, consumer, partition)
         held += high - low
         if high > low:
             starts.append(TopicPartition(partition.topic, partition.partition, max(low, high - _MARKERS_LOOKED_PAST)))
@@ -202,7 +199,7 @@ def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) 
     """Return by place the offset after the last record that may be read, where there is something to read."""
     ends = {}
     for start in starts:
-        low, high = _watermarks(settings, consumer, start)
+        low, high = watermarks(settings, consumer, start)
         if start.offset != OFFSET_END and high > max(low, start.offset):
             ends[start.topic, start.partition] = high
     return ends
@@ -214,7 +211,7 @@ def tail(  # noqa: PLR0913  # what to read, how much of it, until when
     """Yield the `last` records of each partition (None: all of them), by append time, then new ones as they come."""
     starts, known = [], {}
     for partition in partitions(settings, consumer, topic):
-        low, high = _watermarks(settings, consumer, partition)
+        low, high = watermarks(settings, consumer, partition)
         offset = low if last is None else max(low, high - last - (_MARKERS_LOOKED_PAST if last else 0))
         starts.append(TopicPartition(partition.topic, partition.partition, offset))
         if high > offset:
@@ -278,7 +275,7 @@ def _exists(metadata: ClusterMetadata, name: str) -> bool:
     return topic is not None and topic.error is None and bool(topic.partitions)
 
 
-def _watermarks(settings: Settings, consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+def watermarks(settings: Settings, consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
     """Return the first offset and the one after the last; a new leader may need a moment before it knows itself one."""
     deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
     while True:

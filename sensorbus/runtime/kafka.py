@@ -6,7 +6,7 @@ Every message about the connection names the address and the setting that gives 
 import logging
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from threading import Event
 from typing import Any, Final, TypeVar
 
@@ -202,6 +202,13 @@ def headers(message: Message) -> Headers:
         return ask_for_headers(message) or ()
     except SystemError:
         return ()
+
+
+def lacking_rights(settings: Settings, part: str, needed: Mapping[str, Collection[str]]) -> str | None:
+    """Ask Kafka and return the line for a right on a topic that is missing (`rights.lacking`), None if none is."""
+    if settings.embedded_broker:  # it has no rights, and cannot describe topics
+        return None
+    return rights.lacking(admin(settings, part), needed)
 
 
 def append_time_ms(kind: int, timestamp_ms: int) -> int:
