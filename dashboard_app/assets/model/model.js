@@ -173,14 +173,13 @@
   function trim(model, fromMs) {
     model.trimmedAtMs = model.nowMs;
     let points = 0;
-    const gone = new Set();
-    const roster = new Set(model.roster.ids); // a device whose clock is behind is heard there all the same
+    const unheard = [];
     for (const [id, device] of model.devices) {
       bus.series.trim(device.series, fromMs);
       points += device.series.end - device.series.first;
-      if (model.nowMs - device.heardMs > model.config.history_ms && !roster.has(id)) gone.add(id);
+      if (model.nowMs - device.heardMs > model.config.history_ms) unheard.push(id);
     }
-    forget(model, gone);
+    forget(model, unheard);
     if (points > MOST_POINTS && fromMs < model.nowMs) {
       return trim(model, fromMs + (model.nowMs - fromMs) / 4); // paused for hours: the oldest go all the same
     }
@@ -190,7 +189,11 @@
     model.points = points;
   }
 
-  function forget(model, gone) {
+  /** Forget those of these devices that the worker does not hear either: of one whose clock is behind, it does. */
+  function forget(model, unheard) {
+    if (unheard.length === 0) return;
+    const roster = new Set(model.roster.ids);
+    const gone = new Set(unheard.filter((id) => !roster.has(id)));
     if (gone.size === 0) return;
     for (const id of gone) {
       model.devices.delete(id);
