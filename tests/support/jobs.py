@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
-from sensorbus.records import partitions
+from sensorbus.records import partitions, watermarks
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, part
 from tests.support.topics import read_all
@@ -88,7 +88,7 @@ class Jobs:
             consumer = kafka.consumer(self.settings, "test", **{"isolation.level": isolation})
             try:
                 places = partitions(self.settings, consumer, topic)
-                ends.append([_end(consumer, place) for place in places])
+                ends.append([watermarks(self.settings, consumer, place)[1] for place in places])
             finally:
                 consumer.close()
         return ends[0] == ends[1]
@@ -103,19 +103,3 @@ class Jobs:
         finally:
             consumer.close()
         return all(committed[partition] >= end for partition, end in ends.items())
-
-
-def _end(consumer: Consumer, place: TopicPartition) -> int:
-    """Return where a partition ends; one that was just made may have no leader for a moment."""
-    ends: list[int] = []
-
-    def is_told() -> bool:
-        try:
-            ends.append(consumer.get_watermark_offsets(place, timeout=10)[1])
-        except KafkaException as error:
-            if error.args[0].code() not in kafka.NEW_LEADER:
-                raise
-        return bool(ends)
-
-    wait_until(is_told, 10, f"a leader of {place.topic}[{place.partition}]")
-    return ends[0]

@@ -99,7 +99,7 @@ def _judge_witness(verdict: Verdict, found: list[Message], witness: Witness) -> 
     seen: Counter[int] = Counter()
     row = Row("acknowledged", len(witness.acknowledged), 0)
     for message in found:
-        headers = dict(message.headers() or ())
+        headers = _headers(message)
         if NUMBER_HEADER in headers and _REKEYED_HEADER not in headers:
             number = int(headers[NUMBER_HEADER])
             seen[number] += 1
@@ -157,7 +157,7 @@ def _copies(held: Topics) -> dict[str, list[tuple[bytes | None, bytes | None]]]:
     """Return key and value of what was sent again, by the place of its source."""
     copies: defaultdict[str, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
     for message in held[SENSOR]:
-        source = dict(message.headers() or ()).get(_REKEYED_HEADER)
+        source = _headers(message).get(_REKEYED_HEADER)
         if source is not None:
             copies[source.decode()].append((message.key(), message.value()))
     return copies
@@ -169,7 +169,7 @@ def _place(message: Message) -> str:
 
 def _fate(message: Message, settings: Settings) -> str:
     """Return what must become of a record of `sensor`: by the witness's label, or else by the contract."""
-    headers = dict(message.headers() or ())
+    headers = _headers(message)
     if _REKEYED_HEADER in headers:
         return "ok"
     label = (headers.get(LABEL_HEADER) or b"").decode()
