@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 from quixstreams import Application
+from quixstreams.context import set_message_context
 
 from processors import batches, committed, device_state, outputs, recovery
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
 _REGISTERED_WITHIN_S: Final = 5.0
+# More save next to nothing (docs/benchmarks.md), and a commit that is due, or a stop, waits for them.
+_RECORDS_PER_TURN: Final = 32
 
 
 class JobApplication(Application):
@@ -37,6 +40,7 @@ class JobApplication(Application):
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
+        self._poll_timeout_s = self._config.consumer_poll_timeout
         batches.pass_over(self._consumer, end_of_batch)
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
@@ -44,8 +48,25 @@ class JobApplication(Application):
         recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required, self._check_states)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         self._tell_commits(on_commit)
-        outputs.serve_seldom(self._producer)
         outputs.hand_on_changes(self._producer)
+
+    def _process_message(self, dataframes: Any) -> None:
+        """Process the records that wait, a turn's number at most; where none does, wait for one.
+
+        Quix takes one in a turn, and with each it serves the producer, copies the context variables and looks for a
+        recovery or commit that is due, periodic tasks, sources, pauses of sinks and prints. A recovery that a poll
+        makes due ends the turn, for `recovery.hold_back` hands out no row then.
+        """
+        self._producer.poll(0)
+        poll_row, context, timeout_s = self._consumer.poll_row, self._processing_context, self._poll_timeout_s
+        for _ in range(_RECORDS_PER_TURN):
+            row: Any = poll_row(timeout=timeout_s)
+            if row is None:
+                return
+            timeout_s, place = 0, row.context
+            set_message_context(place)
+            dataframes[place.topic](row.value, row.key, row.timestamp, row.headers)
+            context.store_offset(place.topic, place.partition, place.offset)
 
     def _check_states(self) -> None:
         stores = self._state_manager.stores.values()

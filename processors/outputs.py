@@ -5,7 +5,6 @@
 serializers, a merge of headers and a note of its offset for each (docs/benchmarks.md has what that costs).
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +17,6 @@ from processors import device_state
 #: Kafka's record headers: names may repeat.
 Headers = Sequence[tuple[str, bytes | None]]
 NO_HEADERS: Final[Headers] = ()
-_POLLED_ONCE_IN: Final = 32
 
 
 class Output(NamedTuple):
@@ -72,22 +70,6 @@ def _produce(producer: InternalProducer) -> Callable[[Output, int], None]:
             producer.produce(topic, value, key, pairs, timestamp=time_ms)
 
     return produce
-
-
-def serve_seldom(producer: InternalProducer) -> None:
-    """Have a producer tell of deliveries with every 32nd poll.
-
-    Quix polls it once per record, which costs as much as a parse. A flush, so each commit, tells of all of them, and so
-    does a full queue.
-    """
-    poll = producer.poll
-    polls = itertools.count(1)
-
-    def poll_seldom(timeout: float = 0) -> None:
-        if next(polls) % _POLLED_ONCE_IN == 0:
-            poll(timeout)
-
-    producer.poll = poll_seldom  # type: ignore[method-assign]  # Quix makes the producer
 
 
 def hand_on_changes(producer: InternalProducer) -> None:

@@ -1,12 +1,14 @@
 """What is other than in Quix's application."""
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock, call
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from quixstreams import message_context
 from quixstreams.internal_consumer import InternalConsumer
-from quixstreams.internal_producer import InternalProducer
+from quixstreams.models import MessageContext, Row
 
 from processors.job_application import JobApplication
 from sensorbus.contract.errors import BrokerUnavailableError
@@ -106,14 +108,57 @@ def test_an_application_that_failed_leaves_its_checkpoint_to_quix(
     assert application._processing_context.checkpoint is checkpoint
 
 
-def test_the_producer_is_polled_seldom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Quix polls it with each record."""
-    asked = Mock()
-    monkeypatch.setattr(InternalProducer, "poll", asked)
-    application = made(tmp_path, Mock())
-    for _ in range(40):
-        application._producer.poll(0)
-    assert asked.call_count == 1
+@pytest.fixture
+def waiting(application: JobApplication, checkpoint: Mock, monkeypatch: pytest.MonkeyPatch) -> list[Row | None]:
+    """Give what the next polls return, in order; a turn without one more is an error."""
+    rows: list[Row | None] = []
+    assert checkpoint is application._processing_context.checkpoint
+    monkeypatch.setattr(application._consumer, "poll_row", Mock(side_effect=lambda **_: rows.pop(0)))
+    monkeypatch.setattr(application._producer, "poll", Mock())
+    return rows
+
+
+def row(offset: int, value: bytes = b"v") -> Row:
+    """Return a record of `sensor`, partition 2."""
+    return Row(value, b"k", 1_000 + offset, MessageContext("sensor", 2, offset, 1), [("h", b"1")])
+
+
+def test_a_turn_takes_what_waits(application: JobApplication, checkpoint: Mock, waiting: list[Row | None]) -> None:
+    """In order, each at its own place; only the first is waited for, and the producer is served once."""
+    waiting[:] = [row(5), row(7), None]
+    seen: list[object] = []
+    application._process_message({"sensor": lambda *record: seen.append((*record, message_context().offset))})
+    assert seen == [(b"v", b"k", 1_000 + at, [("h", b"1")], at) for at in (5, 7)]
+    stored = [call.store_offset(topic="sensor", partition=2, offset=at) for at in (5, 7)]
+    assert checkpoint.method_calls == stored
+    polls: Any = application._consumer.poll_row
+    assert [asked.kwargs["timeout"] for asked in polls.call_args_list] == [application._poll_timeout_s, 0, 0]
+    assert application._poll_timeout_s > 0
+    assert application._producer.poll.call_count == 1  # type: ignore[attr-defined]  # a mock
+
+
+def test_a_turn_ends_so_that_a_commit_may_come(application: JobApplication, waiting: list[Row | None]) -> None:
+    """What waits beyond its number is the next one's."""
+    waiting[:] = [row(at) for at in range(40)]
+    seen: list[int] = []
+    application._process_message({"sensor": lambda *_: seen.append(message_context().offset)})
+    assert seen == list(range(32))
+    assert len(waiting) == 8
+
+
+def test_a_record_that_fails_is_not_committed(
+    application: JobApplication, checkpoint: Mock, waiting: list[Row | None]
+) -> None:
+    """Those before it are; the error is the job's end."""
+    waiting[:] = [row(1), row(2, b"bad"), row(3)]
+
+    def step(value: bytes, *_: object) -> None:
+        if value == b"bad":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        application._process_message({"sensor": step})
+    assert checkpoint.method_calls == [call.store_offset(topic="sensor", partition=2, offset=1)]
 
 
 def test_all_states_are_looked_at(tmp_path: Path, on_commit: Mock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.recovery import ChangelogProducer
 
 from processors import device_state
-from processors.outputs import Output, hand_on_changes, serve_seldom, write
+from processors.outputs import Output, hand_on_changes, write
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT
@@ -69,24 +69,12 @@ def test_a_full_queue_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_record_that_was_not_delivered_is_quix_to_raise() -> None:
     """As one of its own: with the next flush, so that the checkpoint does not end well."""
     producer = InternalProducer("127.0.0.1:1", extra_config={"message.timeout.ms": 20, "log_level": 0})
-    serve_seldom(producer)
     frame: Any = Frame(producer)
     write(frame, lambda *_: [Output("alert", b"key", b"lost")], lambda _: None, stateful=False)
     frame.run(b"in", b"key", 1_234, None)
     with pytest.raises(KafkaProducerDeliveryError) as raised:
         producer.flush(10)
     assert raised.value.args[0].code() == KafkaError._MSG_TIMED_OUT
-
-
-def test_deliveries_are_asked_for_now_and_then() -> None:
-    """One poll in 32 reaches the client."""
-    producer = InternalProducer("127.0.0.1:1", extra_config={"log_level": 0})
-    asked = Mock(wraps=producer.poll)
-    producer.poll = asked  # type: ignore[method-assign]  # to count its calls
-    serve_seldom(producer)
-    for _ in range(70):
-        producer.poll(0)
-    assert asked.call_args_list == [call(0), call(0)]
 
 
 def test_changes_of_the_state_are_written_as_quix_writes_them() -> None:
