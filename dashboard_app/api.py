@@ -18,7 +18,7 @@ from dashboard_app import api_csv, api_devices, api_openapi, api_problems, api_t
 from dashboard_app.api_cursor import Cursor, Place, RowPlace, text_of
 from dashboard_app.api_problems import ProblemError, catching_up, refused, stale_cursor
 from dashboard_app.api_query import Query, query_in
-from dashboard_app.api_rows import Rows, Wanted, rows_of
+from dashboard_app.api_rows import Rows, Search, Wanted
 from dashboard_app.api_table import BASE, JSON, Route
 from dashboard_app.api_time import time_text
 from dashboard_app.choice import devices_in
@@ -144,13 +144,14 @@ class Api:
     def _rows(self, query: Query, topic: str, limit: int) -> tuple[str, Rows]:
         self._check_ready()
 
-        def look(held: Held, epoch: str) -> tuple[str, Callable[[], Rows]]:
+        def begin(held: Held, epoch: str) -> tuple[str, Search]:
             after = self._after(query, epoch, RowPlace)
             wanted = Wanted(query.devices or None, query.since_ms, query.until_ms, limit, after)
-            return epoch, rows_of(held, topic, wanted)
+            return epoch, Search(held, topic, wanted)
 
-        epoch, sort = self._feed.store.read(look)
-        return epoch, sort()
+        store = self._feed.store
+        epoch, search = store.read(begin)
+        return epoch, search.rows(store)
 
     def _check_ready(self) -> None:
         """Raise `ProblemError` while this worker reads the history: an answer would lack rows and not say so."""

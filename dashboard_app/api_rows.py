@@ -1,19 +1,22 @@
 """The rows of a topic that the API answers with, out of what a worker holds.
 
 Rows are in the order of event time, then of partition and offset: the same on every worker. Called from request
-threads; under the store's lock only masks and copies are made, which takes some ms of the largest ring.
+threads. The store's lock is taken for some rows at a time, so that the writer and all ticks go on in between.
 """
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard_app.api_cursor import RowPlace
 from dashboard_app.api_problems import stale_cursor
 from dashboard_app.held import Held
 from dashboard_app.ring import Floats, Integers, Ring
+from dashboard_app.store import Store
 
+#: So many rows are looked at before others may have the lock: about 1 ms.
+ROWS_AT_A_TIME: Final = 65_536
 _GONE: Final = "the row of this cursor is no longer held"
 _FIRST_MS: Final = np.iinfo(np.int64).min
 _LAST_MS: Final = np.iinfo(np.int64).max
@@ -39,27 +42,88 @@ class Rows(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Candidates, not sorted yet: the first rows are among them."""
+    """Rows that are wanted as columns of one length, in no order."""
 
-    names: list[str]
     devices: Integers
     times_ms: Integers
     partitions: Integers
     offsets: Integers
     values: Floats
 
+    def at(self, places: Any) -> "_Found":
+        return _Found._make(column[places] for column in self)
 
-def rows_of(held: Held, topic: str, wanted: Wanted) -> Callable[[], Rows]:
-    """Return a function that sorts what was found, to be called when the store's lock is free again."""
-    ring = held.rings[topic]
-    if wanted.after is not None:
-        _check_held(ring, wanted.after)
-    found = _first(ring, _matching(held, ring, wanted), wanted.limit + 1)
-    rows = ring.statistics().dropped + found
-    columns = (ring.values_of(name, rows) for name in ("device", "time", "partition", "offset", "value"))
-    devices, *others = columns
-    candidates = _Found([held.names.by_number[device] for device in devices.tolist()], devices, *others)
-    return lambda: _sorted(candidates, wanted.limit)
+    def order(self) -> Integers:
+        return np.lexsort((self.offsets, self.partitions, self.times_ms))
+
+
+class Search:
+    """A search in what a ring held when it began: rows that come later are not found.
+
+    From the oldest row on: when some go that were not looked at yet, all that was found has gone as well, and the
+    search begins again with what is held then.
+    """
+
+    def __init__(self, held: Held, topic: str, wanted: Wanted, rows_at_a_time: int = ROWS_AT_A_TIME) -> None:
+        """Begin; under the store's lock, as nothing else. Raises `ProblemError` when the place's record is gone."""
+        self._ring, self._wanted, self._at_a_time = held.rings[topic], wanted, rows_at_a_time
+        self._names = held.names.by_number.copy()  # once a row is gone, its device's number may be another one's
+        self._mask = None if wanted.devices is None else held.names.mask(wanted.devices)
+        statistics = self._ring.statistics()
+        self._end = statistics.dropped + statistics.held
+        self._begin(statistics.dropped)
+
+    def rows(self, store: Store) -> Rows:
+        """Return what is found. Raises `ProblemError` when the place's record goes before it was looked at."""
+        while self._next < self._end:
+            found = store.read(lambda _held, _epoch: self._look())
+            if len(found.times_ms):
+                self._take(found)
+        return self._sorted()
+
+    def _begin(self, first: int) -> None:
+        wanted, self._next = self._wanted, first
+        if wanted.after is not None:
+            _check_held(self._ring, wanted.after)
+        since_ms = _FIRST_MS if wanted.since_ms is None else wanted.since_ms
+        self._since_ms = max(since_ms, wanted.after.time_ms) if wanted.after else since_ms
+        self._last_ms = _LAST_MS if wanted.until_ms is None else wanted.until_ms - 1
+        self._found = _NOTHING
+
+    def _look(self) -> _Found:
+        """Return what is wanted of the next rows; under the store's lock."""
+        ring, first = self._ring, self._ring.statistics().dropped
+        if first > self._next:
+            self._begin(first)
+        start, self._next = self._next, max(self._next, min(self._next + self._at_a_time, self._end))
+        times_ms = ring.column("time", start, self._next)
+        is_wanted = (times_ms >= self._since_ms) & (times_ms <= self._last_ms)
+        if self._mask is not None:
+            is_wanted &= self._mask[ring.column("device", start, self._next)]
+        rows = start + np.flatnonzero(is_wanted)
+        return _Found._make(ring.values_of(name, rows) for name in ("device", "time", "partition", "offset", "value"))
+
+    def _take(self, found: _Found) -> None:
+        """Keep the first ones, one more than are told; what is later than those is not looked for any more."""
+        if self._wanted.after is not None:
+            found = found.at(~_are_told(found, self._wanted.after))
+        number = self._wanted.limit + 1
+        self._found = _first(_Found._make(map(np.concatenate, zip(self._found, found, strict=True))), number)
+        if len(self._found.times_ms) == number:
+            self._last_ms = int(self._found.times_ms.max())
+
+    def _sorted(self) -> Rows:
+        limit, found = self._wanted.limit, self._found.at(self._found.order())
+        kept = found.at(slice(limit))
+        last = None
+        if len(found.times_ms) > limit:
+            last = RowPlace(*(int(column[-1]) for column in (kept.times_ms, kept.partitions, kept.offsets)))
+        names = [self._names[device] for device in kept.devices.tolist()]
+        return Rows(names, kept.times_ms.tolist(), kept.values.tolist(), last)
+
+
+_NONE: Final[Integers] = np.zeros(0, np.int64)
+_NOTHING: Final = _Found(_NONE, _NONE, _NONE, _NONE, np.zeros(0, np.float64))
 
 
 def _check_held(ring: Ring, place: RowPlace) -> None:
@@ -69,40 +133,19 @@ def _check_held(ring: Ring, place: RowPlace) -> None:
         raise stale_cursor(_GONE)
 
 
-def _matching(held: Held, ring: Ring, wanted: Wanted) -> Integers:
-    """Return the indexes, among the rows held, of those that are wanted."""
-    times_ms: Integers = ring.held("time")
-    after = wanted.after
-    since_ms = _FIRST_MS if wanted.since_ms is None else wanted.since_ms
-    since_ms = max(since_ms, after.time_ms) if after else since_ms
-    is_wanted = (times_ms >= since_ms) & (times_ms < (_LAST_MS if wanted.until_ms is None else wanted.until_ms))
-    if wanted.devices is not None:
-        is_wanted &= held.names.mask(wanted.devices)[ring.held("device")]
-    found = np.flatnonzero(is_wanted)
-    if after is None:
+def _are_told(found: _Found, after: RowPlace) -> NDArray[np.bool_]:
+    """Return which of these rows, none of an earlier time, are not after a place."""
+    is_before = (found.partitions == after.partition) & (found.offsets <= after.offset)
+    is_before |= found.partitions < after.partition
+    are_told: NDArray[np.bool_] = is_before & (found.times_ms == after.time_ms)
+    return are_told
+
+
+def _first(found: _Found, number: int) -> _Found:
+    """Return the first `number`."""
+    if len(found.times_ms) <= number:
         return found
-    partitions, offsets = ring.held("partition")[found], ring.held("offset")[found]
-    is_told = (partitions < after.partition) | ((partitions == after.partition) & (offsets <= after.offset))
-    is_told &= times_ms[found] == after.time_ms
-    following: Integers = found[~is_told]
-    return following
-
-
-def _first(ring: Ring, found: Integers, number: int) -> Integers:
-    """Return those that hold the first `number` by time, with all of the last one's time."""
-    if len(found) <= number:
-        return found
-    times_ms: Integers = ring.held("time")[found]
-    first: Integers = found[times_ms <= np.partition(times_ms, number - 1)[number - 1]]
-    return first
-
-
-def _sorted(found: _Found, limit: int) -> Rows:
-    order = np.lexsort((found.offsets, found.partitions, found.times_ms))
-    kept = order[:limit]
-    last = None
-    if len(order) > limit:
-        columns = (found.times_ms, found.partitions, found.offsets)
-        last = RowPlace(*(int(column[kept[-1]]) for column in columns))
-    names = [found.names[place] for place in kept.tolist()]
-    return Rows(names, found.times_ms[kept].tolist(), found.values[kept].tolist(), last)
+    last_ms = np.partition(found.times_ms, number - 1)[number - 1]
+    before, tied = np.flatnonzero(found.times_ms < last_ms), np.flatnonzero(found.times_ms == last_ms)
+    tied = tied[found.at(tied).order()]
+    return found.at(np.concatenate((before, tied[: number - len(before)])))

@@ -106,7 +106,7 @@ class Store:
             return self._shared.changes(self._held, question, self.moment(now_ms), now_ms)
 
     def read(self, look: Callable[[Held, str], T]) -> T:
-        """Return what `look(held, epoch)` makes of what is held; it must be quick and keep nothing of it."""
+        """Return what `look(held, epoch)` makes; it must be quick, and look at what is held in such calls alone."""
         with self._lock:
             return look(self._held, self.epoch)
 
