@@ -10,8 +10,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from dashboard_app.recent import Recent, recent
 from dashboard_app.ring import Floats, Integers
-from dashboard_app.store import Recent, Store
+from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
 
 SETTLED_MS: Final = 5_000  # a second that ended this long ago is not computed again
@@ -66,13 +67,13 @@ class Bands:
 
     def _since(self, from_ms: int, now_ms: int, *, is_whole: bool = False) -> dict[int, list[float]]:
         """Return the bands from then on; `is_whole`: from the first second on that has nearly all its readings."""
-        recent = self._store.recent(from_ms - SETTLED_MS)
+        found = recent(self._store, from_ms - SETTLED_MS)
         if is_whole:
-            from_ms = max(from_ms, _whole_from_ms(recent.times_ms))
-        wanted = (recent.times_ms >= from_ms) & (recent.times_ms < (now_ms - _ARRIVED_MS) // _STEP_MS * _STEP_MS)
+            from_ms = max(from_ms, _whole_from_ms(found.times_ms))
+        wanted = (found.times_ms >= from_ms) & (found.times_ms < (now_ms - _ARRIVED_MS) // _STEP_MS * _STEP_MS)
         if self._devices is not None:
-            wanted &= _is_of(recent, self._devices)
-        return bands(recent.times_ms[wanted], recent.values[wanted])
+            wanted &= _is_of(found, self._devices)
+        return bands(found.times_ms[wanted], found.values[wanted])
 
     def _columns(self, from_ms: int) -> orjson.Fragment:
         seconds = sorted(second for second in self.by_second if second >= from_ms)
@@ -80,10 +81,10 @@ class Bands:
         return orjson.Fragment(orjson.dumps({"step_ms": _STEP_MS, "t": seconds, **columns}))
 
 
-def _is_of(recent: Recent, devices: Integers) -> NDArray[np.bool_]:
-    mask = np.zeros(int(max(recent.devices.max(initial=-1), devices.max(initial=-1))) + 1, bool)
+def _is_of(readings: Recent, devices: Integers) -> NDArray[np.bool_]:
+    mask = np.zeros(int(max(readings.devices.max(initial=-1), devices.max(initial=-1))) + 1, bool)
     mask[devices] = True
-    found: NDArray[np.bool_] = mask[recent.devices]
+    found: NDArray[np.bool_] = mask[readings.devices]
     return found
 
 

@@ -14,6 +14,7 @@ from dashboard_app import states
 from dashboard_app.bands import Bands
 from dashboard_app.chosen import Choices
 from dashboard_app.held import TURN_DEVICES
+from dashboard_app.recent import recent
 from dashboard_app.ring import Integers
 from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
@@ -78,13 +79,13 @@ class Overview:
         return Bands(self._store, self._settings.dashboard_history_ms, devices).anew(now_ms)
 
     def _fleet(self, now_ms: int) -> dict[str, Any]:
-        recent = self._store.recent(now_ms - _RATE_MS)
-        newest_ms = np.zeros(int(recent.devices.max(initial=-1)) + 1, np.int64)
-        np.maximum.at(newest_ms, recent.devices, recent.times_ms)
+        readings = recent(self._store, now_ms - _RATE_MS)
+        newest_ms = np.zeros(int(readings.devices.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(newest_ms, readings.devices, readings.times_ms)
         ages_ms = now_ms - newest_ms[newest_ms > 0]
         fleet = {
             "devices": self._store.devices,
-            "rate_hz": round(len(recent.devices) * 1000 / _RATE_MS, 1),
+            "rate_hz": round(len(readings.devices) * 1000 / _RATE_MS, 1),
             "age_p95_ms": max(0, round(float(np.percentile(ages_ms, 95)))) if len(ages_ms) else None,
             "refused": self._store.refused_devices,
         }

@@ -194,8 +194,12 @@ class Ring:
 
     def appended_since(self, append_ms: int) -> Integers:
         """Return the rows appended at or after that time, looking back mark by mark."""
-        first = max(self._first, self._marks.row_at(append_ms) or 0)
-        return first + np.flatnonzero(self.column("append", first, self._next) >= append_ms)
+        first, end = self.bounds_since(append_ms)
+        return first + np.flatnonzero(self.column("append", first, end) >= append_ms)
+
+    def bounds_since(self, append_ms: int) -> tuple[int, int]:
+        """Return the first row that may be appended at or after that time, and the one after the last."""
+        return max(self._first, self._marks.row_at(append_ms) or 0), self._next
 
     def values_of(self, name: str, rows: Integers) -> NDArray[Any]:
         """Return a column of these rows."""

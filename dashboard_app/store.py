@@ -8,26 +8,17 @@ worker can go on where another one stopped.
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from dashboard_app.changes import Changes, Moment, Question, Shared
 from dashboard_app.devices import MAX_DEVICES, roster
 from dashboard_app.held import Held
-from dashboard_app.ring import Floats, Integers, Records, Statistics
-from sensorbus.contract.topics import SENSOR
+from dashboard_app.ring import Records, Statistics
 
 #: Answers of the same question are the same for so long, unless something is written: their ages are of its begin.
 _MOMENT_MS: Final = 100
 
 T = TypeVar("T")
-
-
-class Recent(NamedTuple):
-    """Readings as columns of one length; a device is a number."""
-
-    devices: Integers
-    times_ms: Integers
-    values: Floats
 
 
 class Store:
@@ -109,16 +100,6 @@ class Store:
         """Return what `look(held, epoch)` makes; it must be quick, and look at what is held in such calls alone."""
         with self._lock:
             return look(self._held, self.epoch)
-
-    def recent(self, append_ms: int) -> Recent:
-        """Return the readings appended since then."""
-        with self._lock:
-            ring = self._held.rings[SENSOR.name]
-            rows = ring.appended_since(append_ms)
-            if len(rows) and rows[-1] - rows[0] + 1 == len(rows):  # none between is older: a plain copy costs half
-                first, end = int(rows[0]), int(rows[-1]) + 1
-                return Recent(*(ring.column(name, first, end).copy() for name in ("device", "time", "value")))
-            return Recent(*(ring.values_of(name, rows) for name in ("device", "time", "value")))
 
     def newest_append_ms(self) -> Mapping[str, int | None]:
         """Return the append time of the newest record of each topic, None before the first."""

@@ -345,15 +345,3 @@ def test_statistics_say_how_full_each_ring_is() -> None:
     assert (sensor.held, sensor.capacity, sensor.dropped, sensor.newest_append_ms) == (3, 3, 2, NOW_MS)
     ages: Mapping[str, int | None] = store.newest_append_ms()
     assert (ages[SENSOR.name], ages[ALERT.name]) == (NOW_MS, None)
-
-
-def test_recent_readings_are_a_copy_with_and_without_older_ones_between() -> None:
-    """What is written later does not change them; rows that were appended earlier are left out."""
-    store = started(ring_rows=4)
-    store.append(SENSOR.name, records(0, 0, [["a", number, float(number)] for number in range(4)]))
-    recent = store.recent(NOW_MS)
-    store.append(SENSOR.name, records(1, 0, [["b", 9, 9.0]], NOW_MS - 5_000))
-    store.append(SENSOR.name, records(0, 4, [["a", 4, 4.0]]))
-    assert recent.values.tolist() == [0.0, 1.0, 2.0, 3.0]
-    assert store.recent(NOW_MS).values.tolist() == [2.0, 3.0, 4.0]
-    assert store.recent(NOW_MS - 5_000).values.tolist() == [2.0, 3.0, 9.0, 4.0]
