@@ -31,6 +31,11 @@ _IS_INKED: Final = """([x, y]) => {
   const { data } = canvas.getContext("2d").getImageData((x - 9) * devicePixelRatio, (y - 9) * devicePixelRatio, 18, 18);
   return data.some((one) => one > 0);
 }"""
+#: Clocks that change while the page is looked at.
+_CLOCKS_CHANGE: Final = """
+const changeMs = Date.now() - 3_000;
+Date.prototype.getTimezoneOffset = function () { return this.getTime() < changeMs ? 0 : -60; };
+"""
 _PLACES: Final = ("#caption", "#episodes tbody", ".plot .hovertext")
 
 
@@ -138,3 +143,23 @@ def test_the_rows_of_a_device_change_with_their_heading(visit: Visit, bus: Bus) 
     expect(heading).to_have_text("Time, UTC")
     assert _times(page, "#device-rows td") == [_utc(time) for time in local]
     assert all(_is_now(time, _AHEAD) for time in local)
+
+
+def test_axis_and_pointer_tell_the_time_of_their_instants_where_clocks_have_changed(visit: Visit, bus: Bus) -> None:
+    """The visitor's were put ahead by an hour 3 s before the page was loaded."""
+    tell(bus, "changed", 20, _AGES_MS)
+    visitor = visit(timezone_id="UTC")
+    visitor.context.add_init_script(_CLOCKS_CHANGE)
+    page = visitor.open("?devices=changed&window=30")
+    wait_js(page, f"{_GRAPH}?.data?.[0]?.x.length > 10", "a line")
+
+    def are_ahead() -> list[bool]:
+        return [_is_now(time, timedelta(hours=1)) for time in _times(page, ".plot .xtick")]
+
+    wait_until(lambda: any(are_ahead()), 15, "a label of after the change")
+    page.locator("#pause").click()
+    page.wait_for_timeout(200)
+    assert are_ahead() == sorted(are_ahead()), "a label of before the change is told as if it were after it"
+    assert not are_ahead()[0]
+    _point(page)
+    assert [_is_now(time, timedelta(0)) for time in _times(page, ".plot .hovertext")] == [True]

@@ -10,30 +10,11 @@
   const MOST_MARKERS = 500;
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const MARKER_PX = 7;
-  const TIME_PX = 75; // of a time below the chart, with what sets it apart from the next
   const THRESHOLD_REACH_K = 10;
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
   function escape(text) {
     return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  }
-
-  /** Return a time as Plotly takes it to the letter: a number it would move into the browser's own zone. */
-  function timeText(ms) {
-    return new Date(ms).toISOString().slice(0, -1);
-  }
-
-  /**
-   * Return times (nulls stay) as Plotly shows them to the letter; [fromMs, toMs] is the axis.
-   *
-   * They are numbers less what it will add, which it takes in half the time of texts; texts around a change of the clocks.
-   */
-  function plotTimes(x, fromMs, toMs) {
-    const addedMs = (ms) => bus.format.zoneOffsetMs(ms, "local");
-    const shiftMs = addedMs(toMs);
-    const reachMs = toMs - fromMs; // a zoomed view has its surroundings
-    const isSteady = [fromMs - reachMs, toMs + reachMs].every((ms) => addedMs(ms - shiftMs) === shiftMs);
-    return x.map((ms) => (ms === null ? null : isSteady ? ms - shiftMs : timeText(ms)));
   }
 
   /** Return how many devices are drawn how: "lines", "grouped" or "overview". */
@@ -63,7 +44,7 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands};
+   * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands};
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
@@ -80,7 +61,7 @@
     if (chart.mode === "grouped") addGroups(chart, model, context);
     else for (const id of chart.drawn) addLine(chart, model, id, context);
     if (chart.mode !== "overview") addMarkers(chart, model, context);
-    Object.assign(chart, span, layout(chart, model, context));
+    Object.assign(chart, span, { offsetMs: context.offsetMs }, layout(chart, model, context));
     chart.span = bus.span.words(view);
     chart.note = note(chart, model, context);
     return chart;
@@ -147,13 +128,13 @@
       chart.traces.push({
         type: "scatter", mode: "lines", x, y, text, name: "", connectgaps: false, opacity: 0.85,
         line: { color: context.colours[token], width: 1.25 },
-        hovertemplate: `%{text}<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>%{x|%H:%M:%S}<extra></extra>`,
+        hovertemplate: `%{text}<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>${bus.timeAxis.HOVER}<extra></extra>`,
       });
     }
   }
 
   function hover(unit) {
-    return `%{fullData.name}<br>%{y:.2f} ${bus.format.SYMBOLS[unit]}<br>%{x|%H:%M:%S}<extra></extra>`;
+    return `%{fullData.name}<br>%{y:.2f} ${bus.format.SYMBOLS[unit]}<br>${bus.timeAxis.HOVER}<extra></extra>`;
   }
 
   /** Add the fleet's lowest, 10 %, median, 90 % and highest per second. */
@@ -198,7 +179,7 @@
       y: shown.map((row) => hundredths(bus.format.toUnit(row[1], context.unit))),
       marker: { symbol: "triangle-up", size: 7, color: context.colours.high,
         line: { color: context.colours.surface, width: 1 } },
-      hovertemplate: `%{text}, alert<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>%{x|%H:%M:%S}<extra></extra>`,
+      hovertemplate: `%{text}, alert<br>%{y:.2f} ${bus.format.SYMBOLS[context.unit]}<br>${bus.timeAxis.HOVER}<extra></extra>`,
     });
   }
 
@@ -227,9 +208,8 @@
       font,
       hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
       xaxis: {
-        type: "date", range: [context.fromMs, context.toMs].map((ms) => timeText(ms + context.offsetMs)),
-        // Turned where they would not fit side by side, times would be cut off below.
-        tickformat: "%H:%M:%S", tickangle: 0, nticks: Math.min(6, Math.max(2, Math.floor((context.widthPx || Infinity) / TIME_PX))),
+        type: "date", ...bus.timeAxis.axis(context),
+        tickangle: 0, // turned where they would not fit side by side, times would be cut off below
         gridcolor: colours.grid, zeroline: false, automargin: false, tickfont: font,
         fixedrange: false,
         ticklabelstandoff: 5, // clear of the lowest temperature, on a phone
@@ -274,5 +254,5 @@
     return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
   }
 
-  bus.chartData = { build, wanted, escape, plotTimes, mode, bounds };
+  bus.chartData = { build, wanted, escape, mode, bounds };
 })();

@@ -12,7 +12,6 @@
   let drawing = false;
   let last = null; // what is drawn, for export and table
   let seen = null; // the view that it is drawn for
-  let offsetMs = 0;
   let onZoom = () => {};
   let isPointed = false; // is the pointer on the chart?
   let isPaintDue = false;
@@ -60,7 +59,7 @@
   function takeZoom(graph, event) {
     if (!Object.keys(event).some((key) => /^[xy]axis\.(range|autorange)/.test(key))) return;
     const { xaxis } = graph._fullLayout;
-    const [fromMs, toMs] = xaxis.range.map((end) => xaxis.r2l(end) - offsetMs);
+    const [fromMs, toMs] = xaxis.range.map((end) => xaxis.r2l(end) - last.offsetMs);
     const yMoved = Object.keys(event).some((key) => key.startsWith("yaxis."));
     const celsius = () => graph.layout.yaxis.range.map((value) => bus.format.fromUnit(value, seen.unit));
     zoom = { fromMs, toMs, y: yMoved ? celsius() : (zoom?.y ?? null) };
@@ -93,7 +92,6 @@
     const widthPx = graph?._fullLayout?.xaxis?._length;
     last = bus.chartData.build(model, { ...view, zoom, widthPx, shown: last?.mode === "overview" ? last.drawn : [] });
     seen = view;
-    offsetMs = bus.format.zoneOffsetMs(view.nowMs, view.zone);
     drawAround();
     if (!graph || graph._dragging) return false;
     const { xaxis, yaxis, ...rest } = last.layout;
@@ -136,9 +134,11 @@
     return { ...trace, mode: "none", fill: "none" };
   }
 
-  /** Return a trace with its times as Plotly takes them. */
+  /** Return a trace with its times as Plotly takes and tells them. */
   function dated(trace) {
-    return { ...trace, x: bus.chartData.plotTimes(trace.x, last.fromMs + offsetMs, last.toMs + offsetMs) };
+    const { fromMs, toMs, offsetMs } = last;
+    const worded = bus.timeAxis.worded(trace, { ...seen, fromMs, toMs, offsetMs });
+    return { ...worded, x: bus.timeAxis.plotTimes(trace.x, fromMs + offsetMs, toMs + offsetMs) };
   }
 
   /** Draw the lines with the next frame, once. */
