@@ -109,6 +109,7 @@ def test_the_chart_is_an_overview_and_says_so(visit: Visit, lately: Bus) -> None
     )
     names = "document.querySelector('.js-plotly-plot')?.data?.map((one) => one.name)"
     wait_js(page, f"{names}?.includes('median')", "bands on the chart")
+    _see_alerts(page, lately)
     keep(page, "large-fleet")
     assert serious_faults(page) == []
     page.get_by_label("Devices").click()
@@ -120,6 +121,34 @@ def test_the_chart_is_an_overview_and_says_so(visit: Visit, lately: Bus) -> None
     wait_js(page, f"{names}?.includes('unit-299') && !{names}.includes('median')", "lines on the chart")
     points = "Math.min(...document.querySelector('.js-plotly-plot').data.slice(0, 10).map((one) => one.y.length))"
     wait_js(page, f"{points} > {_HISTORY_S // 2}", "the history of the chosen devices")
+
+
+def _see_alerts(page: Page, bus: Bus) -> None:
+    """Have two devices in alert: the strip counts them, and says so at the pointer and to who does not see it."""
+    note, summary = page.locator("#chart-note"), page.locator("#chart-summary")
+    ages_ms = tuple(range(45_000, 5_000, -1_000))
+    with bus.run("processors", "alert"):
+        for device in ("unit-007", "unit-008"):
+            tell(bus, device, 40, ages_ms[:20] if device == "unit-008" else ages_ms)
+        expect(summary).to_contain_text("2 devices in alert, at most 2 within", timeout=40_000)
+        expect(note).to_contain_text("\N{BLACK UP-POINTING TRIANGLE} counts the devices in alert per ")
+        strip = "document.querySelector('.js-plotly-plot')?.data?.find((one) => one.name === 'alerts')"
+        wait_js(page, f"{strip}?.y.includes(2) && {strip}.y.includes(1)", "bars of one and of two devices")
+        page.locator("#pause").click()
+        box = page.locator(".js-plotly-plot").bounding_box()
+        assert box is not None
+        x, y = page.evaluate(
+            f"""(() => {{
+                const {{ xaxis, yaxis2 }} = document.querySelector('.js-plotly-plot')._fullLayout;
+                const at = {strip}.y.indexOf(2);
+                return [xaxis._offset + xaxis.l2p({strip}.x[at]), yaxis2._offset + yaxis2.l2p(2)];
+            }})()"""
+        )
+        page.mouse.move(box["x"] + x + 1, box["y"] + y)
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        expect(page.locator(".plot .hovertext")).to_contain_text("2 devices in alert")
+        keep(page, "large-fleet-alerts")
+        page.locator("#pause").click()
 
 
 def test_a_long_range_has_its_bands_after_a_load(visit: Visit, lately: Bus) -> None:

@@ -7,7 +7,7 @@ const NOW = 1_795_554_000_000;
 const colours = new Proxy({}, { get: (_, name) => `colour of ${String(name)}` });
 
 function view(model, parts = {}) {
-  return { ids: model.order, nowMs: NOW, windowMs: 100_000, unit: "C", zone: "utc", colours, zoom: null, ...parts };
+  return { ids: model.order, nowMs: NOW, windowMs: 100_000, unit: "C", zone: "utc", colours, zoom: null, alertsKnown: true, ...parts };
 }
 
 function fleetOf(number, values = [20, 21]) {
@@ -45,7 +45,7 @@ test("beyond, the bands of the whole fleet and the hottest of the selection are 
   assert.equal(chart.mode, "overview");
   assert.deepEqual(chart.drawn, hot.map((device) => device.id));
   assert.deepEqual(chart.traces.slice(0, 5).map((trace) => trace.name), ["lowest", "highest", "10 %", "90 %", "median"]);
-  assert.equal(chart.traces.length, 10);
+  assert.deepEqual(chart.traces.slice(10).map((trace) => [trace.name, trace.yaxis]), [["alerts", "y2"]]);
 });
 
 test("the hottest stay shown until another is clearly hotter", () => {

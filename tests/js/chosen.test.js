@@ -64,7 +64,7 @@ test("the bands of a choice take the place of those of all, and follow", () => {
   const { chosen: [number], overview } = asked(model, SOME);
   assert.equal(overview, 0);
   bus.model.ingest(model, answer(NOW, { chosen: number }));
-  assert.match(chart(model, SOME).note, /^The 5 hottest lines of 120 devices; their lowest, .* come in a moment\.$/);
+  assert.match(chart(model, SOME).note, /^The 5 hottest lines of 120 devices; their lowest, .* come in a moment\. Alerts are not known/);
   bus.model.ingest(model, answer(NOW, { chosen: number, overview: bands(30, NOW - 3_000, NOW - 2_000) }));
   assert.equal(asked(model, SOME).overview, NOW - 2_000);
   bus.model.ingest(model, answer(NOW, { chosen: number, overview: bands(31, NOW - 1_000) }));

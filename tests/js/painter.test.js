@@ -88,3 +88,12 @@ test("the threshold goes over the whole width, above the lines", () => {
   assert.deepEqual(notes.filter(([name]) => name === "lineTo").at(-1), ["lineTo", 110, 45]);
   assert.equal(notes.filter(([name]) => name === "stroke").at(-1)[1], "red");
 });
+
+test("bars stand on their own axis, around their times, and one of next to nothing is seen", () => {
+  const bars = { yaxis: "y2", mode: "markers", bars: { widthMs: 100, color: "red" }, x: [1_050, 1_150], y: [5, 0.1] };
+  assert.ok(!painted([bars]).some(([name]) => name === "fillRect"));
+  const { context, notes } = recorder();
+  bus.painter.paint(context, { traces: [{ mode: "lines", x: [1_000, 2_000], y: [0, 10], line }, bars], shapes: [{ y0: 5, line }] }, { ...AREA, yaxis: "y2" });
+  assert.deepEqual(notes.filter(([name]) => name === "fillRect"), [["fillRect", 10, 45, 8.5, 25], ["fillRect", 20, 67, 8.5, 3]]);
+  assert.ok(!notes.some(([name]) => name === "stroke"));
+});

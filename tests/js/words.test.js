@@ -96,7 +96,7 @@ test("a choice that no address can hold says so", () => {
 test("the words of a large fleet are of all of it, not of the lines that are drawn", () => {
   const bands = { step_ms: 1_000, t: [NOW - 1_000, NOW], min: [1, 2], p10: [3, 3], median: [20, 21], p90: [30, 30], max: [41, 40] };
   const words = (fromMs) => bus.chartTable.fleetSummary({ fleet: { devices: 1_200 } }, { bands, fromMs, toMs: NOW, span: "last 100 s" }, "C");
-  assert.equal(words(NOW - 99_000), "All 1,200 devices, last 100 s: from 1.0 °C to 41.0 °C, the median now 21.0 °C.");
+  assert.equal(words(NOW - 99_000), "All 1,200 devices, last 100 s: from 1.0 °C to 41.0 °C, the median now 21.0 °C. Alerts are not known.");
   assert.equal(words(NOW + 1), "No reading, last 100 s.");
 });
 

@@ -44,11 +44,12 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands};
+   * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands,
+   * strip: see alert_strip.js};
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
-   * shown: the hottest so far, widthPx: of the plot, if it is known}.
+   * shown: the hottest so far, widthPx: of the plot, if it is known, alertsKnown: do they come through?}.
    */
   function build(model, view) {
     const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), points: 0,
@@ -60,8 +61,10 @@
     if (chart.bands) addBands(chart, chart.bands, context);
     if (chart.mode === "grouped") addGroups(chart, model, context);
     else for (const id of chart.drawn) addLine(chart, model, id, context);
-    if (chart.mode !== "overview") addMarkers(chart, model, context);
+    if (chart.mode === "overview") addStrip(chart, model, context);
+    else addMarkers(chart, model, context);
     Object.assign(chart, span, { offsetMs: context.offsetMs }, layout(chart, model, context));
+    if (chart.mode === "overview") bus.alertStrip.place(chart.layout, chart.strip, context.colours);
     chart.span = bus.span.words(view);
     chart.note = note(chart, model, context);
     return chart;
@@ -155,6 +158,11 @@
     );
   }
 
+  function addStrip(chart, model, context) {
+    chart.strip = bus.alertStrip.count(model, context);
+    if (chart.strip) chart.traces.push(bus.alertStrip.trace(chart.strip, context));
+  }
+
   /** Mark alerts by shape, so that they are told apart without colour. */
   function addMarkers(chart, model, context) {
     const rows = [];
@@ -242,10 +250,10 @@
     if (chart.mode === "lines") return `One line per device; ${chart.marks}.`;
     if (chart.mode === "grouped") return `${number} in the colours of their cards; ${chart.marks}. Choose up to ${MOST_LINES} for a line style each.`;
     const hottest = chart.drawn.length ? bus.format.plural(chart.drawn.length, "hottest line") : "";
-    if (!chart.bands) return `${hottest ? `The ${hottest} of ` : ""}${number}; their lowest, highest and median come in a moment.`;
+    if (!chart.bands) return `${hottest ? `The ${hottest} of ` : ""}${number}; their lowest, highest and median come in a moment.${bus.alertStrip.note(chart.strip, view)}`;
     const isOfAll = !chart.bands.of && view.ids.length < model.order.length;
     return `Lowest to highest, 10 % to 90 % and median of ${bus.chosen.words(chart.bands, model)} per second` +
-      `${isOfAll ? ", not of the chosen alone" : ""}${hottest && `, with the ${hottest} of the selection`}.${begin(chart.bands, view)}`;
+      `${isOfAll ? ", not of the chosen alone" : ""}${hottest && `, with the ${hottest} of the selection`}.${bus.alertStrip.note(chart.strip, view)}${begin(chart.bands, view)}`;
   }
 
   /** Return the sentence that says where bands begin, if that is in view: the dashboard tells those of the last 100 s. */

@@ -74,5 +74,5 @@
     return x.map((ms) => (ms === null ? null : isSteadyHere ? ms - shiftMs : timeText(ms)));
   }
 
-  bus.timeAxis = { HOVER, axis, worded, plotTimes };
+  bus.timeAxis = { HOVER, axis, step, worded, plotTimes };
 })();

@@ -7,6 +7,8 @@
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
   const PRINT = { ratio: 3, widthPx: 640 }; // pixels of paper per pixel of the page; what every paper has room for
+  // Plotly leaves out an axis on which there is no trace.
+  const NOTHING_ON_EACH_AXIS = ["y", "y2"].map((yaxis) => ({ type: "scatter", mode: "none", x: [null], y: [null], hoverinfo: "skip", yaxis }));
   let zoom = null; // {fromMs, toMs, y: in °C}
   let bound = null; // the plot whose events are listened to
   let drawing = false;
@@ -108,7 +110,8 @@
   function plotAll(graph) {
     drawing = true;
     const silent = last.traces.map(unseen);
-    globalThis.Plotly.react(graph, isPointed ? silent.map(dated) : [], last.layout, bus.chart.CONFIG)
+    const data = [...(isPointed ? silent.map(dated) : []), ...(last.layout.yaxis2 ? NOTHING_ON_EACH_AXIS : [])];
+    globalThis.Plotly.react(graph, data, last.layout, bus.chart.CONFIG)
       .then(() => bind(graph))
       .finally(() => { drawing = false; });
     graph.data = silent;
@@ -160,11 +163,13 @@
     const context = canvas.getContext("2d");
     context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
     if (!isPrinting) context.clearRect(0, 0, axes.width, axes.height);
-    const { xaxis, yaxis } = axes;
+    const { xaxis } = axes;
     const ends = (axis) => axis.range.map((end) => axis.r2l(end));
-    bus.painter.paint(context, last, {
-      left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length, x: ends(xaxis), y: ends(yaxis),
+    const area = (yaxis, name) => ({
+      left: xaxis._offset, top: yaxis._offset, width: xaxis._length, height: yaxis._length, x: ends(xaxis), y: ends(yaxis), yaxis: name,
     });
+    bus.painter.paint(context, last, area(axes.yaxis));
+    if (axes.yaxis2) bus.painter.paint(context, last, area(axes.yaxis2, "y2"));
   }
 
   /** Draw at once for paper, or for the screen again; the theme, which hears of it first, has drawn its change by then. */

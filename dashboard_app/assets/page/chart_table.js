@@ -36,12 +36,12 @@
   }
 
   /** Return one sentence about a chart of the whole fleet, of which the table has but the hottest lines. */
-  function fleetSummary(model, { fromMs, toMs, span, bands }, unit) {
+  function fleetSummary(model, { fromMs, toMs, span, bands, strip }, unit) {
     const found = bus.bands.extremes(bands, fromMs, toMs);
     if (!found) return `No reading, ${span}.`;
     const [lowest, highest, median] = [found.lowest, found.highest, found.median]
       .map((celsius) => bus.format.temperature(celsius, unit));
-    return `${capital(bus.chosen.words(bands, model))}, ${span}: from ${lowest} to ${highest}, the median now ${median}.`;
+    return `${capital(bus.chosen.words(bands, model))}, ${span}: from ${lowest} to ${highest}, the median now ${median}. ${bus.alertStrip.summary(strip)}`;
   }
 
   function capital(words) {

@@ -171,7 +171,8 @@
       const series = { enumerable: true, get: () => (page.model.devices.get(id) ?? device).series };
       return [id, Object.defineProperty({ ...device }, "series", series)];
     }));
-    page.frozen = { ...page.model, devices, averages: new Map(page.model.averages) };
+    const episodes = { ...page.model.episodes, all: page.model.episodes.all.map((episode) => ({ ...episode })) };
+    page.frozen = { ...page.model, devices, episodes, averages: new Map(page.model.averages) };
   }
 
   /** Take in, of a page that is paused, the averages of before that came since. */
@@ -269,7 +270,7 @@
   function chartView() {
     const { choices } = page;
     return { ids: chosenIds(), nowMs: clockMs(), windowMs: choices.windowS * 1000, unit: choices.unit,
-      zone: choices.zone, colours: bus.theme.colours() };
+      zone: choices.zone, colours: bus.theme.colours(), alertsKnown: page.trust.alertsKnown };
   }
 
   /** Draw everything from the model and the choices; the cards first, while what they measure is laid out. */
@@ -277,6 +278,7 @@
     page.drawnMs = performance.now();
     const links = bus.diagnosis.links(page.model, page.connection, sinceAnswerMs());
     page.trust = {
+      alertsKnown: bus.diagnosis.trusted(links, "alert"),
       trustCounts: bus.diagnosis.trusted(links, "alert-count") && bus.diagnosis.trusted(links, "alert"),
       connected: bus.diagnosis.trusted(links, "Kafka"),
       trustAverages: bus.diagnosis.trusted(links, "avg-temp"),
@@ -295,7 +297,7 @@
     if (page.device !== null) bus.device.draw(deviceView(view));
     const chosen = page.choices.devices === null ? null : new Set(page.choices.devices);
     bus.alerts.draw({ model: page.model, chosen, nowMs: liveMs(), unit: view.unit, zone: view.zone,
-      query: bus.choices.carried(page.choices), isKnown: bus.diagnosis.trusted(links, "alert") });
+      query: bus.choices.carried(page.choices), isKnown: page.trust.alertsKnown });
     if (page.trust.connected) bus.announcer.observe(page.model, view.ids, liveMs());
   }
 

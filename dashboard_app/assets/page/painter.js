@@ -7,6 +7,8 @@
   const DASHES = { solid: [], dot: [1], dash: [3], longdash: [5], dashdot: [3, 1, 1, 1] }; // in line widths
   const LEAST_DASH_PX = 3;
   const DOT_RADIUS = 1.25; // in line widths
+  const LEAST_BAR_PX = 3;
+  const BAR_GAP_PX = 1.5;
   const MARK_FLAT = 2 / Math.sqrt(3); // half a triangle's side, in radii
 
   /** Return {x(ms), y(value)} in pixels of the canvas. `area`: {left, top, width, height, x: [from, to], y: [low, high]}. */
@@ -16,8 +18,12 @@
     return { x: (ms) => left + (ms - x[0]) * xPx, y: (value) => top + (y[1] - value) * yPx };
   }
 
-  /** Draw traces and shapes (those of chart_data.js) inside `area`: bands below lines, else in their order. */
-  function paint(context, { traces, shapes }, area) {
+  /**
+   * Draw traces and shapes (those of chart_data.js) inside `area`: bands below lines, else in their order. An area with a
+   * `yaxis` has the traces of that one, no shapes.
+   */
+  function paint(context, { traces: all, shapes }, area) {
+    const traces = all.filter((trace) => trace.yaxis === area.yaxis);
     const at = scale(area);
     context.save();
     context.beginPath();
@@ -29,10 +35,11 @@
       if (trace.fill === "tonexty") fillBetween(context, traces[index - 1], trace, at);
     });
     for (const trace of traces) {
-      if (trace.mode === "markers") drawMarks(context, trace, at);
+      if (trace.bars) drawBars(context, trace, at);
+      else if (trace.mode === "markers") drawMarks(context, trace, at);
       else drawLine(context, trace, at);
     }
-    for (const shape of shapes) drawLevel(context, shape, at, area);
+    if (!area.yaxis) for (const shape of shapes) drawLevel(context, shape, at, area);
     context.restore();
   }
 
@@ -112,6 +119,17 @@
       context.fill();
       stroke(context, marker.line);
     }
+  }
+
+  /** Draw bars around their times, with a gap between neighbours; the least is seen too. */
+  function drawBars(context, { x, y, bars }, at) {
+    context.fillStyle = bars.color;
+    const floor = at.y(0);
+    const width = at.x(bars.widthMs) - at.x(0);
+    x.forEach((ms, index) => {
+      const height = Math.max(LEAST_BAR_PX, floor - at.y(y[index]));
+      context.fillRect(at.x(ms) - width / 2, floor - height, Math.max(1, width - BAR_GAP_PX), height);
+    });
   }
 
   /** Draw a level line over the whole width. */
