@@ -100,9 +100,9 @@ class SignIn:
         session.clear()
         if user is None:
             _log.warning("a user without a role (%s) was turned away", variable_name("dashboard_oidc_role_claim"))
-            said = "You have no role here. Ask who runs this page for one."
+            said = "You have no role here. Ask whoever runs this page to give you one."
             out = f"{self._home}{plain_pages.SIGN_OUT}"
-            return plain_pages.page(403, "Not for you", (said,), self._home, sign_out=out)
+            return plain_pages.page(403, "No access", (said,), self._home, sign_out=out)
         self._keep(user)
         return _unstored(redirect(to, 303))
 

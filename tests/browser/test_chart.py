@@ -132,7 +132,7 @@ def test_times_below_the_chart_are_whole_on_a_phone_at_every_zoom(visit: Visit) 
         boxes = page.locator(".plot .xtick text").evaluate_all("all => all.map((one) => one.getBoundingClientRect())")
         plot = page.locator(".js-plotly-plot").bounding_box()
         assert plot is not None
-        assert boxes
+        assert len(boxes) >= 2, "of one time alone nobody reads how long the span is"
         boxes.sort(key=lambda box: box["left"])
         assert all(box["height"] < 20 and box["bottom"] <= plot["y"] + plot["height"] for box in boxes)
         assert all(one["right"] < other["left"] for one, other in itertools.pairwise(boxes))

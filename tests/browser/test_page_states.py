@@ -49,7 +49,7 @@ def test_an_empty_bus_says_what_it_waits_for_then_shows_the_first_device(visit: 
     with open_bus(tmp_path) as empty:
         page = visit(empty).open()
         address = re.escape(empty.settings.bootstrap_servers)
-        _wait_text(page, "#notice", rf"^Waiting for the first reading on `sensor` at {address}, \d+ s$")
+        _wait_text(page, "#notice", rf"^Waiting for the first reading on topic sensor at {address}, \d+ s$")
         keep(page, "empty")
         assert serious_faults(page) == []
         tell(empty, "first", 21.5)

@@ -84,6 +84,20 @@ test("the range moves with time even when nothing came, and a zoom stays", () =>
   assert.deepEqual([temperatures("C"), temperatures("K"), temperatures("F")], [[1, 2], [274.15, 275.15], [33.8, 35.6]]);
 });
 
+test("the times below the chart stand at round steps, never so far apart that fewer than two are seen", () => {
+  const model = heard(bus, NOW, { a: [20] });
+  const step = (parts) => bus.chartData.build(model, view(model, parts)).layout.xaxis.dtick;
+  for (const widthPx of [236, 300, 740, 1_500]) {
+    for (const windowMs of [5_000, 30_000, 50_000, 100_000, 300_000, 900_000]) {
+      const dtick = step({ widthPx, windowMs });
+      assert.ok(windowMs >= 2 * dtick, `${windowMs} ms on ${widthPx} px: two of every ${dtick} ms are always in view`);
+      assert.ok((dtick / windowMs) * widthPx >= 60, `${windowMs} ms on ${widthPx} px: room for a time every ${dtick} ms`);
+      assert.ok(windowMs / dtick <= 7, `${windowMs} ms on ${widthPx} px: few times every ${dtick} ms`);
+    }
+  }
+  assert.equal(step({ widthPx: 236 }), 30_000);
+});
+
 test("a paused chart shows nothing younger than the pause", () => {
   const model = heard(bus, NOW, { a: [20, 21, 22] });
   const [trace] = bus.chartData.build(model, view(model, { nowMs: NOW - 1_000 })).traces;

@@ -64,13 +64,13 @@ test("the bands of a choice take the place of those of all, and follow", () => {
   const { chosen: [number], overview } = asked(model, SOME);
   assert.equal(overview, 0);
   bus.model.ingest(model, answer(NOW, { chosen: number }));
-  assert.match(chart(model, SOME).note, /^The 5 hottest lines of 120 devices; their lowest, .* come in a moment\. Alerts are not known/);
+  assert.match(chart(model, SOME).note, /^The lines of the 5 hottest of 120 devices; their lowest, .* come in a moment\. Alerts are not known/);
   bus.model.ingest(model, answer(NOW, { chosen: number, overview: bands(30, NOW - 3_000, NOW - 2_000) }));
   assert.equal(asked(model, SOME).overview, NOW - 2_000);
   bus.model.ingest(model, answer(NOW, { chosen: number, overview: bands(31, NOW - 1_000) }));
   assert.deepEqual([model.overview.t, model.overview.max], [[NOW - 3_000, NOW - 2_000, NOW - 1_000], [30, 30, 31]]);
   const drawn = chart(model, SOME);
-  assert.match(drawn.note, /median of the 120 chosen devices per second, with the 5 hottest lines of the selection\./);
+  assert.match(drawn.note, /median of the 120 chosen devices per second, with the lines of the 5 hottest chosen\./);
   assert.match(bus.chartTable.fleetSummary(model, drawn, "C"), /^The 120 chosen devices, .*from 30\.0.* to 31\.0/);
   const [key, bits] = bus.chosen.inAddress(model, drawn.bands).split(".");
   assert.deepEqual([key, places(bits)], ["key", SOME]);

@@ -14,7 +14,7 @@ test("an empty page says what it waits for, where and how long", () => {
   const model = bus.model.create(CONFIG);
   assert.equal(notice(model, null), "Loading.");
   bus.model.ingest(model, answer(NOW));
-  assert.equal(notice(model, null), "Waiting for the first reading on `x-sensor` at broker:9092, 4 s");
+  assert.equal(notice(model, null), "Waiting for the first reading on topic x-sensor at broker:9092, 4 s");
   bus.model.ingest(model, answer(NOW, { pipeline: { ...answer(NOW).pipeline, behind: 12_000 } }));
   assert.equal(notice(model, null), "Loading history, 12,000 records to go.");
 });
@@ -71,6 +71,8 @@ test("the chart has a summary in words", () => {
   const model = heard(bus, NOW, { a: [20, 30], b: [15, 16] });
   const rows = bus.chartTable.rows(model, ["a", "b"], NOW - 100_000, NOW);
   assert.deepEqual(rows, [["a", 30, 20, 30, 1], ["b", 16, 15, 16, 0]]);
+  const before = bus.chartTable.rows(model, ["a"], NOW - 100_000, NOW - 50_000);
+  assert.deepEqual(before, [["a", null, null, null, null]], "without a reading none is known to be above the threshold");
   assert.equal(bus.chartTable.summary(rows, "C", "last 100 s"),
     "2 devices, last 100 s: from 15.0 °C (b) to 30.0 °C (a), 1 reading above the threshold.");
   assert.equal(bus.chartTable.summary([], "C", "last 100 s"), "No reading, last 100 s.");

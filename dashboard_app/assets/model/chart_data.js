@@ -226,6 +226,7 @@
         range: context.zoom?.y?.map((celsius) => bus.format.toUnit(celsius, unit)) ?? bounds(chart, thresholdCelsius, unit),
         ticksuffix: ` ${bus.format.SYMBOLS[unit]}`,
         nticks: 7, gridcolor: colours.grid, zeroline: false, automargin: true, tickfont: font, fixedrange: false,
+        ticklabelstandoff: 4, // clear of the lines, which begin there
       },
       annotations,
     };
@@ -249,11 +250,14 @@
     const number = bus.format.plural(view.ids.length, "device");
     if (chart.mode === "lines") return `One line per device; ${chart.marks}.`;
     if (chart.mode === "grouped") return `${number} in the colours of their cards; ${chart.marks}. Choose up to ${MOST_LINES} for a line style each.`;
-    const hottest = chart.drawn.length ? bus.format.plural(chart.drawn.length, "hottest line") : "";
-    if (!chart.bands) return `${hottest ? `The ${hottest} of ` : ""}${number}; their lowest, highest and median come in a moment.${bus.alertStrip.note(chart.strip, view)}`;
-    const isOfAll = !chart.bands.of && view.ids.length < model.order.length;
+    const { length } = chart.drawn;
+    const hottest = length ? `the ${length === 1 ? "line of the hottest" : `lines of the ${length} hottest`}` : "";
+    const strip = bus.alertStrip.note(chart.strip, view);
+    if (!chart.bands) return `${hottest ? `T${hottest.slice(1)} of ` : ""}${number}; their lowest, highest and median come in a moment.${strip}`;
+    const areSome = view.ids.length < model.order.length;
+    const isOfAll = !chart.bands.of && areSome;
     return `Lowest to highest, 10 % to 90 % and median of ${bus.chosen.words(chart.bands, model)} per second` +
-      `${isOfAll ? ", not of the chosen alone" : ""}${hottest && `, with the ${hottest} of the selection`}.${bus.alertStrip.note(chart.strip, view)}${begin(chart.bands, view)}`;
+      `${isOfAll ? ", not of the chosen alone" : ""}${hottest && `, with ${hottest}${areSome ? " chosen" : ""}`}.${strip}${begin(chart.bands, view)}`;
   }
 
   /** Return the sentence that says where bands begin, if that is in view: the dashboard tells those of the last 100 s. */

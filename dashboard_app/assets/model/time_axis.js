@@ -7,8 +7,8 @@
   const bus = (globalThis.sensorbus ??= {});
   const FORMAT = "%H:%M:%S";
   const HOVER = `%{x|${FORMAT}}`;
-  const LABEL_PX = 75; // of a time below the chart, with what sets it apart from the next
-  const MOST_LABELS = 6;
+  const LABEL_PX = 62; // of a time below the chart, with what sets it apart from the next
+  const MOST_LABELS = 7;
   const SECOND_MS = 1_000;
   const STEPS = [1, 2, 5, 10, 15, 30]; // of seconds, minutes and hours: Plotly's own, so labels stay when clocks change
 
@@ -27,15 +27,14 @@
   /** Return the range and labels of Plotly's axis. `view`: {fromMs, toMs, nowMs, offsetMs: of the axis, zone, widthPx}. */
   function axis(view) {
     const { fromMs, toMs, offsetMs, widthPx } = view;
-    const most = Math.min(MOST_LABELS, Math.max(2, Math.floor((widthPx || Infinity) / LABEL_PX)));
+    const stepMs = step(Math.max(LABEL_PX / (widthPx || Infinity), 1 / MOST_LABELS) * (toMs - fromMs));
     const range = [fromMs, toMs].map((ms) => timeText(ms + offsetMs));
-    return { range, ...(isSteady(view) ? { nticks: most, tickformat: FORMAT } : labels(view, most)) };
+    return { range, ...(isSteady(view) ? { tickmode: "linear", dtick: stepMs, tickformat: FORMAT } : labels(view, stepMs)) };
   }
 
   /** Return labels for the span and for what a drag brings into view. */
-  function labels({ fromMs, toMs, offsetMs, zone }, most) {
+  function labels({ fromMs, toMs, offsetMs, zone }, stepMs) {
     const reachMs = toMs - fromMs;
-    const stepMs = step(reachMs / most);
     const places = [];
     const endMs = toMs + reachMs + offsetMs;
     for (let ms = Math.ceil((fromMs - reachMs + offsetMs) / stepMs) * stepMs; ms <= endMs; ms += stepMs) places.push(ms);

@@ -5,20 +5,20 @@
   const { dom } = bus;
   const MOST_ROWS = 100;
 
-  /** Return each drawn device's [id, newest, lowest, highest, alerts] over the range, temperatures in °C. */
+  /** Return each drawn device's [id, newest, lowest, highest, alerts] over the range, temperatures in °C, null without a reading. */
   function rows(model, drawn, fromMs, toMs) {
     return drawn.slice(0, MOST_ROWS).map((id) => {
       const { series } = model.devices.get(id);
       let low = null;
       let high = null;
       let newest = null;
-      let alerts = 0;
+      let alerts = null; // not none, of a line whose readings are still to come
       const end = bus.series.lowerBound(series, toMs + 1);
       for (let index = bus.series.lowerBound(series, fromMs); index < end; index += 1) {
         newest = series.celsius[index];
         low = low === null ? newest : Math.min(low, newest);
         high = high === null ? newest : Math.max(high, newest);
-        alerts += Number(bus.model.isHigh(model, newest));
+        alerts = (alerts ?? 0) + Number(bus.model.isHigh(model, newest));
       }
       return [id, newest, low, high, alerts];
     });

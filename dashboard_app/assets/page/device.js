@@ -61,7 +61,9 @@
     parts.csv = dom.make("a", "button link", "CSV", { download: "" });
     parts.csvHref = `${place}.csv${query}`;
     const json = dom.make("a", "button link", "JSON", { href: place + query });
-    dom.by("device-readings-head").append(parts.note, parts.csv, json);
+    const links = dom.make("span", "readings-links"); // in a line of their own together, if at all
+    links.append(parts.csv, json);
+    dom.by("device-readings-head").append(parts.note, links);
     dom.by("device-rows").append(table, dom.make("p", "empty"));
   }
 

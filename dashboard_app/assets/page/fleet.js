@@ -55,7 +55,7 @@
     dom.text(tiles.rate.detail, fleet ? `all ${bus.format.plural(fleet.devices, "device")}` : "");
     const ageMs = fleet?.age_p95_ms ?? null;
     dom.text(tiles.age.value, ageMs === null ? bus.format.NOTHING : `${bus.format.fineDuration(ageMs + view.sinceAnswerMs)} old`);
-    dom.text(tiles.age.detail, !fleet ? "" : ageMs === null ? "none for 5 s" : "95 % of devices");
+    dom.text(tiles.age.detail, !fleet ? "" : ageMs === null ? "none for 5 s" : "95 % are newer");
   }
 
   function meanDetail(live, isConnected) {

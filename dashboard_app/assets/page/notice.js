@@ -13,7 +13,7 @@
     if (order.length === 0) {
       if (pipeline.behind > 0) return `Loading history, ${bus.format.plural(pipeline.behind, "record")} to go.`;
       if (!pipeline.kafka.ok) return `Waiting for Kafka at ${pipeline.kafka.address}, ${bus.format.duration(waitedMs)}`;
-      return `Waiting for the first reading on \`${model.config.topics.sensor}\` at ${pipeline.kafka.address}, ${bus.format.duration(waitedMs)}`;
+      return `Waiting for the first reading on topic ${model.config.topics.sensor} at ${pipeline.kafka.address}, ${bus.format.duration(waitedMs)}`;
     }
     if (choices.devices !== null && choices.devices.length === 0) return "No device is selected. Choose some in the filter.";
     const missing = (choices.devices ?? []).filter((id) => !model.devices.has(id));
