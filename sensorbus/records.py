@@ -21,7 +21,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import ClusterMetadata
 
-from sensorbus.contract.errors import TopicError
+from sensorbus.contract.errors import SensorbusError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import BY_NAME, Topic
 from sensorbus.runtime import access, batches, kafka
@@ -170,7 +170,7 @@ def read_to_end(
         message = consumer.poll(_POLL_S)
         if message is None:
             if time.monotonic() > deadline_s:
-                raise kafka.unavailable(settings, KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001  # its name
+                raise _silence(settings, consumer, [one for one in starts if (one.topic, one.partition) in pending])
             continue
         deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
         place = (message.topic(), message.partition())
@@ -179,6 +179,20 @@ def read_to_end(
         if _read_to(settings, consumer, message) >= pending.get(place, 0):
             pending.pop(place, None)
     consumer.unassign()
+
+
+def _silence(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> SensorbusError:
+    """Return why nothing comes of these: records that go before they are read, else a broker that does not answer.
+
+    A client that is overtaken goes to where it last saw the beginning, which has moved on where all the time is cut.
+    """
+    for start, read in zip(starts, consumer.position(list(starts)), strict=True):
+        if 0 <= max(start.offset, read.offset) < watermarks(settings, consumer, start)[0]:
+            return TopicError(
+                f"{start.topic}[{start.partition}] cannot be read to its end: its oldest records go before they "
+                "are read; Kafka holds too little of it for how fast it is written and read"
+            )
+    return kafka.unavailable(settings, KafkaException(KafkaError(KafkaError._TIMED_OUT)))  # noqa: SLF001  # its name
 
 
 def _read_to(settings: Settings, consumer: Consumer, message: Message) -> float:

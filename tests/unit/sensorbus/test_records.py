@@ -7,13 +7,14 @@ from typing import Any, Final, cast
 from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AclOperation, ClusterMetadata, TopicMetadata
 
 from sensorbus import records
-from sensorbus.contract.errors import TopicError
+from sensorbus.contract.errors import BrokerUnavailableError, TopicError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, SENSOR, TOPICS, Topic
+from sensorbus.runtime import kafka
 
 
 class Record:
@@ -262,6 +263,28 @@ def test_what_stands_there_is_read_to_its_end_and_no_further(
     known = None if known_end is None else {("sensor", 0): known_end}
     found = records.read_to_end(Settings(), held, [TopicPartition("sensor", 0, start)], known)
     assert [message.offset() for message in found] == wanted
+
+
+@pytest.mark.parametrize(
+    ("read_to", "low", "line"),
+    [
+        (5, 9, r"^sensor\[0\] cannot be read to its end: its oldest records go before they are read; "),
+        (OFFSET_INVALID, 9, r"^sensor\[0\] cannot be read to its end: its oldest records go before they are read; "),
+        (5, 5, "^no Kafka broker at .*Timed out"),
+    ],
+    ids=["overtaken", "overtaken at once", "silent"],
+)
+def test_a_topic_that_is_cut_faster_than_it_is_read_is_not_a_broker_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, read_to: int, low: int, line: str
+) -> None:
+    """Nothing comes of both; the one says that its beginning is behind what is to be read next."""
+    monkeypatch.setattr(kafka, "REQUEST_TIMEOUT_S", 0.01)
+    held = Mock()
+    held.poll.return_value = None
+    held.position.return_value = [TopicPartition("sensor", 0, read_to)]
+    held.get_watermark_offsets.return_value = (low, 99)
+    with pytest.raises((TopicError, BrokerUnavailableError), match=line):
+        list(records.read_to_end(Settings(), held, [TopicPartition("sensor", 0, 3)]))
 
 
 @pytest.mark.parametrize(("last", "wanted"), [(None, [3, 4, 6]), (0, []), (1, [6]), (2, [4, 6]), (9, [3, 4, 6])])
