@@ -12,6 +12,10 @@ ARGS ?=
 # Kafka, `make browser` those in Chromium; the long ones run on demand (CONTRIBUTING.md).
 MARKS ?= not real_kafka and not browser and not slow and not long
 
+# Python keeps what it has compiled, also where the environment says not to: a part that a test starts would compile
+# all that it imports anew, which takes longer than the rest of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Test files that make test and make real run at once: they wait more than they compute. 0: one after the other. A test
 # that ends its process ends the run, by its name.
 WORKERS ?= 3
