@@ -236,7 +236,9 @@ def _with_topics(settings: Settings, part: str, topics: Sequence[Topic]) -> Sett
 
 def _consumer_to_end(settings: Settings, part: str) -> Consumer:
     """Return a consumer for what stands in topics now, from the beginning when asked for what is gone."""
-    return kafka.consumer(settings, part, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    # Of the client's 500 ms at the end of a partition, each next read on the same connection would wait for the rest.
+    return kafka.consumer(settings, part, **options, **{"fetch.wait.max.ms": 50})
 
 
 def _write(file: Path, content: bytes) -> None:

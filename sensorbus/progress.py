@@ -20,6 +20,7 @@ from sensorbus.runtime import access, kafka
 # A broker that has just started reads its groups first.
 _COORDINATOR_TIMEOUT_S: Final = 15.0
 _EVENTS_AT_MOST: Final = 100
+_JOBS: Final = ("alert", "avg-temp", "alert-count")
 _ALL: Final = "all"  # the job that does the work of the three others, with a group of its own
 
 #: Device id, timestamp, celsius, fahrenheit, kelvin of an alert.
@@ -49,30 +50,39 @@ def progress(settings: Settings, consumer: Consumer) -> Progress:
     In this order: an alert that is written after we have looked at its topic is one of a reading not committed before.
     """
     readings, alerts = (records.partitions(settings, consumer, topic) for topic in (SENSOR, ALERT))
-    alert = _committed(settings, "alert", readings)
-    avg_temp = _committed(settings, "avg-temp", readings)
-    alert_count = _committed(settings, "alert-count", alerts)
+    with contextlib.ExitStack() as clients:
+        # All of them first: each takes up to 1 s to find its coordinator, and none has to be asked to do so.
+        asks = {job: clients.enter_context(_client_of_group(settings, job)) for job in (*_JOBS, _ALL)}
+        alert = _committed(settings, asks, "alert", readings)
+        avg_temp = _committed(settings, asks, "avg-temp", readings)
+        alert_count = _committed(settings, asks, "alert-count", alerts)
     uncounted = frozenset() if alert_count is None else _alerts_from(settings, consumer, alerts, alert_count)
     return Progress(alert=alert, avg_temp=avg_temp, uncounted=uncounted)
 
 
-def _committed(settings: Settings, job: str, places: list[TopicPartition]) -> Offsets | None:
+def _client_of_group(settings: Settings, job: str) -> contextlib.closing[Consumer]:
+    """Return a consumer of the job's group that never joins it.
+
+    librdkafka's admin client ends the process with a segmentation fault where the group's coordinator is not there yet,
+    as on a broker that has just started (librdkafka's issue 5040); its consumer asks again.
+    """
+    return contextlib.closing(kafka.consumer(settings, "verify", **{"group.id": settings.consumer_group(job)}))
+
+
+def _committed(
+    settings: Settings, asks: Mapping[str, Consumer], job: str, places: list[TopicPartition]
+) -> Offsets | None:
     """Return what the job has committed of a topic, by itself or as a part of job `all`."""
     offsets: dict[int, int] = {}
-    for group in (settings.consumer_group(job), settings.consumer_group(_ALL)):
-        for place in _offsets(settings, group, places):
+    for name in (job, _ALL):
+        for place in _offsets(settings, asks[name], settings.consumer_group(name), places):
             if place.offset >= 0:
                 offsets[place.partition] = max(place.offset, offsets.get(place.partition, 0))
     return offsets or None
 
 
-def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> list[TopicPartition]:
-    """Ask as a consumer of the group that never joins it.
-
-    librdkafka's admin client ends the process with a segmentation fault where the group's coordinator is not there yet,
-    as on a broker that has just started (librdkafka's issue 5040); its consumer asks again.
-    """
-    client = kafka.consumer(settings, "verify", **{"group.id": group})
+def _offsets(settings: Settings, client: Consumer, group: str, places: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask what the client's group has committed."""
     try:
         return _checked(client.committed(places, _COORDINATOR_TIMEOUT_S))
     except KafkaException as error:
@@ -82,8 +92,6 @@ def _offsets(settings: Settings, group: str, places: list[TopicPartition]) -> li
             kafka.cluster_metadata(settings, client)  # raises where nobody answers
             raise kafka.offsets_held(settings, f"group {group}") from None
         raise kafka.unavailable(settings, error) from None
-    finally:
-        client.close()
 
 
 def _refused(client: Consumer, group: str) -> str | None:

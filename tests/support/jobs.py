@@ -1,5 +1,6 @@
 """Stream jobs as child processes of a test."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -7,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
@@ -69,11 +70,13 @@ class Jobs:
         The transaction of a killed job hides what comes after it from committed readers, for up to its time-out and
         the broker's interval of looking for such (10 s each).
         """
-        for name in names:
-            for topic in INPUTS[name]:
-                self._wait_until_visible(topic, within_s)
-                read = partial(self._has_read_all, name, topic)
-                wait_until(read, within_s, f"{name} to read {topic.name}", self.log)
+        with contextlib.ExitStack() as clients:  # of all groups at once: a new client finds its coordinator within 1 s
+            asks = {name: clients.enter_context(self._client_of_group(name)) for name in names}
+            for name in names:
+                for topic in INPUTS[name]:
+                    self._wait_until_visible(topic, within_s)
+                    read = partial(self._has_read_all, asks[name], topic)
+                    wait_until(read, within_s, f"{name} to read {topic.name}", self.log)
         for topic in TOPICS:
             self._wait_until_visible(topic, within_s)
 
@@ -93,13 +96,12 @@ class Jobs:
                 consumer.close()
         return ends[0] == ends[1]
 
-    def _has_read_all(self, name: str, topic: Topic) -> bool:
-        ends = {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}
+    def _client_of_group(self, name: str) -> contextlib.closing[Consumer]:
         options = {"group.id": self.settings.consumer_group(name)}
-        consumer = kafka.consumer(self.settings, "test", **options)
-        try:
-            wanted = [TopicPartition(self.settings.topic_name(topic), partition) for partition in ends]
-            committed = {each.partition: each.offset for each in consumer.committed(wanted, timeout=10)}
-        finally:
-            consumer.close()
+        return contextlib.closing(kafka.consumer(self.settings, "test", **options))
+
+    def _has_read_all(self, of_group: Consumer, topic: Topic) -> bool:
+        ends = {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}
+        wanted = [TopicPartition(self.settings.topic_name(topic), partition) for partition in ends]
+        committed = {each.partition: each.offset for each in of_group.committed(wanted, timeout=10)}
         return all(committed[partition] >= end for partition, end in ends.items())

@@ -48,7 +48,7 @@ def produce(settings: Settings, topic: Topic, wanted: Iterable[Record]) -> None:
 
 def read_all(settings: Settings, topic: Topic) -> list[Message]:
     """Return what stands committed in a topic, partition by partition in their order."""
-    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20}
     consumer = kafka.consumer(settings, "test", **options)
     try:
         places = records.partitions(settings, consumer, topic)
