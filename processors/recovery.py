@@ -4,6 +4,7 @@ Quix pauses a job's input in the moment that it is assigned, until the state is 
 then where the changelog ends. Both have a gap through which a state gets lost without a word; they are closed here.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -145,5 +146,16 @@ def bounds_of(
             if error.args[0].code() not in _PASSING or time.monotonic() + kafka.NEW_LEADER_PAUSE_S > deadline_s:
                 raise
             time.sleep(kafka.NEW_LEADER_PAUSE_S)
+            _learn_leaders(admin, left_s)
         else:
             return {place: Bounds(low[place], committed[place], end[place]) for place in places}
+
+
+def _learn_leaders(admin: AdminClient, timeout_s: float) -> None:
+    """Have a client ask for the leaders anew; it raises nothing, for who asks them next hears of what is wrong.
+
+    librdkafka's admin client keeps what it was told of a partition's leader for 15 min, whatever that leader answers:
+    after a restart of the broker each question is one of an earlier epoch (docs/faults.md).
+    """
+    with contextlib.suppress(KafkaException):
+        admin.list_topics(timeout=timeout_s)

@@ -11,7 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from quixstreams.models import TopicAdmin, TopicManager
 
+from processors.recovery import bounds_of
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
+from sensorbus.runtime import kafka
 from tests.support.faults.bus import (
     AFTER_A_KILL_S,
     AFTER_A_REBALANCE_S,
@@ -25,6 +30,7 @@ from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
 from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, freeze, hardest, minute, mix
 from tests.support.faults.verdict import judge
+from tests.support.groups import partitions
 from tests.support.real_kafka import RealKafka
 
 STOPS_WITHIN_S = 10.0
@@ -100,6 +106,19 @@ def test_an_outage_under_load_is_survived_in_place(own_kafka: RealKafka, tmp_pat
         assert 1 <= len(no_broker) <= most, lines
         assert len(lines) <= 3 * most + 1, lines  # and bad input, late readings; "the job goes on" comes once
     assert "Traceback" not in driver.said()
+
+
+@pytest.mark.slow
+def test_a_client_that_knew_the_broker_asks_it_after_its_restart(own_kafka: RealKafka) -> None:
+    """Each partition's leader has another epoch then: an assignment failed for 30 s, and ended the job."""
+    settings = Settings(kafka_bootstrap_servers=own_kafka.address, topic_prefix="epoch-")
+    kafka.ensure_topics(settings, "test", (SENSOR,))
+    manager = TopicManager(TopicAdmin(own_kafka.address), "epoch")
+    places = partitions(settings, SENSOR, 0)
+    before = bounds_of(manager, places, 10.0)
+    own_kafka.kill()
+    own_kafka.start()
+    assert bounds_of(manager, places, 10.0) == before
 
 
 @ON_DEMAND
