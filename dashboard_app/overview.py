@@ -18,6 +18,7 @@ from dashboard_app.recent import recent
 from dashboard_app.ring import Integers
 from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import SENSOR
 
 _EVERY_MS: Final = 1_000
 _RATE_MS: Final = 5_000
@@ -88,10 +89,18 @@ class Overview:
             "rate_hz": round(len(readings.devices) * 1000 / _RATE_MS, 1),
             "age_p95_ms": max(0, round(float(np.percentile(ages_ms, 95)))) if len(ages_ms) else None,
             "refused": self._store.refused_devices,
-        }
+        } | _limit(self._store)
         if self._store.devices <= TURN_DEVICES:
             return fleet
         return fleet | self._store.read(lambda held, _epoch: states.of_fleet(held, self._settings, now_ms))
+
+
+def _limit(store: Store) -> dict[str, Any]:
+    """Return the bound that made the oldest readings go before their age did, and from when on they are held."""
+    statistics = store.statistics()[SENSOR.name]
+    if statistics.limit is None:
+        return {}
+    return {"limit": statistics.limit, "held_from_ms": statistics.oldest_append_ms}
 
 
 def _encode(value: object) -> orjson.Fragment:

@@ -49,8 +49,9 @@ class Records(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """How full a ring is: rows and bytes; `newest_append_ms` is None before the first record.
+    """How full a ring is: rows and bytes.
 
+    `newest_append_ms` is None before the first record, `oldest_append_ms`, that of the oldest row, while none is held.
     `limit` is the bound that made the last rows go, "rows" or "bytes"; None: rows go by their age, or none have to.
     """
 
@@ -58,6 +59,7 @@ class Statistics:
     capacity: int
     dropped: int
     newest_append_ms: int | None
+    oldest_append_ms: int | None
     held_bytes: int
     capacity_bytes: int
     limit: str | None
@@ -143,6 +145,7 @@ class Ring:
             capacity=self._capacity,
             dropped=self._first,
             newest_append_ms=self._newest_append_ms,
+            oldest_append_ms=int(self._columns["append"][self._first % self._room]) if held else None,
             held_bytes=self._room * ROW_BYTES + self._encoded.bytes,
             capacity_bytes=self._capacity_bytes,
             limit="rows" if held >= self._capacity else by_bytes,

@@ -3,15 +3,18 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import pytest
 from playwright.sync_api import expect
 
 from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
 from tests.browser.conftest import Visit, keep, open_bus
 from tests.support.axe import serious_faults
+from tests.support.parts import Part
 from tests.support.ticks import get
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
@@ -63,4 +66,24 @@ def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: 
         expect(page.locator("#pause-note")).to_have_text(re.compile("^paused"))
         expect(page.locator("article .word", has_text="LOADING")).to_have_count(0)
         assert "min" not in page.locator("article .age").first.inner_text()
+        page.close()  # before its server: a request that breaks off is a complaint
+
+
+def _small(dashboard: Part) -> Part:
+    return replace(dashboard, environment={**dashboard.environment, "SENSORBUS_DASHBOARD_RING_ROWS": "1000"})
+
+
+@pytest.mark.slow
+def test_a_dashboard_that_holds_less_than_is_shown_says_why(visit: Visit, tmp_path: Path) -> None:
+    """Since when it holds readings, and with which setting it holds more; not on a chart that begins later."""
+    with open_bus(tmp_path, _small) as bus:
+        now_ms = time.time_ns() // 1_000_000
+        value = messages.encode_reading("unit-1", messages.iso_timestamp(now_ms), 20.0)
+        produce(bus.settings, SENSOR, [Record(messages.encode_key("unit-1"), value)] * 1_100)
+        page = visit(bus).open("?window=900")
+        said = re.compile(
+            r" Readings go back to \d\d:\d\d:\d\d: the dashboard holds no more \(SENSORBUS_DASHBOARD_RING_ROWS\)\.$"
+        )
+        expect(page.locator("#chart-note")).to_have_text(said)
+        assert serious_faults(page) == []
         page.close()  # before its server: a request that breaks off is a complaint

@@ -158,6 +158,18 @@ test("bands are parted where seconds are missing, and the note says from when on
   assert.ok(bus.chartData.build(model, view(model, { windowMs: 300_000 })).note.endsWith(known));
 });
 
+test("which limit makes readings go is said where their begin is in view", () => {
+  const model = fleetOf(2);
+  const noteAt = (windowMs) => bus.chartData.build(model, view(model, { windowMs })).note;
+  const before = noteAt(900_000);
+  model.fleet = { ...model.fleet, limit: "rows", held_from_ms: NOW - 400_000 };
+  const begin = ` Readings go back to ${bus.format.clock(NOW - 400_000, "utc")}:`;
+  assert.equal(noteAt(900_000), `${before}${begin} the dashboard holds no more (SENSORBUS_DASHBOARD_RING_ROWS).`);
+  assert.equal(noteAt(300_000), before);
+  model.fleet.limit = "bytes";
+  assert.equal(noteAt(900_000), `${before}${begin} long device ids fill the dashboard's memory (SENSORBUS_DASHBOARD_RING_ROWS).`);
+});
+
 test("marks of alerts leave room for each other, and stay where they are when the span moves on", () => {
   const many = fleetOf(20, Array(100).fill(40));
   const marks = (model, nowMs, widthPx) => bus.chartData.build(model, view(model, { nowMs, widthPx })).traces.at(-1);

@@ -11,6 +11,7 @@
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const MARKER_PX = 7;
   const THRESHOLD_REACH_K = 10;
+  const LIMIT_SLACK_MS = 5_000;
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
   function escape(text) {
@@ -66,7 +67,7 @@
     Object.assign(chart, span, { offsetMs: context.offsetMs }, layout(chart, model, context));
     if (chart.mode === "overview") bus.alertStrip.place(chart.layout, chart.strip, context.colours);
     chart.span = bus.span.words(view);
-    chart.note = note(chart, model, context);
+    chart.note = note(chart, model, context) + limit(model.fleet, context);
     return chart;
   }
 
@@ -264,6 +265,13 @@
   function begin(overview, view) {
     if (!overview?.t.length || overview.t[0] - view.fromMs < 5 * overview.step_ms) return "";
     return ` Known from ${bus.format.clock(overview.t[0], view.zone)} on.`;
+  }
+
+  /** Return the sentence that says where readings begin, and which bound is why, if that is in view. */
+  function limit(fleet, view) {
+    if (!fleet?.limit || fleet.held_from_ms - view.fromMs < LIMIT_SLACK_MS) return "";
+    const why = fleet.limit === "rows" ? "the dashboard holds no more" : "long device ids fill the dashboard's memory";
+    return ` Readings go back to ${bus.format.clock(fleet.held_from_ms, view.zone)}: ${why} (SENSORBUS_DASHBOARD_RING_ROWS).`;
   }
 
   bus.chartData = { build, wanted, escape, mode, bounds };

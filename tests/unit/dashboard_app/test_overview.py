@@ -64,6 +64,17 @@ def test_the_fleet_has_a_size_a_rate_and_an_age() -> None:
     assert fleet(bus.overview) == {"devices": 2, "rate_hz": 2.4, "age_p95_ms": 400, "refused": 0}
 
 
+def test_the_fleet_says_which_bound_made_readings_go_and_from_when_on_they_are_held() -> None:
+    """Nothing where they go by their age."""
+    bus = Bus(rows=10)
+    for second in range(6):
+        bus.second(NOW_MS - 9_000 + 1_000 * second, [20.0, 21.0])
+        bus.overview.update(NOW_MS + 1_000 * second)
+        limit = {} if second < 4 else {"limit": "rows", "held_from_ms": NOW_MS - 9_000 + 1_000 * (second - 4)}
+        assert {name: fleet(bus.overview).get(name) for name in limit} == limit
+        assert ("limit" in fleet(bus.overview)) == bool(limit)
+
+
 def test_it_is_computed_at_most_once_a_second() -> None:
     """Also when the clock was set back."""
     bus = Bus()
