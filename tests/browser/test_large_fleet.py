@@ -196,6 +196,7 @@ def test_the_bands_of_more_than_a_hundred_chosen_are_theirs(visit: Visit, lately
     page.get_by_role("button", name="Select all", exact=True).click()
     page.keyboard.press("Escape")
     expect(note).to_have_text(re.compile("median of the 110 chosen devices per second"))
+    assert serious_faults(page) == []
     expect(summary).to_have_text(re.compile("^The 110 chosen devices, .*: from 11.0 °C to 2[45]"))
     with page.expect_download() as download:
         page.get_by_role("button", name="Export CSV", exact=True).click()

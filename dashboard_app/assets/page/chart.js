@@ -110,17 +110,16 @@
   function plotAll(graph) {
     drawing = true;
     const silent = last.traces.map(unseen);
-    const data = [...(isPointed ? silent.map(dated) : []), ...(last.layout.yaxis2 ? NOTHING_ON_EACH_AXIS : [])];
-    globalThis.Plotly.react(graph, data, last.layout, bus.chart.CONFIG)
+    globalThis.Plotly.react(graph, withAxes(isPointed ? silent.map(dated) : []), last.layout, bus.chart.CONFIG)
       .then(() => bind(graph))
       .finally(() => { drawing = false; });
-    graph.data = silent;
+    graph.data = withAxes(silent);
     plottedLayout = graph.layout;
   }
 
   /** Give Plotly other ranges alone, and only those that are others. */
   function moveAxes(graph) {
-    graph.data = last.traces.map(unseen);
+    graph.data = withAxes(last.traces.map(unseen));
     const changes = {};
     for (const axis of ["xaxis", "yaxis"]) {
       const { range } = last.layout[axis];
@@ -130,6 +129,11 @@
     drawing = true;
     // not relayout, of whose event dcc.Graph hears: it would draw its empty figure
     globalThis.Plotly.update(graph, {}, changes).finally(() => { drawing = false; });
+  }
+
+  /** Return traces, with one on each axis where there are two; Plotly sizes itself anew with these. */
+  function withAxes(traces) {
+    return last.layout.yaxis2 ? [...traces, ...NOTHING_ON_EACH_AXIS] : traces;
   }
 
   /** Return a trace that Plotly answers for but does not draw. */
