@@ -4,13 +4,16 @@ Real nginx with TLS, real gunicorn, real Chromium.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Route, expect
+from werkzeug.security import generate_password_hash
 
+from tests.browser.conftest import Bus, keep
 from tests.support import nginx
 from tests.support.axe import serious_faults
 from tests.support.certificates import Authority
@@ -55,11 +58,52 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield Site(page, provider, f"https://localhost:{proxy.port}{PREFIX}")
 
 
+def _keep_phone(tab: Page, name: str) -> None:
+    """Keep a screenshot of a page as a phone in the dark has it."""
+    wide = tab.viewport_size
+    assert wide is not None
+    tab.set_viewport_size({"width": 360, "height": 640})
+    tab.emulate_media(color_scheme="dark")
+    keep(tab, name)
+    tab.set_viewport_size(wide)
+
+
+def _without_challenge(route: Route) -> None:
+    """Let a browser show what it shows to who closes its question for a password, which this one cannot ask."""
+    answer = route.fetch()
+    headers = {name: value for name, value in answer.headers.items() if name != "www-authenticate"}
+    route.fulfill(response=answer, headers=headers)
+
+
+def test_the_pages_around_a_password_have_no_serious_fault(chromium: Browser, bus: Bus, tmp_path: Path) -> None:
+    """Of who is signed in, of who is not, and of who was wrong too often."""
+    (tmp_path / "users").write_text(f"ann:viewer:{generate_password_hash('right', method='scrypt:1024:8:1')}\n")
+    page = dashboard(bus.settings, tmp_path, dashboard_sign_in="basic", dashboard_users_file=tmp_path / "users")
+    with page.part:
+        page.wait_listening()
+        for password, path, heading, attempts in (
+            ("right", "account", "Account", 1),
+            ("wrong", "", "Not signed in", 1),
+            ("wrong", "", "Too many wrong passwords", 10),
+        ):
+            token = b64encode(f"ann:{password}".encode()).decode()
+            tab = chromium.new_context(extra_http_headers={"Authorization": f"Basic {token}"}).new_page()
+            tab.set_default_timeout(TIMEOUT_MS)
+            tab.route("**", _without_challenge)
+            for _ in range(attempts):
+                tab.goto(f"{page.root}/{path}")
+            _keep_phone(tab, heading.lower().replace(" ", "-"))
+            expect(tab.get_by_role("heading", name=heading)).to_be_visible()
+            assert serious_faults(tab, has_script=False) == []
+            tab.context.close()
+
+
 def test_a_person_signs_in_looks_and_signs_out(chromium: Browser, site: Site) -> None:
     """To the provider and back to the device that was asked for, and once more when the session ended meanwhile.
 
     The policy is in nobody's way.
     """
+    expect.set_options(timeout=TIMEOUT_MS)
     tab = chromium.new_context(ignore_https_errors=True).new_page()
     tab.set_default_timeout(TIMEOUT_MS)
     said: list[str] = []
@@ -79,10 +123,16 @@ def test_a_person_signs_in_looks_and_signs_out(chromium: Browser, site: Site) ->
     expect(tab.get_by_role("heading", name="device-1")).to_be_visible()
     tab.get_by_role("link", name="Account").click()
     expect(tab.get_by_text("signed in as ann, with the role operator")).to_be_visible()
+    assert serious_faults(tab, has_script=False) == []
     tab.get_by_role("button", name="Sign out").click()
     expect(tab).to_have_url(f"{site.home}signed-out")
     assert "/logout" in site.provider.asked
     assert tab.context.cookies() == []
+    site.provider.claims["roles"] = []
+    tab.goto(address)
+    expect(tab.get_by_role("heading", name="Not for you")).to_be_visible()
+    _keep_phone(tab, "refused-403")
+    assert serious_faults(tab, has_script=False) == []
     assert [line for line in said if "Content Security Policy" in line] == []
     tab.context.close()
     assert "marker" not in site.page.part.said()
