@@ -16,10 +16,11 @@ MARKS ?= not real_kafka and not browser and not slow and not long
 # all that it imports anew, which takes longer than the rest of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Test files that make test and make real run at once: they wait more than they compute. 0: one after the other. A test
-# that ends its process ends the run, by its name.
-WORKERS ?= 3
-AT_ONCE := -n $(WORKERS) --dist loadfile --max-worker-restart 0
+# Test files that run at once: they wait more than they compute, those on a real Kafka most. 0: one after the other. A test
+# that ends its process ends the run, by its name. tests/conftest.py begins with the longest files.
+test: WORKERS ?= 3
+real: WORKERS ?= 4
+AT_ONCE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
 export UV_PYTHON_DOWNLOADS ?= never

@@ -8,6 +8,7 @@ SENSORBUS_TEST_REQUIRE_ALL=1, where it fails.
 import os
 import signal
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ _RUN_ELSEWHERE: Final = {
     "slow": "slow (half a minute and more each): make real",
 }
 _UNMARKED: Final = "others (quick, on no real Kafka): make test"
+#: What a test with the mark takes, about; of several marks the first counts.
+_ABOUT_MS: Final = {"slow": 25_000, "browser": 6_000, "real_kafka": 5_000, "embedded": 1_000}
 _LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
 
 
@@ -122,14 +125,24 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("sensorbus")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a browser or a Kafka of its own by the fixtures that it asks for."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what needs a browser or a Kafka of its own by the fixtures that it asks for; begin with the longest files.
+
+    The order is for the workers of pytest-xdist: a long file that begins last would end alone.
+    """
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if "chromium" in names:
             item.add_marker(pytest.mark.browser)
         if names & {"own_kafka", "real_kafka_address"}:
             item.add_marker(pytest.mark.real_kafka)
+    yield
+    if hasattr(config, "workerinput"):
+        files: Counter[str] = Counter()
+        for item in items:  # those that were chosen
+            files[str(item.path)] += next((ms for mark, ms in _ABOUT_MS.items() if item.get_closest_marker(mark)), 50)
+        items.sort(key=lambda item: -files[str(item.path)])
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
