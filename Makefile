@@ -20,6 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # that ends its process ends the run, by its name. tests/conftest.py begins with the longest files.
 test: WORKERS ?= 3
 real: WORKERS ?= 4
+browser: WORKERS ?= 2
 AT_ONCE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # The Python that is installed, not one that is fetched; an existing .venv keeps its own.
@@ -81,7 +82,7 @@ check: tools ## lint, formatting, types
 browser: tools ## run the tests that drive a real browser
 	@for folder in tests/js deploy/plotly; do \
 		[[ -d $$folder/node_modules ]] || ! command -v npm >/dev/null || npm ci --silent --prefix $$folder; done
-	@$(RUN) pytest -m browser $(ARGS)
+	@$(RUN) pytest $(AT_ONCE) -m browser $(ARGS)
 
 .PHONY: plotly
 plotly: ## make the page's first visit smaller: plotly.js with what the page draws alone, for the image and the wheel (npm)
