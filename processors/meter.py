@@ -4,44 +4,58 @@ Plain numbers on the hot path, published to Prometheus about once a second.
 One thread, the job's, counts and publishes; `/readyz` and `/metrics` read from another one.
 """
 
+import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
+from quixstreams import message_context
 
+from processors.lag_times import LagTimes, Place
 from sensorbus.runtime import metrics
 from sensorbus.runtime.clock import ClockMs, wall_clock_ms
 
-#: The delay is looked at once in so many records: a histogram's place costs as much as a parse.
-_DELAY_EVERY_RECORDS: Final = 32
+#: One in so many records is looked at, on average: a histogram's place costs as much as a parse. Not each 32nd, which
+#: could be of one partition whenever devices send in turn.
+_LOOKED_AT_ONE_IN: Final = 32
 _SILENT_AT_MOST_S: Final = 30.0
 _CHANGELOG_PREFIX: Final = "changelog__"  # Quix's
 _NOT_ASSIGNED: Final = ("none", "stopping", "stopped")  # librdkafka's fetch states of such a partition
 
 
+def _partition_now() -> int:
+    """Return the partition of the record that is being processed."""
+    context: Any = message_context()
+    return int(context.partition)
+
+
 class Meter:
     """Counts of one job; librdkafka's statistics, which come out of the job's own polls, are its heartbeat."""
 
-    def __init__(self, job: str, topics: Iterable[str] = (), clock_ms: ClockMs = wall_clock_ms) -> None:
+    def __init__(
+        self,
+        job: str,
+        topics: Iterable[str] = (),
+        clock_ms: ClockMs = wall_clock_ms,
+        partition_now: Callable[[], int] = _partition_now,
+    ) -> None:
         """Start from zero, which is told of these input topics before their first record: a rate needs it."""
         self.job = job
         self._clock_ms = clock_ms
         self._records: Counter[str] = Counter(dict.fromkeys(topics, 0))
         self._results: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter()
-        self._late = 0
-        self._rekeyed = 0
-        self._commits = 0
-        self._until_delay = 0
-        self._append_time_ms = 0
-        self._uncommitted_ms: list[int] = []  # append times of the records whose delay is looked at
-        self._is_behind = True
-        self._turned_s = time.monotonic()
-        self._answered_s = time.monotonic()
+        self._late = self._rekeyed = self._commits = 0
+        self._until_look = 0
+        self._gaps = random.Random(0)  # noqa: S311  # a sample, not a secret
+        self._partition_now = partition_now
+        self._uncommitted_ms: list[int] = []  # append times of the records that are looked at
+        self._lag_times = LagTimes(clock_ms)
+        self._turned_s = self._answered_s = time.monotonic()
         self._joined = False
-        self._lagging: set[tuple[str, str]] = set()
+        self._lagging: set[Place] = set()
         self._published: Counter[tuple[str, str]] = Counter()
 
     def start(self) -> None:
@@ -51,11 +65,11 @@ class Meter:
     def record(self, topic: str, append_time_ms: int) -> None:
         """Count a record that was read."""
         self._records[topic] += 1
-        self._append_time_ms = append_time_ms
-        self._until_delay -= 1
-        if self._until_delay < 0:
-            self._until_delay = _DELAY_EVERY_RECORDS - 1
+        self._until_look -= 1
+        if self._until_look < 0:
+            self._until_look = self._gaps.randrange(2 * _LOOKED_AT_ONE_IN - 1)
             self._uncommitted_ms.append(append_time_ms)
+            self._lag_times.read((topic, str(self._partition_now())), append_time_ms)
 
     def committed(self) -> None:
         """Tell how old the records are whose results can be read now."""
@@ -107,14 +121,11 @@ class Meter:
         metrics.JOB_LATE.labels(self.job).inc(self._since("late", "", self._late))
         metrics.JOB_REKEYED.labels(self.job).inc(self._since("rekeyed", "", self._rekeyed))
         metrics.JOB_COMMITS.labels(self.job).inc(self._since("commits", "", self._commits))
-        if self._append_time_ms:
-            age_s = max(0, self._clock_ms() - self._append_time_ms) / 1000
-            metrics.JOB_LAG_SECONDS.labels(self.job).set(age_s if self._is_behind else 0)
 
     def _publish_lags(self, stats: Mapping[str, Any]) -> None:
         """Show the lag of each partition that is ours; another member shows that of one we had to give away."""
         lags = _lags(stats)
-        self._is_behind = any(lags.values())  # not known is behind
+        metrics.JOB_LAG_SECONDS.labels(self.job).set(self._lag_times.worst_s(lags))
         for place in self._lagging - lags.keys():
             metrics.JOB_LAG_RECORDS.remove(self.job, *place)
         self._lagging &= lags.keys()
@@ -142,7 +153,7 @@ class Meter:
         return new
 
 
-def _lags(stats: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+def _lags(stats: Mapping[str, Any]) -> dict[Place, int]:
     """Return the records not yet read by (topic, partition) of the partitions that are assigned; below 0: not known."""
     return {
         (topic["topic"], number): _lag(partition)

@@ -31,7 +31,9 @@ JOB_LATE: Final = Counter(
 JOB_COMMITS: Final = Counter("sensorbus_job_commits_total", "Commits.", ["job"])
 JOB_LAG_RECORDS: Final = Gauge("sensorbus_job_lag_records", "Records not yet read.", ["job", "topic", "partition"])
 JOB_LAG_SECONDS: Final = Gauge(
-    "sensorbus_job_lag_seconds", "Age of the record read last, by its append time; 0 where none is unread.", ["job"]
+    "sensorbus_job_lag_seconds",
+    "For how long records stand unread in the partition that is worst; 0 where none is unread.",
+    ["job"],
 )
 JOB_DELAY_SECONDS: Final = Histogram(
     "sensorbus_job_delay_seconds",

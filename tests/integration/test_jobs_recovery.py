@@ -3,10 +3,11 @@
 The gaps in that, each provoked on a real Kafka and judged by the verifier.
 """
 
+import re
 import shutil
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.support.crew import DEVICES, SECONDS_FED, feed, seconds
 from tests.support.groups import committed, sharing
 from tests.support.jobs import Jobs
 from tests.support.parts import Part, part
+from tests.support.real_kafka import free_ports
+from tests.support.ticks import get
 from tests.support.topics import values
 from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
@@ -44,11 +47,16 @@ def what_is_wrong(settings: Settings) -> list[str]:
     return differences(expected, [], [], values(settings, AVG_TEMP))
 
 
-@contextmanager
-def transaction_of_a_dead_member(settings: Settings) -> Iterator[None]:
-    """Have a transaction open on each partition of the job's changelog, as one that died or hangs leaves it."""
+def changelog_of(settings: Settings) -> str:
+    """Return the name of the only one on this bus."""
     topics = kafka.admin(settings, "test").list_topics(timeout=10).topics
     (changelog,) = [name for name in topics if name.startswith(f"changelog__{settings.topic_prefix}")]
+    return str(changelog)
+
+
+@contextmanager
+def open_transaction(settings: Settings, topic: str, partitions: Iterable[int]) -> Iterator[None]:
+    """Have a transaction open on these partitions, as a member that died or hangs leaves it."""
     options = {
         "transactional.id": f"{settings.topic_prefix}dead",
         "transaction.timeout.ms": 300_000,  # it shall end when the test ends it
@@ -56,8 +64,8 @@ def transaction_of_a_dead_member(settings: Settings) -> Iterator[None]:
     dead = kafka.producer(settings, "test", **options)
     dead.init_transactions(30)
     dead.begin_transaction()
-    for partition in range(settings.topic_partitions):
-        dead.produce(changelog, b"never committed", b"key", partition=partition)
+    for partition in partitions:
+        dead.produce(topic, b"never committed", b"key", partition=partition)
     assert dead.flush(10) == 0
     yield
     dead.abort_transaction(30)
@@ -90,7 +98,7 @@ def test_an_open_transaction_hides_no_change_of_the_state(settings: Settings, tm
     with Jobs(settings, log) as jobs:
         jobs.start("avg-temp")
         jobs.settle("avg-temp")
-        with transaction_of_a_dead_member(settings):
+        with open_transaction(settings, changelog_of(settings), range(settings.topic_partitions)):
             before = len(values(settings, AVG_TEMP))
             feed(settings, stream)
             all_but_the_last = before + (SECONDS_FED - 1) * DEVICES
@@ -159,3 +167,28 @@ def test_who_was_given_up_drops_what_it_has_not_committed(settings: Settings, tm
         frozen.stop()
         jobs.stop("avg-temp")
     assert what_is_wrong(settings) == []
+
+
+@pytest.mark.slow
+def test_the_lag_is_that_of_the_worst_partition(settings: Settings, tmp_path: Path) -> None:
+    """One partition that an open transaction holds up is told, however current the others are; then it is over."""
+    settings = settings.model_copy(update={"ops_port": free_ports()[0]})
+    stream, log = seconds(), tmp_path / "log"
+
+    def lag_s() -> float:
+        _, text = get(f"http://127.0.0.1:{settings.ops_port}/metrics")
+        told = re.search(r'^sensorbus_job_lag_seconds\{job="avg-temp"\} (.+)$', text, re.MULTILINE)
+        return float(told[1]) if told else 0.0
+
+    def is_behind() -> bool:
+        feed(settings, stream)
+        return lag_s() > 8
+
+    with Jobs(settings, log) as jobs:
+        feed(settings, stream)
+        jobs.start("avg-temp")
+        jobs.settle("avg-temp")
+        with open_transaction(settings, settings.topic_name(SENSOR), [0]):
+            wait_until(is_behind, 25, "a lag of more than 8 s", log)
+        wait_until(lambda: not lag_s(), 30, "no lag", log)
+        jobs.stop("avg-temp")

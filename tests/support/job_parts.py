@@ -69,7 +69,7 @@ class CountingMeter(Meter):
 
     def __init__(self) -> None:
         """Start from zero."""
-        super().__init__("test", clock_ms=lambda: 0)
+        super().__init__("test", clock_ms=lambda: 0, partition_now=lambda: 0)
         self.seen: list[str] = []
 
     def dead_letter(self, kind: str) -> None:

@@ -34,7 +34,7 @@ def sample(name: str, **labels: str) -> float | None:
 
 def test_what_is_counted_is_published_once() -> None:
     """A second publishing adds only what is new."""
-    meter = Meter("published-once")
+    meter = Meter("published-once", partition_now=lambda: 0)
     for _ in range(3):
         meter.record("sensor", 1)
     meter.result("alert")
@@ -110,7 +110,7 @@ def test_lag_is_what_the_job_was_not_given(partition: dict[str, int], lag: int |
 @pytest.mark.parametrize(("partition", "age_s"), [(("active", 0), 0), (("active", 7), 2), (("offset-query", 0), 2)])
 def test_who_has_read_all_lags_by_no_time(partition: tuple[str, int], age_s: float) -> None:
     """However old the last record is; where the lag is not known, its age is told."""
-    meter = Meter(f"age-{partition}", clock_ms=lambda: 10_000)
+    meter = Meter(f"age-{partition}", clock_ms=lambda: 10_000, partition_now=lambda: 0)
     meter.record("sensor", 8_000)
     meter.on_consumer_stats(partitions(p0=partition))
     assert sample("lag_seconds", job=meter.job) == age_s
@@ -147,19 +147,28 @@ def test_exactly_once_commits_are_the_producers() -> None:
     assert sample("commits_total", job="txn") == 5
 
 
-def test_delay_and_age_are_by_the_append_time() -> None:
-    """The first record after a while is looked at, once its results are committed; the age is that of the last one."""
-    meter = Meter("delay", clock_ms=lambda: 10_000)
-    for _ in range(32):
-        meter.record("sensor", 9_750)
-    meter.record("sensor", 9_000)
-    meter.publish()
+def test_delay_is_by_the_append_time() -> None:
+    """The first record after a while is looked at, once its results are committed."""
+    meter = Meter("delay", clock_ms=lambda: 10_000, partition_now=lambda: 0)
+    meter.record("sensor", 9_750)
     assert sample("delay_seconds_count", job="delay") is None
     for _ in range(2):
         meter.committed()
-    assert sample("delay_seconds_count", job="delay") == 2
-    assert sample("delay_seconds_sum", job="delay") == 1.25
-    assert sample("lag_seconds", job="delay") == 1.0
+    assert sample("delay_seconds_count", job="delay") == 1
+    assert sample("delay_seconds_sum", job="delay") == 0.25
+
+
+def test_every_partition_is_looked_at() -> None:
+    """Also where 32 devices send in turn, one of them to a partition of its own that is an hour behind."""
+    sent = [(0, 3_600_000)] * 31 + [(1, 10_000)]
+    places: list[int] = []
+    meter = Meter("turns", clock_ms=lambda: 3_600_000, partition_now=lambda: places[-1])
+    for partition, append_time_ms in sent * 500:
+        places.append(partition)
+        meter.record("sensor", append_time_ms)
+    assert abs(len(meter._uncommitted_ms) - 500) < 50
+    meter.on_consumer_stats(partitions(p0=("active", 1), p1=("active", 9)))
+    assert sample("lag_seconds", job="turns") == 3_590
 
 
 def test_a_job_is_ready_when_it_is_a_settled_member_and_polls(monkeypatch: pytest.MonkeyPatch) -> None:
