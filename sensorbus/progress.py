@@ -37,6 +37,8 @@ class Progress:
     avg_temp: Offsets | None = None
     #: Alerts that stand in their topic and job alert-count has yet to commit.
     uncounted: frozenset[Identity] = frozenset()
+    #: A line for each job that has no offset where there are records.
+    remarks: tuple[str, ...] = ()
 
     @staticmethod
     def has_read(offsets: Offsets | None, partition: int, offset: int) -> bool:
@@ -57,7 +59,31 @@ def progress(settings: Settings, consumer: Consumer) -> Progress:
         avg_temp = _committed(settings, asks, "avg-temp", readings)
         alert_count = _committed(settings, asks, "alert-count", alerts)
     uncounted = frozenset() if alert_count is None else _alerts_from(settings, consumer, alerts, alert_count)
-    return Progress(alert=alert, avg_temp=avg_temp, uncounted=uncounted)
+    remarks = [
+        *_without_offset(settings, consumer, "alert", readings, alert),
+        *_without_offset(settings, consumer, "avg-temp", readings, avg_temp),
+        *_without_offset(settings, consumer, "alert-count", alerts, alert_count),
+    ]
+    return Progress(alert=alert, avg_temp=avg_temp, uncounted=uncounted, remarks=tuple(remarks))
+
+
+def _without_offset(
+    settings: Settings, consumer: Consumer, job: str, places: list[TopicPartition], offsets: Offsets | None
+) -> list[str]:
+    """Return a line if the job's group has no offset of partitions that hold records."""
+    if settings.embedded_broker:  # it forgets those of transactions
+        return []
+    bounds = {
+        place.partition: records.watermarks(settings, consumer, place)
+        for place in places
+        if place.partition not in (offsets or {})
+    }
+    numbers = [str(number) for number, (low, high) in sorted(bounds.items()) if low < high]
+    if not numbers:
+        return []
+    group, numbered = settings.consumer_group(job), ", ".join(numbers)
+    without = f"job {job}'s group {group} has no committed offset on partition {numbered} of {places[0].topic}"
+    return [f"{without}: these records were never read, or Kafka has forgotten the offset"]
 
 
 def _client_of_group(settings: Settings, job: str) -> contextlib.closing[Consumer]:

@@ -72,7 +72,7 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
             history.look_back(settings, consumer, expected, windows, since_ms=begin_ms, done=done)
             rows = look()
     unknown = _excuse(settings, expected, rows, cut, begin_ms)
-    remarks = [*_remarks_on_cuts(settings, cut, begins), *_remarks_on_clocks(unknown)]
+    remarks = [*done.remarks, *_remarks_on_cuts(settings, cut, begins), *_remarks_on_clocks(unknown)]
     if begin_ms > (since_ms or 0):
         remarks.append(
             f"results count from {messages.iso_timestamp(begin_ms)} on: older ones are gone from their topics"
