@@ -24,8 +24,8 @@ from tests.support.parts import Part, environment_of, part
 from tests.support.ticks import Ticker
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.waiting import wait_until
+from tests.support.whole_system import command_of, processes_of, up
 
-REPOSITORY = Path(__file__).parents[2]
 READING = b'{"timestamp":"%s","device_id":"a","temperature":%s}'
 
 
@@ -43,30 +43,6 @@ def fetch(address: str) -> bytes:
             return bytes(answer.read())
     except OSError:
         return b""
-
-
-def up(home: Path, port: int, *arguments: str, **variables: str) -> Part:
-    """Return `sensorbus up` in a folder of its own, not yet started."""
-    environment = environment_of(Settings(), PYTHONPATH=str(REPOSITORY), **variables)
-    environment["SENSORBUS_STATE_DIR"] = str(home / "state")
-    return Part(
-        [sys.executable, "-m", "sensorbus", "up", "--port", str(port), "--seed", "1", *arguments],
-        environment,
-        home / "log",
-    )
-
-
-def processes_of(supervisor: int) -> list[int]:
-    """Return the ids of all processes that carry this supervisor in their environment, itself not."""
-    found = []
-    mark = f"_SENSORBUS_SUPERVISOR_PID={supervisor}".encode()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue  # it ended, or is another user's
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,17 +82,13 @@ def test_a_killed_job_of_up_is_back_with_results(tmp_path: Path, job: str) -> No
     with up(tmp_path, port, "--devices", "3", **variables) as system:
         wait_until(lambda: _age_ms(port, job) is not None, 60, "a first result", system.log)
         assert system.process is not None
-        (victim,) = (pid for pid in processes_of(system.process.pid) if _command_of(pid)[-2:] == ["processors", job])
+        (victim,) = (pid for pid in processes_of(system.process.pid) if command_of(pid)[-2:] == ["processors", job])
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: f"{job} ended (signal SIGKILL)" in system.said(), 20, "the end to be said", system.log)
         killed_s = time.monotonic()
         wait_until(lambda: (_age_ms(port, job) or 0) > 2_000, 20, "silence")
         wait_until(lambda: (_age_ms(port, job) or 9_999) < 1_500, 15, "the next result", system.log)
         assert time.monotonic() - killed_s < 15
-
-
-def _command_of(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[:-1]
 
 
 def _age_ms(port: int, topic: str) -> int | None:
