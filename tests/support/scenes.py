@@ -78,6 +78,8 @@ class Camera:
         page = self.browser.new_context(**_LOOKS[look]).new_page()
         page.goto(url)
         page.wait_for_timeout(_SETTLED_MS)
+        if page.locator("#figure:visible").count():  # a busy machine takes longer to draw it
+            page.locator(".drawn-lines").wait_for(timeout=_SAID_MS)
         return page
 
     def take(self, state: str, pages: Pages, *, then_close: bool = True) -> None:
