@@ -2,7 +2,8 @@
 FROM python:3.13.14-slim-bookworm@sha256:9d7f287598e1a5a978c015ee176d8216435aaf335ed69ac3c38dd1bbb10e8d64 AS base
 
 FROM base AS build
-RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+COPY deploy/uv.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r uv.txt
 WORKDIR /app
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 # The dependencies first: they change less often than our code, and uv.lock holds the hash of each.

@@ -125,4 +125,4 @@ clean: ## remove what the targets above have made
 .PHONY: tools
 tools:
 	@[[ -n "$(PYTHON)" ]] || { echo "make: no Python 3.11, 3.12 or 3.13 found on the PATH; install one of them" >&2; exit 1; }
-	@[[ "$(UV)" == uv || -x "$(UV)" ]] || { "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }
+	@[[ "$(UV)" == uv || -x "$(UV)" ]] || { "$(PYTHON)" -m venv .cache/uv && .cache/uv/bin/pip install --quiet --require-hashes -r deploy/uv.txt; }

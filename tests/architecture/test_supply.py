@@ -28,6 +28,7 @@ PINNING = {
     "package.json": "npm",
     "pom.xml": "maven",
     "uv.lock": "uv",
+    "uv.txt": "pip",
     "ci.yml": "github-actions",
 }
 
@@ -75,12 +76,24 @@ def test_the_bill_of_materials_lists_what_we_depend_on() -> None:
     assert all(file["hashes"] for name in wanted for file in listed[name]["externalReferences"])
 
 
+def test_the_installer_itself_is_installed_by_its_hash() -> None:
+    """By `make`, into the image and in the workflow; each file of its version is known."""
+    version, *hashes = (REPOSITORY / "deploy/uv.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert re.fullmatch(r"uv==\d+\.\d+\.\d+ \\", version)
+    assert len(hashes) > 10
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", each) for each in hashes)
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    installs = re.findall(r"pip install (.*)", "\n".join([dockerfile, MAKEFILE, steps("audit")[2]["run"]]))
+    assert len(installs) == 3
+    assert all(re.search(r"--require-hashes -r (deploy/)?uv\.txt", each) for each in installs)
+
+
 def test_what_is_pinned_is_asked_to_be_renewed() -> None:
     """Each file that pins something, in each folder that has one; by the schema of the robot that does it."""
     vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "dependabot.json"
     jsonschema.validate(DEPENDABOT, json.loads(vendored.read_text(encoding="utf-8")))
     renewed = {(each["package-ecosystem"], folder) for each in DEPENDABOT["updates"] for folder in each["directories"]}
-    own = [file.relative_to(REPOSITORY) for file in files("", ".yml", ".json", ".xml", ".lock")]
+    own = [file.relative_to(REPOSITORY) for file in files("", ".yml", ".json", ".xml", ".lock", ".txt")]
     pinning = [Path("/", path) for path in own if path.name in PINNING]
     folders = {(PINNING[path.name], str(path.parent)) for path in pinning}
     assert renewed == {(kind, folder.removesuffix("/.github/workflows") or "/") for kind, folder in folders}
