@@ -4,6 +4,7 @@ Rows are in the order of event time, then of partition and offset: the same on e
 threads. The store's lock is taken for some rows at a time, so that the writer and all ticks go on in between.
 """
 
+import time
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -77,6 +78,7 @@ class Search:
         """Return what is found. Raises `ProblemError` when the place's record goes before it was looked at."""
         while self._next < self._end:
             found = store.read(lambda _held, _epoch: self._look())
+            time.sleep(0)  # as in recent.py
             if len(found.times_ms):
                 self._take(found)
         return self._sorted()

@@ -54,8 +54,9 @@ class JobApplication(Application):
         """Process the records that wait, a turn's number at most; where none does, wait for one.
 
         Quix takes one in a turn, and with each it serves the producer, copies the context variables and looks for a
-        recovery or commit that is due, periodic tasks, sources, pauses of sinks and prints. A recovery that a poll
-        makes due ends the turn, for `recovery.hold_back` hands out no row then.
+        recovery or commit that is due, periodic tasks, sources, pauses of sinks and prints, and notes that a broker is
+        there, which no job asks. A recovery that a poll makes due ends the turn, for `recovery.hold_back` hands out no
+        row then.
         """
         self._producer.poll(0)
         poll_row, context, timeout_s = self._consumer.poll_row, self._processing_context, self._poll_timeout_s

@@ -146,7 +146,7 @@ def bounds_of(
             if error.args[0].code() not in _PASSING or time.monotonic() + kafka.NEW_LEADER_PAUSE_S > deadline_s:
                 raise
             time.sleep(kafka.NEW_LEADER_PAUSE_S)
-            _learn_leaders(admin, left_s)
+            _learn_leaders(admin, max(kafka.NEW_LEADER_PAUSE_S, deadline_s - time.monotonic()))
         else:
             return {place: Bounds(low[place], committed[place], end[place]) for place in places}
 

@@ -83,7 +83,7 @@ def _without_offset(
         return []
     group, numbered = settings.consumer_group(job), ", ".join(numbers)
     without = f"job {job}'s group {group} has no committed offset on partition {numbered} of {places[0].topic}"
-    return [f"{without}: these records were never read, or Kafka has forgotten the offset"]
+    return [f"{without}: what it holds was never read, or Kafka has forgotten the offset"]
 
 
 def _client_of_group(settings: Settings, job: str) -> contextlib.closing[Consumer]:

@@ -130,7 +130,7 @@ def test_a_person_signs_in_looks_and_signs_out(chromium: Browser, site: Site) ->
     assert tab.context.cookies() == []
     site.provider.claims["roles"] = []
     tab.goto(address)
-    expect(tab.get_by_role("heading", name="Not for you")).to_be_visible()
+    expect(tab.get_by_role("heading", name="No access")).to_be_visible()
     _keep_phone(tab, "refused-403")
     assert serious_faults(tab, has_script=False) == []
     assert [line for line in said if "Content Security Policy" in line] == []

@@ -110,7 +110,9 @@ def _use(page: Page) -> None:
     count = f"{_DEVICES:,}"
     expect(page.locator("#filter-value")).to_have_text(f"All {count}")
     note = rf"^Lowest to highest, 10 % to 90 % and median of all {count} devices per second, with the lines of the 5 "
-    expect(page.locator("#chart-note")).to_have_text(re.compile(rf"{note}hottest\. Known from \d\d:\d\d:\d\d on\.$"))
+    limit = r"Readings go back to \d\d:\d\d:\d\d: the dashboard holds no more \(SENSORBUS_DASHBOARD_RING_ROWS\)\.$"
+    alerts = r"▲ counts the devices in alert per \d+ s\."
+    expect(page.locator("#chart-note")).to_have_text(re.compile(rf"{note}hottest\. {alerts}.* {limit}"))
     expect(page.locator("#cards-note")).to_have_text(
         re.compile(rf"^{count}; those out of view are updated every \d+ s$")
     )

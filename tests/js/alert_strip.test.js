@@ -29,6 +29,13 @@ test("each step tells how many devices were in alert, and those of no step are l
   assert.deepEqual([strip.total, strip.most, strip.stepMs], [3, 2, 1_000]);
 });
 
+test("a zoom that was dragged beyond now is empty", () => {
+  const model = fleet(["d1", 12, 10]);
+  const [fromMs, toMs] = [NOW + 150_000, NOW + 250_000];
+  const strip = count(model, { fromMs, toMs, zoom: { fromMs, toMs, y: null } });
+  assert.deepEqual([strip.bars, strip.total, strip.most], [[], 0, 0]);
+});
+
 test("two episodes of a device within a step are one device", () => {
   const strip = count(fleet(["d1", 599, 598], ["d1", 593, 592], ["d2", 595, 595]), { fromMs: NOW - 900_000 });
   assert.equal(strip.stepMs, 10_000);

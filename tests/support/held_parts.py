@@ -1,16 +1,19 @@
 """Records as a consumer thread hands them over, and a feed that has none."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
 from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS, Held
 from dashboard_app.ring import Records
+from dashboard_app.store import Store
 
 NOW_MS: Final = 1_769_860_800_000
 HISTORY_MS: Final = 900_000
+
+T = TypeVar("T")
 
 
 class StillFeed(Feed):
@@ -21,6 +24,19 @@ class StillFeed(Feed):
     def start(self) -> None:
         """Start nothing."""
         self.starts += 1
+
+
+class BusyStore(NamedTuple):
+    """A store to which something is written whenever a reader lets go of it."""
+
+    store: Store
+    write: Callable[[], object]
+
+    def read(self, look: Callable[[Held, str], T]) -> T:
+        """Return what the reader makes of it; then write."""
+        made = self.store.read(look)
+        self.write()
+        return made
 
 
 def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:

@@ -44,6 +44,7 @@
    * Each episode of a device is before or behind those that stand before it here (episodes.js).
    */
   function perStep(episodes, [first, last], stepMs, { fromMs, toMs }) {
+    if (last < first) return { numbers: [], total: 0 }; // zoomed to what is yet to come
     const changes = new Int32Array(last - first + 2);
     const counted = new Map(); // id -> the steps [from, to] between which its episodes are counted
     const inSpan = new Set();

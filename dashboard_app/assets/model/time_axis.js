@@ -1,6 +1,6 @@
 // The chart's axis of time in the zone that is shown, also while its clocks change. Touches no page.
 //
-// The axis has one offset, that of its end, so that no second is longer than another. Where the clocks change in view,
+// The axis has one offset, that of now, so that no second is longer than another. Where the clocks change in view,
 // labels and words at the pointer are told for each instant, here; else Plotly makes them, which costs less.
 (() => {
   "use strict";
@@ -10,7 +10,7 @@
   const LABEL_PX = 62; // of a time below the chart, with what sets it apart from the next
   const MOST_LABELS = 7;
   const SECOND_MS = 1_000;
-  const STEPS = [1, 2, 5, 10, 15, 30]; // of seconds, minutes and hours: Plotly's own, so labels stay when clocks change
+  const STEPS = [1, 2, 5, 10, 15, 30]; // of seconds, minutes and hours
 
   /** Return a time as Plotly takes it to the letter: a number it would move into the browser's own zone. */
   function timeText(ms) {

@@ -1,7 +1,6 @@
 """Rows out of the ring, against a plain list."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -9,12 +8,11 @@ from hypothesis import strategies as st
 
 from dashboard_app.api_problems import ProblemError
 from dashboard_app.api_rows import Rows, Search, Wanted
-from dashboard_app.held import Held
 from dashboard_app.store import Store
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from tests.support.api_parts import NOW_MS, HeldFeed
-from tests.support.held_parts import HISTORY_MS
+from tests.support.held_parts import HISTORY_MS, BusyStore
 
 RING_ROWS = 1_000
 _ROWS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(NOW_MS - 20, NOW_MS)), min_size=1, max_size=60)
@@ -57,18 +55,6 @@ def test_pages_hold_the_rows_of_a_plain_list(
     assert [row[1] for row in told] == sorted(row[1] for row in told)
 
 
-class _Busy(NamedTuple):
-    """A store to which something is written whenever a reader lets go of it."""
-
-    store: Store
-    write: Callable[[], None]
-
-    def read(self, look: Callable[[Held, str], T]) -> T:
-        made = self.store.read(look)
-        self.write()
-        return made
-
-
 _Row = tuple[str, int, float]
 
 
@@ -104,7 +90,7 @@ def test_rows_that_come_and_go_in_between_leave_no_gap_and_tear_none(
             feed.store.drop_old(_time_ms(oldest[-1]) + HISTORY_MS)  # forgets the devices without a row
 
     limit, rows_at_a_time = sizes
-    busy = _Busy(feed.store, write)
+    busy = BusyStore(feed.store, write)
     page = found(busy, Wanted(None, None, None, limit), rows_at_a_time)  # type: ignore[arg-type]  # it has all that is used
     told = list(zip(page.device_ids, page.times_ms, page.celsius, strict=True))
     first = int(told[0][2]) if told else before  # nothing: all that it began with has gone
@@ -119,6 +105,6 @@ def test_a_place_whose_row_goes_during_the_search_is_refused() -> None:
     place = found(feed.store, Wanted(None, None, None, 200), 100).last
     wanted = Wanted(None, None, None, 200, place)
     assert found(feed.store, wanted, 100).celsius[0] == 200.0
-    busy = _Busy(feed.store, lambda: feed.put(_numbered(RING_ROWS, 400)))
+    busy = BusyStore(feed.store, lambda: feed.put(_numbered(RING_ROWS, 400)))
     with pytest.raises(ProblemError, match="no longer held"):
         found(busy, wanted, 100)  # type: ignore[arg-type]  # the same

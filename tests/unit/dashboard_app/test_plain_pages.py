@@ -32,6 +32,6 @@ def test_signing_out_is_a_form_where_it_is_ours() -> None:
 
 def test_there_is_no_script() -> None:
     """The page's policy would not run it."""
-    assert "<script" not in plain_pages.page(403, "Not for you", ("Why.",), "/", sign_out="/sign-out").get_data(
+    assert "<script" not in plain_pages.page(403, "No access", ("Why.",), "/", sign_out="/sign-out").get_data(
         as_text=True
     )

@@ -1,15 +1,13 @@
 """Recent readings, while the store is written to."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import pytest
 
-from dashboard_app.held import Held
 from dashboard_app.recent import Recent, recent
 from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
-from tests.support.held_parts import HISTORY_MS, NOW_MS, records
+from tests.support.held_parts import HISTORY_MS, NOW_MS, BusyStore, records
 
 T = TypeVar("T")
 
@@ -50,22 +48,10 @@ def test_they_are_a_copy_with_and_without_older_ones_between(store: Store, rows_
     assert _rows(recent(store, NOW_MS - 5_000, rows_at_a_time)) == _expected(2, 3, 4, 5, 6)
 
 
-class _Busy(NamedTuple):
-    """A store to which something is written whenever a reader lets go of it."""
-
-    store: Store
-    write: Callable[[], None]
-
-    def read(self, look: Callable[[Held, str], T]) -> T:
-        made = self.store.read(look)
-        self.write()
-        return made
-
-
 @pytest.mark.parametrize(("burst", "left"), [(1, [1, 2, 3, 4]), (2, [2, 4]), (4, [4]), (9, [])])
 def test_rows_that_go_in_between_are_left_out_and_none_is_torn(store: Store, burst: int, left: list[int]) -> None:
     """Those that come are not among them."""
     _put(store, 0, 5)
     numbers = iter(range(5, 1_000, burst))
-    busy = _Busy(store, lambda: _put(store, next(numbers), burst))
+    busy = BusyStore(store, lambda: _put(store, next(numbers), burst))
     assert _rows(recent(busy, 0, 1)) == _expected(*left)  # type: ignore[arg-type]  # it has all that is used
