@@ -65,8 +65,8 @@ real: tools ## run the tests on a real Kafka, and the slow ones
 	@$(RUN) pytest $(AT_ONCE) -m "(real_kafka or slow) and not browser and not long" $(ARGS)
 
 .PHONY: faults
-faults: tools ## do a seeded mix of faults to a bus on a real Kafka; SEED=7 MINUTES=10, ARGS="--help" for more
-	@$(RUN) python -m tests.support.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
+faults: tools ## do a seeded mix of faults to a bus on a real Kafka; SEED=7 MINUTES=1, 10 if not given, ARGS="--help" for more
+	@$(RUN) python -m tests.support.faults $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) $(ARGS)
 
 .PHONY: soak
 soak: tools ## run 1000 devices on a real Kafka with a fault every minute, and watch results and memory; MINUTES=60

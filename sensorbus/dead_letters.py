@@ -1,13 +1,14 @@
 """Dead letters: reads, exports, repairs, and sends them back once.
 
 A replay is one transaction per batch: the record on its source topic and a marker in `dead-letter` that names the
-letter become visible together or not at all, so a letter is sent back at most once, whatever is killed when.
+letter become visible together or not at all, so a letter is sent back at most once, whatever is killed when. At least
+once, a killed job may have written the letter of a record again: what is sent back is the record, once.
 """
 
 import base64
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -47,8 +48,10 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]  # as received, without ours
+    repeats: tuple[str, ...] = ()  # places of further letters of this record
 
 
+_Source = tuple[str | bytes | None, ...]
 #: A letter, the value that is sent, and whose it is.
 Ready = tuple[DeadLetter, bytes | None, str]
 
@@ -77,17 +80,27 @@ def open_letters(settings: Settings, consumer: Consumer) -> list[DeadLetter]:
 
 
 def _not_sent_back(held: Iterable[Message]) -> list[DeadLetter]:
-    """Return the letters among the records of `dead-letter` that no marker names."""
-    letters: dict[str, DeadLetter] = {}
+    """Return the letters among the records of `dead-letter` that no marker names, one for each record."""
+    letters: dict[_Source, list[DeadLetter]] = {}
     replayed: set[str] = set()
     for message in held:
         headers = dict(kafka.headers(message))
         if "source.topic" in headers:  # a letter, though its record may have come with a header of the marker's name
             letter = _letter(message, headers)
-            letters[letter.place] = letter
+            letters.setdefault(_source(letter, headers), []).append(letter)
         elif MARKER_HEADER in headers:
             replayed.add((headers[MARKER_HEADER] or b"").decode(errors="replace"))
-    return [letter for place, letter in letters.items() if place not in replayed]
+    return [
+        replace(first, repeats=tuple(letter.place for letter in others))
+        for first, *others in letters.values()
+        if replayed.isdisjoint(letter.place for letter in (first, *others))
+    ]
+
+
+def _source(letter: DeadLetter, headers: Mapping[str, bytes | None]) -> _Source:
+    """Return what tells a letter's record from others: its place, and what it held, for topics are made anew."""
+    place = headers.get("source.partition"), headers.get("source.offset")
+    return letter.source_topic, *(place if None not in place else (letter.place, None)), letter.key, letter.value
 
 
 def export(letters: Iterable[DeadLetter]) -> Iterator[bytes]:
@@ -206,9 +219,10 @@ def _send(settings: Settings, producer: Producer, batch: Sequence[Ready], sent: 
         for letter, value, device_id in batch:
             headers = [*letter.headers, (ORIGIN_HEADER, letter.place.encode())]
             producer.produce(letter.source_topic, value, messages.encode_key(device_id), headers=headers)
-            # Beside its letter, so that retention does not take it first.
-            partition, marker = int(letter.place.partition("@")[0]), [(MARKER_HEADER, letter.place.encode())]
-            producer.produce(markers, None, letter.key, partition, headers=marker)
+            for place in (letter.place, *letter.repeats):
+                # Beside its letter, so that retention does not take it first.
+                partition, marker = int(place.partition("@")[0]), [(MARKER_HEADER, place.encode())]
+                producer.produce(markers, None, letter.key, partition, headers=marker)
         producer.commit_transaction(_TIMEOUT_S)
     except KafkaException as error:
         _abort(producer)

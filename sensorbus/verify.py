@@ -196,8 +196,8 @@ def _compare_alerts(
     for message in found:
         try:
             alert = messages.parse_alert(message.value(), message.timestamp()[1], settings.time_rules)
-        except InvalidMessageError:  # no job writes such; job alert-count moves it to `dead-letter`
-            row.different += 1
+        except InvalidMessageError as error:  # no job writes such; job alert-count moves it to `dead-letter`
+            row.note_unreadable(message, error)
             continue
         identity = (alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin)
         if identity not in expected.alerts:

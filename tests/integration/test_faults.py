@@ -28,7 +28,7 @@ from tests.support.faults.bus import (
 )
 from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
-from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, freeze, hardest, minute, mix
+from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, Plan, freeze, hardest, minute, mix, outage
 from tests.support.faults.verdict import judge
 from tests.support.groups import partitions
 from tests.support.real_kafka import RealKafka
@@ -73,14 +73,29 @@ def test_a_minute_of_everything(own_kafka: RealKafka, tmp_path: Path) -> None:
 
     The broker is frozen, and killed or restarted, each time.
     """
-    plan = minute(random.randrange(1_000_000))  # noqa: S311  # it follows from the seed that pytest prints
-    with bus(own_kafka, tmp_path, stable=True, seed=plan.seed) as driver:
+    _run(minute(random.randrange(1_000_000)), own_kafka, tmp_path)  # noqa: S311  # it follows from the seed that pytest prints
+
+
+@ON_DEMAND
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(
+    "plan",
+    [hardest(41), freeze(41), outage(360), mix(41, 600)],
+    ids=["hardest", "each-frozen-for-30-s", "no-broker-for-6-min", "ten-minutes-of-everything"],
+)
+def test_a_long_plan(plan: Plan, own_kafka: RealKafka, tmp_path: Path) -> None:
+    """Every record is exact."""
+    _run(plan, own_kafka, tmp_path)
+
+
+def _run(plan: Plan, kafka_: RealKafka, folder: Path) -> None:
+    with bus(kafka_, folder, stable=True, seed=plan.seed) as driver:
         driver.begin(SIMULATOR, *JOBS)
         Nemesis(driver, plan).run()
         driver.finish()
         verdict = judge(driver.settings, driver.witness)
     faults = "\n".join(map(str, plan.faults))
-    assert verdict.problems == [], f"make faults SEED={plan.seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
+    assert verdict.problems == [], f"seed {plan.seed}\n{faults}\n{verdict}\n{driver.said()[-6_000:]}"
 
 
 @pytest.mark.slow

@@ -68,14 +68,14 @@ def test_a_member_that_joins_and_the_first_that_is_killed_change_nothing(crew: C
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_two_members_each_of_two_jobs_in_a_row_change_nothing(real_kafka_address: str, tmp_path: Path) -> None:
-    """What two members of `alert` write two of `alert-count` count, one of each stops: each record once and right."""
+    """What two members of `alert` write two of `alert-count` count; one of each is killed: each once and right."""
     settings = empty_bus(real_kafka_address, 4)
     with Crew(settings, "alert", tmp_path) as first, Crew(settings, "alert-count", tmp_path) as second:
         second.readings = first.readings
         for crew in (first, second):
             crew.join(2)
         for crew in (first, second):
-            crew.leave()
+            crew.kill()
             crew.balance()
         assert_output_is_that_of_one(first, second)
 

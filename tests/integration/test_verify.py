@@ -7,6 +7,7 @@ import base64
 import contextlib
 import functools
 import hashlib
+import re
 import subprocess
 import sys
 import uuid
@@ -45,8 +46,11 @@ WRITTEN = {
 }
 
 
-def run_verify(settings: Settings) -> tuple[int, dict[str, list[str]]]:
-    """Return the command's exit code and its table: by topic, the verdict and the seven numbers."""
+def run_verify(settings: Settings, said: str = "") -> tuple[int, dict[str, list[str]]]:
+    """Return the command's exit code and its table: by topic, the verdict and the seven numbers.
+
+    `said` is a pattern of what it says besides.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "sensorbus", "verify"],
         env=environment_of(settings, COLUMNS="200"),
@@ -55,7 +59,7 @@ def run_verify(settings: Settings) -> tuple[int, dict[str, list[str]]]:
         timeout=60,
         check=False,
     )
-    assert done.stderr == ""
+    assert re.fullmatch(said, done.stderr), done.stderr
     assert done.stdout.split("\n", 1)[0].split()[:2] == [
         "topic",
         "expected",
@@ -136,7 +140,10 @@ def test_a_copy_that_a_kill_has_doubled_is_in_the_means_once(fresh_settings: Set
     expected = Expected(means=expected_from_readings(readings + own).means)
     assert len(expected.means) > SECONDS / 2
     assert differences(expected, [], [], values(settings, AVG_TEMP)) == []
-    _, table = run_verify(settings)  # of job alert-count, which does not run, it misses all
+    never = (
+        "" if settings.embedded_broker else r"sensorbus: job alert-count's group \S+ has no committed offset on .+\n"
+    )
+    _, table = run_verify(settings, never)  # of job alert-count, which does not run, it misses all
     assert table["avg-temp"][0] == "ok", table
 
 

@@ -33,6 +33,10 @@ class Record:
         """Return (LogAppendTime, ms)."""
         return 2, self.append_ms
 
+    def topic(self) -> str:
+        """Return a topic's name."""
+        return "results"
+
     def partition(self) -> int:
         """Return the partition."""
         return self.place[0]

@@ -24,9 +24,9 @@ ALERT: Final = b'{"celsius":31.0,"fahrenheit":87.8,"kelvin":304.15,"device_id":"
 class Record:
     """A record of `dead-letter` as the client gives it."""
 
-    def __init__(self, headers: list[tuple[str, bytes | None]], offset: int = 7) -> None:
+    def __init__(self, headers: list[tuple[str, bytes | None]], offset: int = 7, value: bytes = b"{") -> None:
         """Hold the headers."""
-        self._headers, self._offset = headers, offset
+        self._headers, self._offset, self._value = headers, offset, value
 
     def partition(self) -> int:
         """Return the partition."""
@@ -42,7 +42,7 @@ class Record:
 
     def value(self) -> bytes:
         """Return the value."""
-        return b"{"
+        return self._value
 
     def headers(self) -> list[tuple[str, bytes | None]]:
         """Return the headers."""
@@ -131,6 +131,30 @@ def test_a_letter_that_a_marker_names_is_not_open() -> None:
     letters = [Record([("source.topic", b"sensor")], offset) for offset in (7, 8)]
     held = [*letters, Record([("replayed", b"2@8")], 9), Record([("replayed", None)], 10), Record([], 11)]
     assert [letter.place for letter in dead_letters._not_sent_back(held)] == ["2@7"]
+
+
+def test_letters_of_one_record_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least once a job may write a letter again: the record is sent once, and a marker stands beside each letter."""
+    place: list[tuple[str, bytes | None]] = [("source.topic", b"sensor"), ("source.partition", b"1")]
+    first, again, other = ([*place, ("source.offset", at)] for at in (b"5", b"5", b"6"))
+    held = [Record(first, 7), Record(again, 8), Record(other, 9)]
+    opened = dead_letters._not_sent_back(held)
+    assert [(one.place, one.repeats) for one in opened] == [("2@7", ("2@8",)), ("2@9", ())]
+    assert [one.place for one in dead_letters._not_sent_back([*held, Record([("replayed", b"2@8")], 10)])] == ["2@9"]
+    done, sender = replay([replace(opened[0], value=READING)], monkeypatch)
+    assert done == (1, 0)
+    assert [(topic, headers) for topic, _, _, headers, _ in sender.transactions[0]] == [
+        ("sensor", [("replayed.from", b"2@7")]),
+        ("dead-letter", [("replayed", b"2@7")]),
+        ("dead-letter", [("replayed", b"2@8")]),
+    ]
+
+
+def test_records_at_one_place_of_a_topic_that_was_made_anew_are_two() -> None:
+    """They held something else."""
+    headers: list[tuple[str, bytes | None]] = [("source.topic", b"sensor"), ("source.partition", b"1")]
+    held = [Record([*headers, ("source.offset", b"5")], at, value) for at, value in ((7, b"{"), (8, b"}"))]
+    assert [one.place for one in dead_letters._not_sent_back(held)] == ["2@7", "2@8"]
 
 
 @pytest.mark.parametrize("said", [b"2@8", b"\xff", None])

@@ -197,9 +197,10 @@ def test_two_equal_readings_are_two_alerts_and_count_by_the_guarantee(settings: 
 
 
 def test_what_is_no_alert_in_the_topic_of_alerts_is_different() -> None:
-    """Somebody else wrote it; the table says so instead of ending."""
-    row = rows(expect(reading(0, 20.0)), alert=[Record(b"{")])["alert"]
+    """Somebody else wrote it; the table says so and where it stands instead of ending."""
+    row = rows(expect(reading(0, 20.0)), alert=[Record(b"{", place=(1, 4))])["alert"]
     assert (row.different, row.is_true) == (1, False)
+    assert [line.partition(" cannot be read")[0] for line in row.unreadable] == ["results[1]@4"]
 
 
 @pytest.mark.parametrize(
