@@ -172,7 +172,8 @@
       return [id, Object.defineProperty({ ...device }, "series", series)];
     }));
     const episodes = { ...page.model.episodes, all: page.model.episodes.all.map((episode) => ({ ...episode })) };
-    page.frozen = { ...page.model, devices, episodes, averages: new Map(page.model.averages) };
+    const alertsKnown = page.trust?.alertsKnown || undefined; // what was known then stays known
+    page.frozen = { ...page.model, devices, episodes, averages: new Map(page.model.averages), alertsKnown };
   }
 
   /** Take in, of a page that is paused, the averages of before that came since. */
@@ -270,7 +271,7 @@
   function chartView() {
     const { choices } = page;
     return { ids: chosenIds(), nowMs: clockMs(), windowMs: choices.windowS * 1000, unit: choices.unit,
-      zone: choices.zone, colours: bus.theme.colours(), alertsKnown: page.trust.alertsKnown };
+      zone: choices.zone, colours: bus.theme.colours(), alertsKnown: page.frozen?.alertsKnown ?? page.trust.alertsKnown };
   }
 
   /** Draw everything from the model and the choices; the cards first, while what they measure is laid out. */
