@@ -4,7 +4,6 @@ Rows are in the order of event time, then of partition and offset: the same on e
 threads. The store's lock is taken for some rows at a time, so that the writer and all ticks go on in between.
 """
 
-import time
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -77,8 +76,7 @@ class Search:
     def rows(self, store: Store) -> Rows:
         """Return what is found. Raises `ProblemError` when the place's record goes before it was looked at."""
         while self._next < self._end:
-            found = store.read(lambda _held, _epoch: self._look())
-            time.sleep(0)  # as in recent.py
+            found = store.read_on(lambda _held, _epoch: self._look())
             if len(found.times_ms):
                 self._take(found)
         return self._sorted()

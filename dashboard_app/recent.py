@@ -3,7 +3,6 @@
 They are copied some at a time under the store's lock: others have it in between.
 """
 
-import time
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -51,6 +50,5 @@ def recent(store: Store, append_ms: int, rows_at_a_time: int = ROWS_AT_A_TIME) -
         number = until
 
     while first < end:
-        store.read(copy)
-        time.sleep(0)  # who waits for the lock has it next: it is no fair one
+        store.read_on(copy)
     return Recent(*(column[:number] for column in columns.values()))

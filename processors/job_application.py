@@ -40,7 +40,6 @@ class JobApplication(Application):
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
-        self._poll_timeout_s = self._config.consumer_poll_timeout
         batches.pass_over(self._consumer, end_of_batch)
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
@@ -59,7 +58,8 @@ class JobApplication(Application):
         row then.
         """
         self._producer.poll(0)
-        poll_row, context, timeout_s = self._consumer.poll_row, self._processing_context, self._poll_timeout_s
+        poll_row, context = self._consumer.poll_row, self._processing_context
+        timeout_s = self._config.consumer_poll_timeout
         for _ in range(_RECORDS_PER_TURN):
             row: Any = poll_row(timeout=timeout_s)
             if row is None:

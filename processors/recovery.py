@@ -134,10 +134,14 @@ def bounds_of(
     admin: AdminClient = topics._admin.admin_client  # noqa: SLF001  # it has no other name
     deadline_s = time.monotonic() + timeout_s
     places = [TopicPartition(place.topic, place.partition) for place in partitions]
+
+    def left_s() -> float:
+        return max(kafka.NEW_LEADER_PAUSE_S, deadline_s - time.monotonic())
+
     while True:
-        left_s = max(kafka.NEW_LEADER_PAUSE_S, deadline_s - time.monotonic())
+        within_s = left_s()
         asked = [
-            admin.list_offsets(dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=left_s)
+            admin.list_offsets(dict.fromkeys(places, spec), isolation_level=isolation, request_timeout=within_s)
             for spec, isolation in _BOUNDS
         ]
         try:
@@ -146,7 +150,7 @@ def bounds_of(
             if error.args[0].code() not in _PASSING or time.monotonic() + kafka.NEW_LEADER_PAUSE_S > deadline_s:
                 raise
             time.sleep(kafka.NEW_LEADER_PAUSE_S)
-            _learn_leaders(admin, max(kafka.NEW_LEADER_PAUSE_S, deadline_s - time.monotonic()))
+            _learn_leaders(admin, left_s())
         else:
             return {place: Bounds(low[place], committed[place], end[place]) for place in places}
 

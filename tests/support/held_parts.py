@@ -38,6 +38,10 @@ class BusyStore(NamedTuple):
         self.write()
         return made
 
+    def read_on(self, look: Callable[[Held, str], T]) -> T:
+        """As `read`."""
+        return self.read(look)
+
 
 def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], append_ms: int = NOW_MS) -> Records:
     """Return rows `[device, time_ms, ..., value]` as records of one partition, one after the other."""

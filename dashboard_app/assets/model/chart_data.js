@@ -45,8 +45,8 @@
   }
 
   /**
-   * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id], looks: id -> look, points, note, bands,
-   * strip: see alert_strip.js};
+   * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id],
+   * looks: id -> look, points, note, bands, strip: see alert_strip.js};
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,

@@ -172,7 +172,7 @@
       return [id, Object.defineProperty({ ...device }, "series", series)];
     }));
     const episodes = { ...page.model.episodes, all: page.model.episodes.all.map((episode) => ({ ...episode })) };
-    const alertsKnown = page.trust?.alertsKnown || undefined; // what was known then stays known
+    const alertsKnown = bus.diagnosis.trusted(links(), "alert");
     page.frozen = { ...page.model, devices, episodes, averages: new Map(page.model.averages), alertsKnown };
   }
 
@@ -187,6 +187,11 @@
   /** Return the server's clock, carried on by ours since its last answer. */
   function liveMs() {
     return page.model.nowMs === null ? Date.now() : page.model.nowMs + sinceAnswerMs();
+  }
+
+  /** Return the links from the browser to the topics, as they are now. */
+  function links() {
+    return bus.diagnosis.links(page.model, page.connection, sinceAnswerMs());
   }
 
   function sinceAnswerMs() {
@@ -271,18 +276,19 @@
   function chartView() {
     const { choices } = page;
     return { ids: chosenIds(), nowMs: clockMs(), windowMs: choices.windowS * 1000, unit: choices.unit,
-      zone: choices.zone, colours: bus.theme.colours(), alertsKnown: page.frozen?.alertsKnown ?? page.trust.alertsKnown };
+      zone: choices.zone, colours: bus.theme.colours(), alertsKnown: (page.frozen ?? page.trust).alertsKnown };
   }
 
   /** Draw everything from the model and the choices; the cards first, while what they measure is laid out. */
   function draw() {
     page.drawnMs = performance.now();
-    const links = bus.diagnosis.links(page.model, page.connection, sinceAnswerMs());
+    const now = links();
+    const alertsKnown = bus.diagnosis.trusted(now, "alert");
     page.trust = {
-      alertsKnown: bus.diagnosis.trusted(links, "alert"),
-      trustCounts: bus.diagnosis.trusted(links, "alert-count") && bus.diagnosis.trusted(links, "alert"),
-      connected: bus.diagnosis.trusted(links, "Kafka"),
-      trustAverages: bus.diagnosis.trusted(links, "avg-temp"),
+      alertsKnown,
+      trustCounts: bus.diagnosis.trusted(now, "alert-count") && alertsKnown,
+      connected: bus.diagnosis.trusted(now, "Kafka"),
+      trustAverages: bus.diagnosis.trusted(now, "avg-temp"),
     };
     page.trust.statesKnown = bus.diagnosis.areStatesKnown(page.model, page.trust.connected);
     const view = chartView();
@@ -290,7 +296,7 @@
     bus.cards.draw(cardsView(cardOrder(view.ids)));
     drawConnection();
     drawControls();
-    bus.pipeline.draw(links, page.model.pipeline);
+    bus.pipeline.draw(now, page.model.pipeline);
     bus.filter.draw(page.model, page.choices.devices);
     bus.fleet.draw({ ...cardsView(view.ids), sinceAnswerMs: sinceAnswerMs() });
     bus.chart.draw(shownModel(), view);

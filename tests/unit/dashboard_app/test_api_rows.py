@@ -1,7 +1,5 @@
 """Rows out of the ring, against a plain list."""
 
-from typing import TypeVar
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from tests.support.held_parts import HISTORY_MS, BusyStore
 
 RING_ROWS = 1_000
 _ROWS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(NOW_MS - 20, NOW_MS)), min_size=1, max_size=60)
-T = TypeVar("T")
 
 
 def found(store: Store, wanted: Wanted, rows_at_a_time: int) -> Rows:

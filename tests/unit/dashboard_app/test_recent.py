@@ -1,15 +1,11 @@
 """Recent readings, while the store is written to."""
 
-from typing import TypeVar
-
 import pytest
 
 from dashboard_app.recent import Recent, recent
 from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
 from tests.support.held_parts import HISTORY_MS, NOW_MS, BusyStore, records
-
-T = TypeVar("T")
 
 
 @pytest.fixture

@@ -132,8 +132,9 @@ def test_a_turn_takes_what_waits(application: JobApplication, checkpoint: Mock, 
     stored = [call.store_offset(topic="sensor", partition=2, offset=at) for at in (5, 7)]
     assert checkpoint.method_calls == stored
     polls: Any = application._consumer.poll_row
-    assert [asked.kwargs["timeout"] for asked in polls.call_args_list] == [application._poll_timeout_s, 0, 0]
-    assert application._poll_timeout_s > 0
+    timeout_s = application._config.consumer_poll_timeout
+    assert [asked.kwargs["timeout"] for asked in polls.call_args_list] == [timeout_s, 0, 0]
+    assert timeout_s > 0
     assert application._producer.poll.call_count == 1  # type: ignore[attr-defined]  # a mock
 
 
