@@ -110,10 +110,17 @@ def _measure(run: Run, home: Path, table: Table) -> None:
             job.part.stop()
     for job, topic in zip(jobs, _TOPICS, strict=True):
         delays_ms = sorted(seen.delays_ms[topic.name])
-        p50, p99 = (statistics.quantiles(delays_ms, n=100)[percent] for percent in (49, 98))
-        numbers = (f"{len(delays_ms):,}", f"{p50:.0f}", f"{p99:.0f}", f"{delays_ms[-1]:.0f}", f"{used[job.job]:.0f}")
+        numbers = (f"{len(delays_ms):,}", *_delays(delays_ms), f"{used[job.job]:.0f}")
         kind = (run.settings.processing_guarantee, str(run.settings.commit_interval_ms), f"{run.hot:.0%}")
         table.add_row(*kind, topic.name, *numbers)
+
+
+def _delays(delays_ms: list[float]) -> tuple[str, str, str]:
+    """Return p50, p99 and the longest in words; of fewer than two, as of alerts where no reading is hot, dashes."""
+    if len(delays_ms) < 2:  # a quantile lies between two
+        return ("-", "-", "-")
+    percentiles = statistics.quantiles(delays_ms, n=100)
+    return (f"{percentiles[49]:.0f}", f"{percentiles[98]:.0f}", f"{delays_ms[-1]:.0f}")
 
 
 def _wait_until_all_read(run: Run, jobs: list[JobProcess]) -> None:
