@@ -85,7 +85,7 @@ browser: tools ## run the tests that drive a real browser
 	@$(RUN) pytest $(AT_ONCE) -m browser $(ARGS)
 
 .PHONY: plotly
-plotly: ## make the page's first visit smaller: plotly.js with what the page draws alone, for the image and the wheel (npm)
+plotly: ## make the page's first visit smaller, as the image does: plotly.js with what the page draws alone (npm)
 	@npm ci --silent --prefix deploy/plotly
 	@mkdir -p dashboard_app/assets/vendor
 	@cp deploy/plotly/node_modules/plotly.js-cartesian-dist-min/plotly-cartesian.min.js dashboard_app/assets/vendor/

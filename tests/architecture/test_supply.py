@@ -17,6 +17,7 @@ from tests.support.sources import REPOSITORY, files
 
 WORKFLOW: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -29,6 +30,7 @@ PINNING = {
     "pom.xml": "maven",
     "uv.lock": "uv",
     "uv.txt": "pip",
+    "npm.txt": "pip",
     "ci.yml": "github-actions",
 }
 
@@ -76,16 +78,25 @@ def test_the_bill_of_materials_lists_what_we_depend_on() -> None:
     assert all(file["hashes"] for name in wanted for file in listed[name]["externalReferences"])
 
 
-def test_the_installer_itself_is_installed_by_its_hash() -> None:
-    """By `make`, into the image and in the workflow; each file of its version is known."""
-    version, *hashes = (REPOSITORY / "deploy/uv.txt").read_text(encoding="utf-8").splitlines()[1:]
-    assert re.fullmatch(r"uv==\d+\.\d+\.\d+ \\", version)
-    assert len(hashes) > 10
-    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", each) for each in hashes)
-    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
-    installs = re.findall(r"pip install (.*)", "\n".join([dockerfile, MAKEFILE, steps("audit")[2]["run"]]))
-    assert len(installs) == 3
-    assert all(re.search(r"--require-hashes -r (deploy/)?uv\.txt", each) for each in installs)
+def test_the_installers_themselves_are_installed_by_their_hash() -> None:
+    """By `make`, into the image and in the workflow; each file of their versions is known."""
+    for path, packages, fewest in (("deploy/uv.txt", 1, 10), ("deploy/plotly/npm.txt", 2, 9)):
+        lines = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()[1:]
+        hashes = [line for line in lines if re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line)]
+        versions = [line for line in lines if re.fullmatch(r"[a-z-]+==\d+\.\d+\.\d+ \\", line)]
+        assert (len(versions), len(versions) + len(hashes)) == (packages, len(lines))
+        assert len(hashes) > fewest
+    installs = re.findall(r"pip install (.*)", "\n".join([DOCKERFILE, MAKEFILE, steps("audit")[2]["run"]]))
+    assert len(installs) == 4
+    assert all(re.search(r"--require-hashes -r (deploy/uv|uv|npm)\.txt", each) for each in installs)
+
+
+def test_the_image_has_the_small_plotly_that_make_brings() -> None:
+    """From the same lock, to the same place, running nothing of the package's own."""
+    (file,) = re.findall(r"node_modules/\S+\.min\.js", recipe("plotly"))
+    assert f"COPY --from=plotly /plotly/{file} dashboard_app/assets/vendor/" in DOCKERFILE
+    assert "npm ci --ignore-scripts" in DOCKERFILE
+    assert {"!deploy/plotly", "**/node_modules"} <= set((REPOSITORY / ".dockerignore").read_text().splitlines())
 
 
 def test_what_is_pinned_is_asked_to_be_renewed() -> None:
