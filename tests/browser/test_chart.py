@@ -121,6 +121,34 @@ def test_keys_move_and_zoom_the_chart_that_has_the_focus(visit: Visit) -> None:
     keep(page, "help")
 
 
+def test_an_axis_that_is_dragged_beyond_now_ends_with_now(visit: Visit) -> None:
+    """No reading is later; the span is as long as it was, and stands."""
+    page = visit().open("?devices=steady")
+    _wait_drawn(page)
+    page.locator(".plot").scroll_into_view_if_needed()
+    box = page.locator(".plot .ewdrag").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - box["width"] / 2, y, steps=5)
+    assert _seconds_beyond_now(page) > 30
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Back to live", exact=True)).to_be_visible()
+    wait_until(lambda: _seconds_beyond_now(page) < 1, 5, "the axis to end with now")
+    assert _span_s(page) == 100
+
+
+def _seconds_beyond_now(page: Page) -> float:
+    """Return how much of the axis is still to come; the page's clock is the server's, on this machine the same."""
+    return float(
+        page.evaluate(f"""(() => {{
+      const {{ xaxis }} = {_GRAPH}._fullLayout;
+      return (xaxis.r2l(xaxis.range[1]) + new Date().getTimezoneOffset() * 60_000 - Date.now()) / 1000;
+    }})()""")
+    )
+
+
 def test_times_below_the_chart_are_whole_on_a_phone_at_every_zoom(visit: Visit) -> None:
     """Upright, side by side, within the chart."""
     page = visit(viewport={"width": 360, "height": 780}).open("?devices=steady")

@@ -63,3 +63,14 @@ test("a zoom is told by its ends, though it is as long as what live shows", () =
   const fromMs = Date.UTC(2026, 0, 1, 12);
   assert.equal(span.words({ ...view, zoom: { fromMs, toMs: fromMs + 100_000, y: null } }), "12:00:00 to 12:01:40");
 });
+
+test("what an axis was dragged to is moved into what is held, and cut to it", () => {
+  const within = (from, to) => {
+    const span_ = span.within({ fromMs: NOW - from * 1000, toMs: NOW - to * 1000 }, { nowMs: NOW, heldMs: 15 * MINUTE });
+    return [span_.fromMs, span_.toMs].map((ms) => (NOW - ms) / 1000);
+  };
+  assert.deepEqual(within(60, 20), [60, 20]);
+  assert.deepEqual(within(10, -90), [100, 0]);
+  assert.deepEqual(within(2_000, 1_900), [900, 800]);
+  assert.deepEqual(within(5_000, -5_000), [900, 0]);
+});

@@ -29,9 +29,16 @@
   }
 
   /** Return a span that ends there, moved into what is held; null when it is what live shows. */
-  function placed(toMs, spanMs, { nowMs, windowMs, heldMs }) {
+  function placed(toMs, spanMs, view) {
+    const span = within({ fromMs: toMs - spanMs, toMs }, view);
+    if (isNewest(span.toMs, spanMs, view.nowMs) && Math.round(spanMs) === view.windowMs) return null;
+    return span;
+  }
+
+  /** Return a span moved into what is held, and cut to it: no reading is later than now, or older. */
+  function within({ fromMs, toMs }, { nowMs, heldMs }) {
+    const spanMs = Math.min(toMs - fromMs, heldMs);
     const endMs = Math.max(Math.min(toMs, nowMs), nowMs - heldMs + spanMs);
-    if (isNewest(endMs, spanMs, nowMs) && Math.round(spanMs) === windowMs) return null;
     return { fromMs: endMs - spanMs, toMs: endMs };
   }
 
@@ -41,5 +48,5 @@
     return [zoom.fromMs, zoom.toMs].map((ms) => bus.format.clock(ms, zone)).join(" to ");
   }
 
-  bus.span = { asked, words };
+  bus.span = { asked, within, words };
 })();

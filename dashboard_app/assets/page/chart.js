@@ -62,9 +62,10 @@
     if (!Object.keys(event).some((key) => /^[xy]axis\.(range|autorange)/.test(key))) return;
     const { xaxis } = graph._fullLayout;
     const [fromMs, toMs] = xaxis.range.map((end) => xaxis.r2l(end) - last.offsetMs);
+    const span = bus.span.within({ fromMs, toMs }, { ...seen, heldMs: bus.model.SERIES_MS }); // an axis can be dragged anywhere
     const yMoved = Object.keys(event).some((key) => key.startsWith("yaxis."));
     const celsius = () => graph.layout.yaxis.range.map((value) => bus.format.fromUnit(value, seen.unit));
-    zoom = { fromMs, toMs, y: yMoved ? celsius() : (zoom?.y ?? null) };
+    zoom = { ...span, y: yMoved ? celsius() : (zoom?.y ?? null) };
     onZoom();
   }
 
