@@ -108,6 +108,7 @@ class Driver:
         if name == BROKER:
             self.sight.rest()
             self.broker.pause()
+            self.is_away = True  # the next fault of its own waits: a frozen one would not stop, a stopped one not go on
         else:
             self.members[name].pause()
 
