@@ -1,9 +1,9 @@
 """`python -m processors JOB`: runs one of the stream jobs until SIGTERM."""
 
 import sys
-import warnings
 from threading import Event
 
+from processors.left_out import unused_modules_left_out
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime.process import run_part
 
@@ -16,8 +16,7 @@ def main() -> None:
     job = _job(sys.argv[1:])
 
     def run(settings: Settings, stop: Event) -> None:
-        # Quix takes a second to import; a dependency of its schema registry client, unused here, warns when it does.
-        with warnings.catch_warnings(record=True):
+        with unused_modules_left_out():
             from processors.application import run_job  # noqa: PLC0415  # after the settings are known to be right
 
         run_job(job, settings, stop)
