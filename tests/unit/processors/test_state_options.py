@@ -34,8 +34,8 @@ def test_it_is_written_before_a_second_piece_is_needed(store: Rdict) -> None:
     for number in range(40_000):
         store[b"%d" % number] = bytes(100)
         assert _unwritten(store) < 2 * _SIZE
-    store.flush()
-    assert len(store.live_files()) >= 4
+    written = sum(file["num_entries"] for file in store.live_files())  # however many files they were merged into
+    assert written > 20_000
     assert store[b"0"] == store[b"39999"] == bytes(100)
 
 
