@@ -67,7 +67,7 @@
     const lasted = bus.format.duration(episode.endMs - episode.startMs + config.reading_period_ms);
     const start = bus.format.clock(episode.startMs, view.zone);
     const values = [
-      episode.isOlder ? `before ${start}` : start, episode.isOlder ? `over ${lasted}` : lasted,
+      episode.isOlder ? `<${start}` : start, episode.isOlder ? `>${lasted}` : lasted,
       bus.format.temperature(episode.peakCelsius, view.unit), episode.goesOn ? "now" : bus.format.clock(episode.endMs, view.zone),
     ];
     values.forEach((value, index) => dom.text(line.cells[index + 1], value));
@@ -76,6 +76,7 @@
     dom.attribute(link, "href", bus.devicePage.withQuery(bus.devicePage.href(config.prefix, episode.id), view.query));
     dom.attribute(line, "data-on", String(episode.goesOn));
     dom.attribute(line.cells[0], "title", episode.id);
+    dom.attribute(line.cells[1], "title", episode.isOlder ? `before ${start}, from when on alerts are known` : "");
   }
 
   bus.alerts = { draw };
