@@ -18,10 +18,11 @@ from confluent_kafka import Message
 
 from sensorbus.contract.messages import Alert, encode_alert, encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
 from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.raw_records import RAW_DEVICES, RawDevice
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import differences, expected_from_readings
 from tests.support.waiting import wait_until
@@ -43,6 +44,7 @@ class Bus:
     counts: list[Message]
     means: list[Message]
     dead_letters: list[Message]
+    raw: list[Message]  # those of `RAW_DEVICES`, in their topic and in `dead-letter`; they stand in no other list
     log: str
 
     def of(self, messages: list[Message], device_id: str) -> list[dict[str, Any]]:
@@ -112,12 +114,24 @@ def bus(request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_fact
         produce(settings, SENSOR, records[:100])
         produce(settings, SENSOR, _records_of(bad))
         produce(settings, ALERT, [*_records_of(bad_alerts), *_alerts_under_foreign_keys()])
+        for device in RAW_DEVICES:
+            device.produce(settings)
         produce(settings, SENSOR, records[100:])
         jobs.settle(*names)
         jobs.settle(*names)  # the alerts, and the copies with the right key, are all there
         jobs.stop(*names)
-    sensor, alerts, counts, means, dead_letters = (read_all(settings, topic) for topic in _TOPICS)
-    return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, log.read_text())
+    raw: list[Message] = []
+    held = (_without_raw(read_all(settings, topic), topic, raw) for topic in _TOPICS)
+    sensor, alerts, counts, means, dead_letters = held
+    return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, raw, log.read_text())
+
+
+def _without_raw(messages: list[Message], topic: Topic, raw: list[Message]) -> list[Message]:
+    """Move those of `RAW_DEVICES` to a list of their own: who asks a second time for headers like theirs dies."""
+    ids = [device.device_id.encode() for device in RAW_DEVICES if topic in (device.topic, DEAD_LETTER)]
+    theirs = [any(each in (message.value() or b"") for each in ids) for message in messages]
+    raw += [message for message, is_theirs in zip(messages, theirs, strict=True) if is_theirs]
+    return [message for message, is_theirs in zip(messages, theirs, strict=True) if not is_theirs]
 
 
 def test_nothing_is_said_as_a_traceback(bus: Bus) -> None:
@@ -221,6 +235,29 @@ def test_an_alert_under_a_foreign_key_counts_once_under_its_own(bus: Bus) -> Non
     assert {("stray", count["start"]): count["alert_count"] for count in found} == expected.counts
     assert len(found) == sum(expected.counts.values()) > 4
     assert {m.key() for m in bus.counts if b"stray" in m.value()} == {b"stray"}
+
+
+@pytest.mark.parametrize("device", RAW_DEVICES, ids=lambda device: device.device_id)
+def test_a_header_name_that_is_no_utf8_and_a_time_of_minus_1_change_nothing(device: RawDevice, bus: Bus) -> None:
+    """A good one is read, one under a foreign key sent again, a bad one a dead letter: each once, on either topic."""
+    key, good = device.device_id.encode(), device.good()
+    ours = [m for m in bus.raw if key in m.value()]
+    letters = [m for m in ours if m.topic().endswith(DEAD_LETTER.name)]
+    sent = [m for m in ours if m not in letters]
+    wanted = [(good[0], key), (good[1], b"other"), *((value, key) for value in device.bad().values()), (good[1], key)]
+    assert [(m.value(), m.key()) for m in sent] == wanted
+    assert [name for name, _ in kafka.headers(sent[-1])] == ["rekeyed.from"]
+    headers = [dict(kafka.headers(m)) for m in letters]
+    found = [(m.value(), m.key(), each["error.kind"]) for m, each in zip(letters, headers, strict=True)]
+    assert found == [(value, key, kind.encode()) for kind, value in device.bad().items()]
+    assert [len(each) for each in headers] == [5, 5]  # ours: none can be read of its own
+    readings = [value.replace(b"celsius", b"temperature") for value in good]
+    expected = expected_from_readings(readings)
+    results = [[m.value() for m in topic if m.key() == key] for topic in (bus.alerts, bus.counts, bus.means)]
+    if device.topic is ALERT:  # what its alerts lead to, and nothing else
+        results, expected.means = [readings, results[1], results[2]], {}
+    assert differences(expected, *results) == []
+    assert len(expected.counts) == 6
 
 
 def test_the_threshold_itself_is_no_alert(bus: Bus) -> None:

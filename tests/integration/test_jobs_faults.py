@@ -16,15 +16,15 @@ from typing import Self
 
 import orjson
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
-from tests.support import raw_records
 from tests.support.command import run_all
 from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.raw_records import UNREADABLE, RawDevice
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import Expected, differences, expected_from_readings
 from tests.support.waiting import wait_until
@@ -80,6 +80,7 @@ def verdict(settings: Settings, *, once: bool) -> tuple[list[str], Expected]:
     good = [value for value in values(settings, SENSOR) if _is_json(value)]
     expected = expected_from_readings(good)
     alerts, counts, means = (values(settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP))
+    alerts = [value for value in alerts if _is_json(value)]
     return differences(expected, alerts, counts, means, once=once), expected
 
 
@@ -226,18 +227,35 @@ def test_a_twin_ends_the_older_one_with_one_line(real_settings: Settings, tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Path) -> None:
-    """100,000 unreadable records in a row: each in `dead-letter` once, hardly a line of log, the next one is read."""
+    """100,000 unreadable records on `sensor` and as many on `alert`: each in `dead-letter` once, with key and headers.
+
+    Hardly a line of log, and what is good in front of them, between them and behind them is read.
+    """
     with Jobs(real_settings, tmp_path / "log") as jobs:
         jobs.start(*THREE_JOBS)
-        produce(real_settings, SENSOR, (Record(b"noise", b"%d" % number) for number in range(100_000)))
         with Feeder(real_settings):
+            for topic in (ALERT, SENSOR):
+                produce(real_settings, topic, _noise(topic))
             wait_for_news(real_settings, jobs)
         jobs.settle("alert", "avg-temp", "alert-count")
         jobs.stop(*THREE_JOBS)
-    assert Counter(values(real_settings, DEAD_LETTER)) == Counter(b"%d" % number for number in range(100_000))
+    letters = Counter(_letter(message) for message in read_all(real_settings, DEAD_LETTER))
+    sent = [(topic.name, record) for topic in (SENSOR, ALERT) for record in _noise(topic)]
+    assert letters == Counter((real_settings.topic_prefix + name, *record[:2], *record[2]) for name, record in sent)
     assert (tmp_path / "log").stat().st_size < 10_000
     wrong, _ = verdict(real_settings, once=True)
     assert wrong == []
+
+
+def _noise(topic: Topic) -> Iterator[Record]:
+    headers = [("trace", topic.name.encode())]
+    return (Record(b"device-%d" % (number % DEVICES), b"%d" % number, headers) for number in range(100_000))
+
+
+def _letter(message: Message) -> tuple[object, ...]:
+    """Return the source of a dead letter, and what its record was: key, value, headers."""
+    headers = message.headers()
+    return dict(headers)["source.topic"].decode(), message.key(), message.value(), *headers[:-5]
 
 
 @pytest.mark.slow
@@ -292,21 +310,27 @@ def test_a_batch_that_cannot_be_decompressed_stops_nothing(
 
 
 @pytest.mark.slow
-def test_a_header_whose_name_is_no_utf8_stops_nothing(real_settings: Settings, tmp_path: Path) -> None:
-    """A reading is read, one under a foreign key sent again, noise a dead letter; `verify` and `tail` read on."""
-    good = [encode_reading("a", iso_timestamp(1_769_860_800_000 + second), 40.0 + second) for second in range(2)]
-    sent = [(good[0], b"a"), (good[1], b"foreign"), *[(b"{", None)] * 20]
+def test_a_header_whose_name_is_no_utf8_stops_no_command(real_settings: Settings, tmp_path: Path) -> None:
+    """`verify` and `tail` read over such records on both topics; what the jobs make of them is in test_jobs.py."""
+    devices = [RawDevice(f"raw-{topic.name}", topic, UNREADABLE, 1) for topic in (SENSOR, ALERT)]
     with Jobs(real_settings, tmp_path / "log") as jobs:
         jobs.start(*THREE_JOBS)
-        for value, key in sent:
-            raw = raw_records.record(value, key, [(b"\xff\xfe", b"1"), (b"", None)])
-            raw_records.produce(real_settings.kafka_bootstrap_servers or "", real_settings.topic_name(SENSOR), raw)
-        with Feeder(real_settings):
-            wait_for_news(real_settings, jobs)
+        for device in devices:
+            device.produce(real_settings)
         jobs.settle("alert", "avg-temp", "alert-count")
         jobs.stop(*THREE_JOBS)
-    assert {40.0, 41.0} <= {orjson.loads(value)["celsius"] for value in values(real_settings, ALERT)}
-    assert [(letter.value(), letter.key()) for letter in read_all(real_settings, DEAD_LETTER)] == [(b"{", None)] * 20
-    verified, tailed = run_all(real_settings, "verify", "tail sensor --all --no-follow")
-    assert (verified.returncode, tailed.returncode) == (0, 0), verified.stdout + verified.stderr + tailed.stderr
-    assert " foreign {" in tailed.stdout
+    commands = ["verify", *(f"tail {topic.name} --all --no-follow" for topic in (SENSOR, ALERT))]
+    verified, *tailed = run_all(real_settings, *commands)
+    rows = {name: [int(number) for number in numbers] for _, name, *numbers in map(str.split, _rows(verified.stdout))}
+    of_readings = {"alert": 2, "alert-count": 6, "avg-temp": 1, "dead-letter": 2, "sensor": 1}
+    assert {name: numbers[1:4] for name, numbers in rows.items()} == {
+        name: [number, 0, 0] for name, number in of_readings.items()
+    }
+    assert {name for name, numbers in rows.items() if numbers[4]} == {"alert", "alert-count"}  # the strange alerts'
+    for device, each in zip(devices, tailed, strict=True):
+        assert (each.returncode, each.stderr) == (0, "")
+        assert each.stdout.count(f'"device_id":"{device.device_id}"') == 5
+
+
+def _rows(table: str) -> list[str]:
+    return [line for line in table.splitlines()[1:] if line.strip()]
