@@ -1,7 +1,7 @@
 """Jobs go on: at once behind bad input, and over records that have no time.
 
 A device sends what cannot be read and, behind it in the same partition, what can; its result is promised within a
-second. That is what a busy machine is given more of: see `AT_MOST_S`.
+second. What a busy machine is given is another try, not more time: see `TRIES`.
 """
 
 import json
@@ -26,12 +26,14 @@ from sensorbus.runtime import kafka
 from tests.support import raw_records
 from tests.support.bad_input import alert_cases, sensor_cases
 from tests.support.jobs import THREE_JOBS, Jobs
-from tests.support.topics import Record, read_all, values
+from tests.support.topics import Record, read_all
 from tests.support.verifier import differences, expected_from_readings
 from tests.support.waiting import wait_until
 
-#: Promised is 1 s, and a quiet machine keeps to it; the rest is for the other tests that run beside this one.
-AT_MOST_S: Final = 5.0
+#: From before the bad and the good are sent until a reader of what is committed sees the good one's results.
+AT_MOST_S: Final = 1.0
+#: A delay that a bad record makes is there each time; one that the tests beside this one make is not.
+TRIES: Final = 5
 RESULTS: Final = {SENSOR: (ALERT, AVG_TEMP), ALERT: (ALERT_COUNT,)}
 CASES: Final = {SENSOR: sensor_cases, ALERT: alert_cases}
 DAY_MS: Final = 86_400_000
@@ -71,6 +73,13 @@ class Sender:
         wait_until(lambda: self._sees(wanted), 30, f"{wanted}")
         return time.monotonic() - started_s
 
+    def least_behind(self, bad: Sequence[bytes | None]) -> float:
+        """Return the first of these times that is within the promise, or the least of all tries."""
+        tries: list[float] = []
+        while len(tries) < TRIES and (not tries or tries[-1] > AT_MOST_S):
+            tries.append(self.seconds_behind(bad))
+        return min(tries)
+
     def close(self) -> None:
         """Look no more."""
         self._results.close()
@@ -107,13 +116,19 @@ class Sender:
             self._seen.add((message.topic(), result.get("start", result.get("timestamp"))))
 
 
-@pytest.fixture(scope="module")
-def settings(broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Run the jobs on a bus."""
-    with Jobs(broker_settings, tmp_path_factory.mktemp("jobs") / "log") as jobs:
-        jobs.start(*THREE_JOBS)
-        yield broker_settings
-        jobs.stop(*THREE_JOBS)
+@pytest.fixture(scope="module", params=[THREE_JOBS, ("all",)], ids=["three", "all"])
+def settings(
+    request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Run the three jobs, or job `all`, on a bus."""
+    names: tuple[str, ...] = request.param
+    prefix = f"{broker_settings.topic_prefix}{names[0]}-"
+    own = broker_settings.model_copy(update={"topic_prefix": prefix, "state_dir": tmp_path_factory.mktemp("state")})
+    kafka.ensure_topics(own, "test")
+    with Jobs(own, tmp_path_factory.mktemp("jobs") / "log") as jobs:
+        jobs.start(*names)
+        yield own
+        jobs.stop(*names)
 
 
 @pytest.fixture(params=[SENSOR, ALERT], ids=lambda topic: topic.name)
@@ -131,42 +146,52 @@ def refused(request: pytest.FixtureRequest) -> dict[str, bytes | None]:
     return {case.name: case.value for case in CASES[source](datetime.now(UTC)) if case.kind}
 
 
-def test_behind_each_bad_record_the_next_good_one_has_its_results_at_once(
+@pytest.mark.parametrize("settings", [THREE_JOBS], ids=["three"], indirect=True)
+def test_behind_each_bad_record_the_next_good_one_has_its_results_within_a_second(
     sender: Sender, refused: dict[str, bytes | None]
 ) -> None:
-    """Whatever is wrong with the one before it: promised is 1 s, from before both are sent until a reader sees it."""
-    seconds = {name: sender.seconds_behind([value]) for name, value in refused.items()}
+    """Whatever is wrong with the one before it."""
+    seconds: dict[str, float] = {}
+    for name, value in refused.items():
+        seconds[name] = sender.least_behind([value])
+        assert seconds[name] <= AT_MOST_S, f"behind {name}; alone it takes {sender.least_behind([]):.2f} s"
     slowest = max(seconds, key=lambda name: seconds[name])
     _log.info("median %.2f s, most %.2f s: %s", median(seconds.values()), seconds[slowest], slowest)
     assert len(seconds) > 45
-    assert {name: spent_s for name, spent_s in seconds.items() if spent_s > AT_MOST_S} == {}
 
 
-def test_behind_all_bad_records_in_a_row_the_next_good_one_has_its_results_at_once(
+def test_behind_all_bad_records_in_a_row_the_next_good_one_has_its_results_within_a_second(
     sender: Sender, refused: dict[str, bytes | None]
 ) -> None:
-    """The same behind the whole list, which has 7 MB: promised is 1 s."""
-    seconds = sender.seconds_behind(list(refused.values()))
+    """The same behind the whole list, which has 7 MB: by any job, since what each of them costs adds up here."""
+    seconds = sender.least_behind(list(refused.values()))
     _log.info("%.2f s", seconds)
-    assert seconds < AT_MOST_S
+    assert seconds <= AT_MOST_S, f"alone it takes {sender.least_behind([]):.2f} s"
 
 
 def test_a_record_without_a_time_is_of_now(real_kafka_address: str, tmp_path: Path) -> None:
-    """On topics of CreateTime, with the record time -1: results are right and have times, clocks ahead are found."""
+    """On topics of CreateTime, with the record time -1: results are right and have times, clocks ahead are found.
+
+    On the embedded broker, whose topics are such ones too: test_jobs.py.
+    """
     prefix = f"t{uuid.uuid4().hex[:8]}-"
     settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=prefix, state_dir=tmp_path / "state")
     _create_with_sent_times(settings, SENSOR, ALERT)
     begin_ms = int(time.time()) * 1_000 - DAY_MS
+    ahead_ms = begin_ms + DAY_MS + 3_600_000
     times = [iso_timestamp(begin_ms + second * 1_000) for second in range(30)]
     readings = [encode_reading("a", timestamp, 20.0 + number) for number, timestamp in enumerate(times)]
-    ahead = encode_reading("a", iso_timestamp(begin_ms + DAY_MS + 3_600_000), 40.0)
-    strange = encode_alert(Alert("b", times[0], begin_ms, 40.0, 104.0, 313.15))
+    ahead = encode_reading("a", iso_timestamp(ahead_ms), 40.0)
+    strange, strange_ahead = (
+        encode_alert(Alert("b", iso_timestamp(time_ms), time_ms, 40.0, 104.0, 313.15))
+        for time_ms in (begin_ms, ahead_ms)
+    )
     with Jobs(settings, tmp_path / "log") as jobs:
         jobs.start(*THREE_JOBS)
         wait_until(lambda: jobs.log.read_text().count(" reads ") == 3, 30, "the jobs to start", jobs.log)
-        for value in [*readings[:15], ahead, b"{", *readings[15:]]:
-            _send_without_time(settings, SENSOR, value, b"a")
-        _send_without_time(settings, ALERT, strange, b"b")
+        _send_without_time(settings, SENSOR, b"a", *readings[:15], ahead, b"{", *readings[15:])
+        _send_without_time(settings, ALERT, b"b", strange_ahead, b"[", strange)
+        _send_without_time(settings, ALERT, b"foreign", strange.replace(b'"b"', b'"c"'))
         jobs.settle(*THREE_JOBS)
         jobs.stop(*THREE_JOBS)
     assert {message.timestamp()[1] for message in read_all(settings, SENSOR)} == {-1}
@@ -177,9 +202,11 @@ def test_a_record_without_a_time_is_of_now(real_kafka_address: str, tmp_path: Pa
     results = [[message.value() for message in topic] for topic in (alerts, counts, means)]
     assert differences(expected_from_readings(readings), *results) == []
     assert len(alerts) == 20
-    assert [value for value in values(settings, ALERT_COUNT) if b'"b"' in value and b'"alert_count":1}' in value] != []
+    ones = [m.key() for m in read_all(settings, ALERT_COUNT) if b'"alert_count":1}' in (m.value() or b"")]
+    assert (ones.count(b"b"), ones.count(b"c")) == (5, 5)
     letters = [(m.value(), dict(m.headers())["error.kind"]) for m in read_all(settings, DEAD_LETTER)]
-    assert sorted(letters) == sorted([(ahead, b"clock-ahead"), (b"{", b"json")])
+    wanted = {ahead: b"clock-ahead", b"{": b"json", strange_ahead: b"clock-ahead", b"[": b"json"}
+    assert sorted(letters) == sorted(wanted.items())
     assert all(begin_ms + DAY_MS <= message.timestamp()[1] <= time.time() * 1_000 for message in alerts)
     assert "Traceback" not in jobs.log.read_text()
 
@@ -193,6 +220,7 @@ def _create_with_sent_times(settings: Settings, *topics: Topic) -> None:
         made.result(10)
 
 
-def _send_without_time(settings: Settings, topic: Topic, value: bytes, key: bytes) -> None:
-    one = raw_records.record(value, key)
-    raw_records.produce(settings.bootstrap_servers, settings.topic_name(topic), one, time_ms=-1)
+def _send_without_time(settings: Settings, topic: Topic, key: bytes, *wanted: bytes) -> None:
+    for value in wanted:
+        one = raw_records.record(value, key)
+        raw_records.produce(settings.bootstrap_servers, settings.topic_name(topic), one, time_ms=-1)
