@@ -163,12 +163,12 @@ def verify(
     settings = process.start("verify")
     since_ms = None if since is None else wall_clock_ms() - _duration_ms(since)
     settings = _with_topics(settings, "verify", TOPICS)
-    progress = _progress("readings")
+    progress = _progress()
     with contextlib.closing(_consumer_to_end(settings, "verify")) as consumer, progress:
-        task = progress.add_task("verify", total=None)
+        task = progress.add_task("", total=None)
 
-        def tell(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def tell(doing: str, done: int, total: int | None) -> None:
+            progress.update(task, description=doing, completed=done, total=total)
 
         comparisons, remarks = verification.verify(settings, consumer, since_ms, tell)
         is_complete = not any(row.missing for row in comparisons)
@@ -237,6 +237,8 @@ def _with_topics(settings: Settings, part: str, topics: Sequence[Topic]) -> Sett
 def _consumer_to_end(settings: Settings, part: str) -> Consumer:
     """Return a consumer for what stands in topics now, from the beginning when asked for what is gone."""
     options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    # Of each partition the client would hold up to 64 MB that nobody has looked at yet.
+    options["queued.max.messages.kbytes"] = 4_096
     # Of the client's 500 ms at the end of a partition, each next read on the same connection would wait for the rest.
     return kafka.consumer(settings, part, **options, **{"fetch.wait.max.ms": 50})
 
@@ -249,10 +251,10 @@ def _write(file: Path, content: bytes) -> None:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _progress(unit: str) -> Progress:
+def _progress() -> Progress:
     """Return a line that counts while it is used; nothing where no terminal is, where Rich leaves an empty line."""
     console = Console()
-    columns = (*Progress.get_default_columns(), TextColumn(f"{{task.completed}} {unit}"))
+    columns = (*Progress.get_default_columns(), TextColumn("{task.completed:,} records"))
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 

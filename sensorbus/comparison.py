@@ -14,8 +14,9 @@ from confluent_kafka import Message
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
-from sensorbus.expectation import Content, Expected, Place, Window, content, copy_of
+from sensorbus.expectation import Expected, Window, copy_of
 from sensorbus.runtime import kafka
+from sensorbus.source import Content, Place, Source, content
 
 _Result = TypeVar("_Result")
 _UNREADABLE_BATCH: Final = "compression"  # its letter stands for a batch, at whose offset nothing can be read
@@ -36,7 +37,7 @@ class Comparison:
     may_repeat: bool = False
     unreadable: list[str] = field(default_factory=list)
     wrong: set[Window] = field(default_factory=set)  # of windows: those that are missing, or expected and different
-    told: set[Window] = field(default_factory=set)  # those that were told in the time that counts
+    told: dict[str, int] = field(default_factory=dict)  # by device: the first window told in the time that counts
 
     @property
     def is_true(self) -> bool:
@@ -57,10 +58,10 @@ class Comparison:
         return missing
 
     def count_contents(
-        self, expected: Mapping[Place, Content], pending: AbstractSet[Place], seen: Counter[tuple[Place, Content]]
+        self, expected: Mapping[_Result, Content], pending: AbstractSet[_Result], seen: Counter[tuple[_Result, Content]]
     ) -> None:
         """Count results that name the record that they come from; with another content they are different."""
-        right: Counter[Place] = Counter()
+        right: Counter[_Result] = Counter()
         for (source, held), number in seen.items():
             if expected.get(source, held) == held:
                 right[source] += number
@@ -76,33 +77,52 @@ class Comparison:
 
 
 class _Letter(NamedTuple):
-    """Of which record a dead letter is, what it holds, its kind, and when it was appended."""
+    """A letter as it stands: of which record it is, what it holds, its kind, and when it was appended."""
 
-    source: Place | None
+    topic: str
+    place: Place
     content: Content
     kind: str
     append_ms: int
 
 
-def compare_letters(settings: Settings, expected: Expected, found: Iterable[Message]) -> Comparison:
-    """Compare the records that cannot be read with the letters of them."""
-    letters = _letters(settings, found)
-    row = Comparison(kind="dead-letter", expected=len(expected.dead_letters))
-    seen = Counter((letter.source, letter.content) for letter in letters if letter.source is not None)
-    row.count_contents(expected.dead_letters, expected.pending.dead_letters, seen)
-    row.different += sum(_is_of_a_good_record(expected, letter) for letter in letters)
+def compare_letters(settings: Settings, sources: Iterable[Source], found: Iterable[Message]) -> Comparison:
+    """Compare the records of these topics that cannot be read with the letters of them."""
+    by_name = {settings.topic_name(source.topic): source for source in sources}
+    due = {(name, place): held for name, source in by_name.items() for place, held in source.letters.items()}
+    pending = {(name, place) for name, source in by_name.items() for place in source.pending}
+    row = Comparison(kind="dead-letter", expected=len(due))
+    seen: Counter[tuple[tuple[str, Place], Content]] = Counter()
+    for letter in filter(None, map(_letter, found)):
+        if letter.topic in by_name:
+            seen[(letter.topic, letter.place), letter.content] += 1
+            row.different += _is_of_a_good_record(by_name[letter.topic], letter)
+    row.count_contents(due, pending, seen)
     return row
 
 
-def _is_of_a_good_record(expected: Expected, letter: _Letter) -> bool:
+def _letter(message: Message) -> _Letter | None:
+    """Return a letter; None for a mark of a replay, and where no place is named: somebody else has written it."""
+    headers = dict(kafka.headers(message))
+    try:
+        topic = (headers["source.topic"] or b"").decode(errors="replace")
+        place = int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
+    except (KeyError, ValueError):
+        return None
+    kind = (headers.get("error.kind") or b"").decode(errors="replace")
+    held, append_ms = content(message.key(), message.value()), kafka.append_time_ms(*message.timestamp())
+    return _Letter(topic, place, held, kind, append_ms)
+
+
+def _is_of_a_good_record(source: Source, letter: _Letter) -> bool:
     """Tell whether a letter is of a record that we have read, and that can be read.
 
-    One older than all that we have read is of a topic of the same name, before `sensor` was made anew.
+    One older than all that we have read is of a topic of the same name, before it was made anew.
     """
-    if letter.source is None or letter.kind == _UNREADABLE_BATCH or not expected.was_read(letter.source):
+    if letter.kind == _UNREADABLE_BATCH or not source.was_read(letter.place):
         return False
-    is_old = letter.append_ms < expected.spans[letter.source[0]].first_append_ms
-    return not (is_old or letter.source in expected.dead_letters or letter.source in expected.possible_letters)
+    is_old = letter.append_ms < source.spans[letter.place[0]].first_append_ms
+    return not (is_old or letter.place in source.letters or letter.place in source.possible)
 
 
 def compare_copies(settings: Settings, expected: Expected, newer: Iterable[Message]) -> Comparison:
@@ -118,25 +138,5 @@ def compare_copies(settings: Settings, expected: Expected, newer: Iterable[Messa
     row.count_contents(expected.copies, expected.pending.copies, seen)
     known = expected.copies.keys() | expected.earlier_copies
     foreign = ((source, number) for (source, _), number in seen.items() if source not in known)
-    row.different += sum(number for source, number in foreign if expected.was_read(source))
+    row.different += sum(number for source, number in foreign if expected.sensor.was_read(source))
     return row
-
-
-def _letters(settings: Settings, found: Iterable[Message]) -> list[_Letter]:
-    """Return the letters of records of `sensor`; a source of None: somebody else has written it."""
-    letters = []
-    for message in found:
-        headers = dict(kafka.headers(message))
-        if (headers.get("source.topic") or b"").decode(errors="replace") != settings.topic_name(SENSOR):
-            continue
-        kind = (headers.get("error.kind") or b"").decode(errors="replace")
-        held, append_ms = content(message.key(), message.value()), kafka.append_time_ms(*message.timestamp())
-        letters.append(_Letter(_source(headers), held, kind, append_ms))
-    return letters
-
-
-def _source(headers: Mapping[str, bytes | None]) -> Place | None:
-    try:
-        return int(headers["source.partition"] or b""), int(headers["source.offset"] or b"")
-    except (KeyError, ValueError):
-        return None

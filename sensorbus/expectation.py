@@ -6,6 +6,7 @@ state are its own. What a job has not committed yet is pending: its results may 
 """
 
 import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,31 +17,19 @@ from confluent_kafka import Message
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.sizes import Headers, check_size, first_bytes
+from sensorbus.contract.sizes import Headers, check_size
 from sensorbus.contract.topics import SENSOR
 from sensorbus.contract.units import fahrenheit_from_celsius, kelvin_from_celsius
 from sensorbus.progress import Identity, Progress
 from sensorbus.runtime import kafka
+from sensorbus.source import Content, Place, Source, content
 
 #: A window of a device: (device id, start in ms).
 Window = tuple[str, int]
-#: A place on `sensor`: (partition, offset).
-Place = tuple[int, int]
-#: What a record holds, to tell it from another one in this process: the hash of its key and value.
-Content = int
 
 _COPY_HEADER: Final = "rekeyed.from"
 _REPLAY_HEADER: Final = "replayed.from"
 _PLACE: Final = re.compile(r"(?P<topic>.+)\[(?P<partition>[0-9]{1,9})\]@(?P<offset>[0-9]{1,18})")
-
-
-@dataclass(slots=True)
-class Span:
-    """What was read of a partition of `sensor`: its first and last offset, and when the first was appended."""
-
-    first: int
-    last: int
-    first_append_ms: int
 
 
 @dataclass(slots=True)
@@ -50,7 +39,6 @@ class Pending:
     alerts: Counter[Identity] = field(default_factory=Counter)
     counts: dict[Window, int] = field(default_factory=dict)  # up to which count each of these windows must be told
     averages: set[Window] = field(default_factory=set)
-    dead_letters: set[Place] = field(default_factory=set)
     copies: set[Place] = field(default_factory=set)
 
 
@@ -62,7 +50,6 @@ class Expected:
     alerts: Counter[Identity] = field(default_factory=Counter)
     counts: dict[Window, int] = field(default_factory=dict)
     averages: dict[Window, float] = field(default_factory=dict)
-    dead_letters: dict[Place, Content] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)
     earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
     late_readings_of: Counter[str] = field(default_factory=Counter)  # by device
@@ -70,12 +57,11 @@ class Expected:
     copies: dict[Place, Content] = field(default_factory=dict)  # of the readings under a foreign key: each has one
     earlier_copies: set[Place] = field(default_factory=set)
     found_copies: Counter[tuple[Place, Content]] = field(default_factory=Counter)  # by the reading that they copy
-    #: Records of which a letter may stand: those before `since_ms`, and those whose time the job's own clock told it.
-    possible_letters: set[Place] = field(default_factory=set)
-    spans: dict[int, Span] = field(default_factory=dict)  # by partition
+    sensor: Source = field(default_factory=lambda: Source(SENSOR))
     partitions: dict[str, int] = field(default_factory=dict)  # by device
     #: From which append time on results count, by partition, where that is later than `since_ms`.
     begins_ms: Mapping[int, int] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def late_readings(self) -> int:
@@ -93,14 +79,9 @@ class Expected:
             return self.begins_ms.get(self.partitions[device_id], 0)
         return max(self.begins_ms.values(), default=0)
 
-    def was_read(self, place: Place) -> bool:
-        """Tell whether a place of `sensor` lies within what was read."""
-        span = self.spans.get(place[0])
-        return span is not None and span.first <= place[1] <= span.last
-
     def unread(self, records: Iterable[Message]) -> list[Message]:
         """Return those of these records of `sensor` that do not lie within what was read."""
-        return [one for one in records if not self.was_read((one.partition(), one.offset()))]
+        return [one for one in records if not self.sensor.was_read((one.partition(), one.offset()))]
 
     def replace_windows(self, devices: set[str], other: "Expected") -> None:
         """Take what the windows of these devices must hold from another expectation of the same results."""
@@ -163,12 +144,14 @@ class Expectation:
     since_ms: int
     progress: Progress = field(default_factory=Progress)
     begins_ms: Mapping[int, int] = field(default_factory=dict)
+    letters_ms: int = 0
     expected: Expected = field(default_factory=Expected)
 
     def __post_init__(self) -> None:
         """Begin with empty windows."""
         own = self.settings
-        self.expected.begins_ms = self.begins_ms
+        self.expected.begins_ms, self.expected.progress = self.begins_ms, self.progress
+        self.expected.sensor.begin_ms = self.letters_ms
         self._topic = own.topic_name(SENSOR)
         self._averages = Windows(own.avg_temp_length_ms, own.avg_temp_step_ms, own.avg_temp_grace_ms)
         self._counts = Windows(own.alert_count_length_ms, own.alert_count_step_ms, own.alert_count_grace_ms)
@@ -177,29 +160,24 @@ class Expectation:
 
     def add(self, message: Message) -> None:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
-        place, append_ms = (message.partition(), message.offset()), kafka.append_time_ms(*message.timestamp())
+        place, append_ms = self.expected.sensor.see(message)
         headers = kafka.headers(message)  # once: a second answer may end the process
         counted = append_ms >= max(self.since_ms, self.begins_ms.get(place[0], 0))
-        self._add_place(place, append_ms)
         self.expected.found_copies.update(copy_of(self._topic, message, headers))
-        if append_ms != message.timestamp()[1]:  # the job's clock said then, and ours says now, whether it is ahead
-            self.expected.possible_letters.add(place)
         try:
             check_size(message.value(), message.key(), headers, SENSOR)
             reading = messages.parse_reading(message.value(), append_ms, self.settings.time_rules)
         except InvalidMessageError:
-            if counted:
-                value, key, _ = first_bytes(message.value(), message.key(), headers, SENSOR)
-                self.expected.dead_letters[place] = content(key, value)
-                self._add_if_pending(place, self.expected.pending.dead_letters)
-            else:
-                self.expected.possible_letters.add(place)
+            is_written = self.progress.has_read(self.progress.alert, *place)
+            self.expected.sensor.refuse(message, headers, append_ms, counted=counted, is_written=is_written)
             return
+        reading = reading._replace(device_id=sys.intern(reading.device_id))  # all that it leads to holds it: once
         if not messages.has_device_key(message.key(), reading.device_id):
             if counted:  # job alert sends it again under its device's key
                 copied = content(messages.encode_key(reading.device_id), message.value())
                 self.expected.copies[place] = copied
-                self._add_if_pending(place, self.expected.pending.copies)
+                if not self.progress.has_read(self.progress.alert, *place):
+                    self.expected.pending.copies.add(place)
             else:
                 self.expected.earlier_copies.add(place)
             return
@@ -211,11 +189,6 @@ class Expectation:
         if kelvin > self.settings.alert_threshold_kelvin:
             self._add_alert(reading, kelvin, place, counted=counted)
 
-    def _add_place(self, place: Place, append_ms: int) -> None:
-        partition, offset = place
-        span = self.expected.spans.setdefault(partition, Span(offset, offset, append_ms))
-        span.last = max(span.last, offset)
-
     def _is_second_copy(self, device_id: str, headers: Headers) -> bool:
         """Tell whether the same reading was copied before, and note it; never exactly once."""
         if self._copied is None or (original := _original(headers)) is None:
@@ -223,11 +196,6 @@ class Expectation:
         known = len(self._copied)
         self._copied.add((device_id, original))
         return len(self._copied) == known
-
-    def _add_if_pending(self, place: Place, pending: set[Place]) -> None:
-        """Note what job `alert` sends for a record, a letter or a copy, if it has not committed it."""
-        if not self.progress.has_read(self.progress.alert, *place):
-            pending.add(place)
 
     def _add_to_averages(self, reading: messages.Reading, place: Place, *, counted: bool) -> None:
         _, means, late = self._averages.add(reading.device_id, reading.event_time_ms, reading.celsius)
@@ -265,18 +233,21 @@ class Expectation:
                 pending.pop(window, None)
 
 
-def expect(
+def expect(  # noqa: PLR0913  # what was read, and what of it counts
     settings: Settings,
     readings: Iterable[Message],
     since_ms: int,
     progress: Progress | None = None,
     begins_ms: Mapping[int, int] | None = None,
+    *,
+    letters_ms: int = 0,
 ) -> Expected:
     """Return what must stand in the output topics after these records of `sensor`, in their order per partition.
 
-    Without `progress` the jobs have read everything. `begins_ms`: from when on a partition's results count, if later.
+    Without `progress` the jobs have read everything. `begins_ms`: from when on a partition's results count, if later;
+    `letters_ms`: the dead letters of all.
     """
-    expectation = Expectation(settings, since_ms, progress or Progress(), begins_ms or {})
+    expectation = Expectation(settings, since_ms, progress or Progress(), begins_ms or {}, letters_ms)
     for message in readings:
         expectation.add(message)
     return expectation.expected
@@ -289,11 +260,6 @@ def _is_repeat(reading: messages.Reading, seen: set[tuple[str, str]] | None) -> 
         return seen is not None
     seen.add(identity)
     return False
-
-
-def content(key: bytes | None, value: bytes | None) -> Content:
-    """Return what tells a record's key and value from others."""
-    return hash((key, value))
 
 
 def copy_of(topic: str, message: Message, headers: Headers) -> list[tuple[Place, Content]]:

@@ -12,12 +12,14 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sensorbus import records
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, Topic
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.expectation import Expected, Window, expect
 from sensorbus.progress import Progress
+from sensorbus.reading import Reader
 from sensorbus.runtime import kafka
 
 _WARM_UP_WINDOWS: Final = 3
+_MOST_NAMED: Final = 5
 #: By partition that has lost its oldest records: when the first that is left was appended, or None where none is.
 Cuts = Mapping[int, int | None]
 
@@ -43,6 +45,18 @@ def results_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_m
     topics = (AVG_TEMP, ALERT, ALERT_COUNT) if settings.embedded_broker else (AVG_TEMP,)
     firsts = [first_ms for topic in topics for first_ms in cuts(settings, consumer, topic).values()]
     return max(since_ms, *(first_ms for first_ms in firsts if first_ms is not None), 0)
+
+
+def letters_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_ms: int) -> int:
+    """Return from which append time of its record on a dead letter stands there still; 0: none is gone.
+
+    A letter comes after its record. What was lost by an empty partition was too old.
+    """
+    oldest_ms = now_ms - settings.dead_letter_retention_ms
+    if since_ms >= oldest_ms and not settings.embedded_broker:
+        return 0
+    firsts = cuts(settings, consumer, DEAD_LETTER).values()
+    return max((oldest_ms if first_ms is None else first_ms for first_ms in firsts), default=0)
 
 
 def begins_ms(settings: Settings, cut: Cuts, since_ms: int, now_ms: int) -> dict[int, int]:
@@ -93,27 +107,21 @@ def behind(settings: Settings, wrong: Iterable[Window], read_from_ms: int) -> se
     return {window for window in wrong if window[1] < read_from_ms + settings.clock_ahead_limit_ms}
 
 
-def look_back(  # noqa: PLR0913  # as `expect`, and whose
-    settings: Settings,
-    consumer: Consumer,
-    expected: Expected,
-    windows: set[Window],
-    *,
-    since_ms: int,
-    done: Progress,
-) -> None:
+def look_back(reader: Reader, expected: Expected, windows: set[Window], *, since_ms: int, done: Progress) -> None:
     """Expect of the devices of these windows what follows from all readings that may bear on them.
 
     A reading that closed such a window was appended at most so much before its end as a clock may be ahead, so it is
     read from there on, to where it was read before, and only in these devices' partitions.
     """
+    settings, consumer = reader.settings, reader.consumer
     devices = {device_id for device_id, _ in windows}
     numbers = {expected.partitions[device_id] for device_id in devices if device_id in expected.partitions}
     from_ms = min(start for _, start in windows) - settings.clock_ahead_limit_ms - _longest_ms(settings)
     places = [place for place in records.partitions(settings, consumer, SENSOR) if place.partition in numbers]
     starts = since(settings, consumer, places, from_ms)
-    known = {(place.topic, place.partition): expected.spans[place.partition].last + 1 for place in places}
-    found = records.read_to_end(settings, consumer, starts, known)
+    held = records.held_offsets(settings, consumer, starts)
+    known = {place: range(of.start, expected.sensor.spans[place[1]].last + 1) for place, of in held.items()}
+    found = reader.read(starts, known)
     again = expect(settings, of_devices(found, devices), since_ms, done, expected.begins_ms)
     expected.replace_windows(devices, again)
 
@@ -125,22 +133,68 @@ def of_devices(readings: Iterable[Message], devices: set[str]) -> Iterator[Messa
 
 
 def unknown(  # noqa: PLR0913  # what is wrong, and what tells why
-    settings: Settings, expected: Expected, wrong: Iterable[Window], told: Iterable[Window], *, cut: Cuts, since_ms: int
+    settings: Settings,
+    expected: Expected,
+    wrong: Iterable[Window],
+    told: Mapping[str, int],
+    *,
+    cut: Cuts,
+    since_ms: int,
 ) -> set[Window]:
     """Return the windows that may be late by right, and what would tell it is gone.
 
     They end before what is left begins, but for how much a clock may be ahead. Where an earlier window of the device
-    was `told` in the time that counts, its job had not closed them. A device whose clock is right has none of them.
+    was `told` in the time that counts (the first's start, by device), its job had not closed them. A device whose clock
+    is right has none of them.
     """
-    first_told: dict[str, int] = {}
-    for device_id, start in told:
-        first_told[device_id] = min(start, first_told.get(device_id, start))
     found = set()
     for device_id, start in wrong:
         first_ms = cut.get(expected.partitions.get(device_id, -1))
-        if first_ms is None or start >= first_told.get(device_id, start + 1):
+        if first_ms is None or start >= told.get(device_id, start + 1):
             continue
         begin_ms = max(since_ms, expected.begin_ms(device_id))
         if start + _longest_ms(settings) < min(first_ms + settings.clock_ahead_limit_ms, begin_ms):
             found.add((device_id, start))
     return found
+
+
+def remarks_on_cuts(settings: Settings, cut: Cuts, begins: Mapping[int, int]) -> list[str]:
+    """Return a line where `sensor` has lost readings that bear on what is compared."""
+    if not begins:
+        return []
+    numbers, latest = ", ".join(map(str, sorted(begins))), messages.iso_timestamp(max(begins.values()))
+    whole_ms = warm_up_ms(settings)
+    is_short = any(begin_ms < (cut[number] or 0) + whole_ms for number, begin_ms in begins.items())
+    short = "; little is held, and a clock that stepped back just before it may look like missing results"
+    remark = (
+        f"{settings.topic_name(SENSOR)} has lost its oldest readings in partition {numbers}: results count from where "
+        f"windows are whole again, {latest} at the latest{short if is_short else ''}"
+    )
+    return [remark]
+
+
+def remarks_on_clocks(windows: set[Window]) -> list[str]:
+    """Return a line that names the devices of the windows that nobody can judge."""
+    if not windows:
+        return []
+    devices = sorted({device_id for device_id, _ in windows})
+    named = ", ".join(devices[:_MOST_NAMED]) + (", ..." if len(devices) > _MOST_NAMED else "")
+    remark = (
+        f"windows of devices whose clocks are behind are pending, because they may be late by right ({len(windows)} of "
+        f"{len(devices)}: {named}): whether these clocks stepped back stood in readings that are gone"
+    )
+    return [remark]
+
+
+def remarks_on_results(settings: Settings, since_ms: int, begin_ms: int, letters_ms: int) -> list[str]:
+    """Return a line each where results, or dead letters alone, are gone that began in the time that was asked for."""
+    remarks = []
+    if begin_ms > since_ms:
+        begin = messages.iso_timestamp(begin_ms)
+        remarks.append(f"results count from {begin} on: older ones are gone from their topics")
+    if letters_ms > begin_ms:
+        begin = messages.iso_timestamp(letters_ms)
+        remarks.append(
+            f"dead letters count from {begin} on: older ones are gone from {settings.topic_name(DEAD_LETTER)}"
+        )
+    return remarks

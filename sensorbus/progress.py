@@ -15,6 +15,7 @@ from sensorbus.contract import messages
 from sensorbus.contract.errors import BrokerUnavailableError, InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR
+from sensorbus.reading import Reader
 from sensorbus.runtime import access, kafka
 
 # A broker that has just started reads its groups first.
@@ -35,6 +36,7 @@ class Progress:
 
     alert: Offsets | None = None
     avg_temp: Offsets | None = None
+    alert_count: Offsets | None = None
     #: Alerts that stand in their topic and job alert-count has yet to commit.
     uncounted: frozenset[Identity] = frozenset()
     #: A line for each job that has no offset where there are records.
@@ -46,11 +48,12 @@ class Progress:
         return offsets is None or offset < offsets.get(partition, 0)
 
 
-def progress(settings: Settings, consumer: Consumer) -> Progress:
+def progress(reader: Reader) -> Progress:
     """Return how far the jobs are now; raises `BrokerUnavailableError`, also for a missing right.
 
     In this order: an alert that is written after we have looked at its topic is one of a reading not committed before.
     """
+    settings, consumer = reader.settings, reader.consumer
     readings, alerts = (records.partitions(settings, consumer, topic) for topic in (SENSOR, ALERT))
     with contextlib.ExitStack() as clients:
         # All of them first: each takes up to 1 s to find its coordinator, and none has to be asked to do so.
@@ -58,13 +61,15 @@ def progress(settings: Settings, consumer: Consumer) -> Progress:
         alert = _committed(settings, asks, "alert", readings)
         avg_temp = _committed(settings, asks, "avg-temp", readings)
         alert_count = _committed(settings, asks, "alert-count", alerts)
-    uncounted = frozenset() if alert_count is None else _alerts_from(settings, consumer, alerts, alert_count)
+    uncounted = frozenset() if alert_count is None else _alerts_from(reader, alerts, alert_count)
     remarks = [
         *_without_offset(settings, consumer, "alert", readings, alert),
         *_without_offset(settings, consumer, "avg-temp", readings, avg_temp),
         *_without_offset(settings, consumer, "alert-count", alerts, alert_count),
     ]
-    return Progress(alert=alert, avg_temp=avg_temp, uncounted=uncounted, remarks=tuple(remarks))
+    return Progress(
+        alert=alert, avg_temp=avg_temp, alert_count=alert_count, uncounted=uncounted, remarks=tuple(remarks)
+    )
 
 
 def _without_offset(
@@ -137,15 +142,13 @@ def _checked(places: list[TopicPartition]) -> list[TopicPartition]:
     return places
 
 
-def _alerts_from(
-    settings: Settings, consumer: Consumer, places: list[TopicPartition], offsets: Offsets
-) -> frozenset[Identity]:
+def _alerts_from(reader: Reader, places: list[TopicPartition], offsets: Offsets) -> frozenset[Identity]:
     starts = [
         TopicPartition(place.topic, place.partition, offsets.get(place.partition, OFFSET_BEGINNING)) for place in places
     ]
     found = set()
-    for message in records.read_to_end(settings, consumer, starts):
+    for message in reader.read(starts):
         with contextlib.suppress(InvalidMessageError):  # no job writes such
-            alert = messages.parse_alert(message.value(), message.timestamp()[1], settings.time_rules)
+            alert = messages.parse_alert(message.value(), message.timestamp()[1], reader.settings.time_rules)
             found.add((alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin))
     return frozenset(found)

@@ -35,8 +35,10 @@ _COMMITTED_WITHIN_S: Final = 30.0
 #: Of a key, a value or a header, that much is shown: all of what the jobs write, little of 8 MB of garbage.
 MOST_CHARACTERS: Final = 1_000
 _MOST_HEADERS: Final = 20
-#: By topic and partition, where there is something to read: the offset after the last record that may be read.
+#: By topic and partition: the offset after the last record that is to be read.
 Ends = Mapping[tuple[str, int], int]
+#: By topic and partition: the offsets that are to be read.
+Held = Mapping[tuple[str, int], range]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +102,14 @@ def beginnings(settings: Settings, consumer: Consumer, topic: Topic) -> list[tup
     return [(place, watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
 
 
-def held_from(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> int:
-    """Return how many offsets Kafka holds from these places on; the markers of transactions are among them."""
-    bounds = [(start.offset, *watermarks(settings, consumer, start)) for start in starts]
-    return sum(max(0, high - max(low, first)) for first, low, high in bounds)
+def held_offsets(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> Held:
+    """Return by place the offsets from there on that Kafka holds now and that may be read, if any; markers too."""
+    found = {}
+    for start in starts:
+        low, high = watermarks(settings, consumer, start)
+        first = high if start.offset == OFFSET_END else max(low, start.offset)
+        found[start.topic, start.partition] = range(min(first, high), high)
+    return found
 
 
 def wait_until_committed(settings: Settings, consumer: Consumer, topic: Topic) -> None:
@@ -163,7 +169,9 @@ def read_to_end(
     `known` are the ends, where they were asked for already. A partition that is written to all the time may never tell
     that its end is reached: a later record tells it too.
     """
-    pending = dict(_ends(settings, consumer, starts) if known is None else known)
+    if known is None:
+        known = {place: offsets.stop for place, offsets in held_offsets(settings, consumer, starts).items() if offsets}
+    pending = dict(known)
     consumer.assign([start for start in starts if (start.topic, start.partition) in pending])
     deadline_s = time.monotonic() + kafka.REQUEST_TIMEOUT_S
     while pending:
@@ -207,16 +215,6 @@ def _read_to(settings: Settings, consumer: Consumer, message: Message) -> float:
     if not error.retriable():
         raise _unreadable(message, error)
     return 0
-
-
-def _ends(settings: Settings, consumer: Consumer, starts: list[TopicPartition]) -> Ends:
-    """Return by place the offset after the last record that may be read, where there is something to read."""
-    ends = {}
-    for start in starts:
-        low, high = watermarks(settings, consumer, start)
-        if start.offset != OFFSET_END and high > max(low, start.offset):
-            ends[start.topic, start.partition] = high
-    return ends
 
 
 def tail(  # noqa: PLR0913  # what to read, how much of it, until when

@@ -13,7 +13,8 @@ from tests.support.sources import PACKAGES, REPOSITORY, Module, modules
 PARTS = ("simulator", "processors", "dashboard_app")
 #: What the files of `sensorbus/` beside contract and runtime may import of each other, from the bottom up.
 BUS_LAYERS = (
-    {"sensorbus.broker", "sensorbus.services", "sensorbus.records"},
+    {"sensorbus.broker", "sensorbus.services", "sensorbus.records", "sensorbus.source"},
+    {"sensorbus.reading"},
     {"sensorbus.progress"},
     {"sensorbus.expectation"},
     {"sensorbus.history", "sensorbus.comparison"},

@@ -19,12 +19,13 @@ from threading import Event
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
-from sensorbus import progress
+from sensorbus import progress, reading, records, verify
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
+from sensorbus.reading import Reader
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.command import run
@@ -204,6 +205,56 @@ def test_copies_and_letters_are_compared_with_what_they_are_of(fresh_settings: S
     assert (code, table["dead-letter"]) == (1, ["FALSE", "1", "1", *"00100"])
 
 
+@pytest.mark.slow
+def test_what_cannot_be_read_on_alert_has_a_letter_each(fresh_settings: Settings, tmp_path: Path) -> None:
+    """A stranger wrote it: the alert is different, and its letter is compared as those of `sensor` are."""
+    hot = encode_reading("a", iso_timestamp(BEGIN_MS), 40.0)
+    produce(fresh_settings, ALERT, [Record(b"a", b"{"), Record(None, None)])
+    job_bus(fresh_settings, tmp_path / "log", [Record(b"a", hot), Record(b"a", b"{")])
+    told = r"(sensorbus: \S+alert\[\d\]@\d cannot be read: .+\n){%d}"
+    code, table = run_verify(fresh_settings, told % 2)
+    assert (code, table["alert"], table["dead-letter"]) == (
+        1,
+        ["FALSE", "1", "1", *"00200"],
+        ["ok", "3", "3", *"00000"],
+    )
+    letters = read_all(fresh_settings, DEAD_LETTER)
+    of_alert = next(one for one in letters if (dict(one.headers() or ())["source.topic"] or b"").endswith(b"alert"))
+    produce(fresh_settings, DEAD_LETTER, [Record(of_alert.key(), b"something else", of_alert.headers() or ())])
+    produce(fresh_settings, ALERT, [Record(b"a", b"[")])  # no job runs
+    code, table = run_verify(fresh_settings, told % 3)
+    assert (code, table["dead-letter"]) == (1, ["FALSE", "4", "3", *"01100"])
+
+
+def test_the_progress_covers_all_that_is_read(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whole, known before the first reading and reached with the last result; markers of transactions count too."""
+    monkeypatch.setattr(verify, "_RESULTS_WITHIN_S", 0.0)
+    monkeypatch.setattr(reading, "_TOLD_EVERY", 10)
+    producer = kafka.producer(fresh_settings, "test", **{"transactional.id": fresh_settings.topic_name(SENSOR)})
+    producer.init_transactions()
+    for _ in range(5):
+        producer.begin_transaction()
+        for topic in TOPICS:
+            for _ in range(20):
+                producer.produce(fresh_settings.topic_name(topic), b"{}", b"a")
+        producer.commit_transaction()
+    told: list[tuple[str, int, int | None]] = []
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    with contextlib.closing(kafka.consumer(fresh_settings, "test", **options)) as consumer:
+        found = verify.verify(fresh_settings, consumer, None, lambda *said: told.append(said))
+        ends = [
+            records.watermarks(fresh_settings, consumer, place)[1]
+            for topic in TOPICS
+            for place in records.partitions(fresh_settings, consumer, topic)
+        ]
+    assert {row.kind: row.different for row in found.rows}["avg-temp"] == 100
+    whole = [total for _, _, total in told if total is not None]
+    assert (set(whole), whole[0] >= 500) == ({sum(ends)}, True)
+    done = [done for _, done, _ in told]
+    assert (done, done[0], done[-1]) == (sorted(done), 0, whole[0])
+    assert len(set(done)) >= 50  # it is told all the way
+
+
 @pytest.fixture
 def embedded_settings(tmp_path: Path) -> Iterator[Settings]:
     """Give a bus on an embedded broker of the test's own."""
@@ -282,9 +333,9 @@ def test_offsets_that_wait_for_a_transaction_are_told_as_such(
         with pytest.raises(
             BrokerUnavailableError, match=f"answers, but does not tell what group {group} has committed"
         ):
-            progress.progress(settings, reader)
+            progress.progress(Reader(settings, reader))
         producer.commit_transaction()
-        assert progress.progress(settings, reader).avg_temp == {0: 0}
+        assert progress.progress(Reader(settings, reader)).avg_temp == {0: 0}
 
 
 @pytest.mark.slow

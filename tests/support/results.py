@@ -20,6 +20,7 @@ class Record:
     append_ms: int = APPEND_MS
     place: tuple[int, int] = (0, 0)
     record_headers: list[tuple[str, bytes]] = field(default_factory=list)
+    topic_name: str = "results"
 
     def value(self) -> bytes | None:
         """Return the value."""
@@ -35,7 +36,7 @@ class Record:
 
     def topic(self) -> str:
         """Return a topic's name."""
-        return "results"
+        return self.topic_name
 
     def partition(self) -> int:
         """Return the partition."""

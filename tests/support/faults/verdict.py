@@ -220,8 +220,7 @@ def _judge_dead_letters(verdict: Verdict, row: Row, bad: list[Message], letters:
 def _judge_results(verdict: Verdict, settings: Settings, held: Topics, *, once: bool) -> None:
     """Compare alerts, counts and averages with those that `sensorbus verify` recomputes."""
     expected = expect(settings, held[SENSOR], 0)
-    newest_ms = max((message.timestamp()[1] for topic in held.values() for message in topic), default=0)
-    for found in verify.compare(settings, expected, held, 0, newest_ms):
+    for found in verify.compare(settings, expected, held, 0):
         if found.kind not in (DEAD_LETTER.name, SENSOR.name):  # letters and copies have judges of their own
             row = Row(found.kind, found.expected, found.found, found.missing, found.different, 0, found.late)
             row.repeated = found.duplicated

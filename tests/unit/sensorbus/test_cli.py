@@ -83,7 +83,7 @@ def test_the_version_is_told() -> None:
 
 def test_progress_is_not_seen_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
     """A table in a pipe begins with its head."""
-    with cli._progress("readings") as progress:
+    with cli._progress() as progress:
         progress.update(progress.add_task("verify", total=None), completed=1000)
     assert capsys.readouterr().out == ""
 

@@ -113,14 +113,15 @@ def letter(partition: int, offset: int, kind: str = "json", append_ms: int = APP
 def test_a_letter_of_a_good_reading_is_different(found: Record, different: int) -> None:
     """Of what was read, whatever a letter says of it."""
     expected = expect(SETTINGS, [reading(second, 20.0, offset=5 + second) for second in range(3)], 0)
-    row = compare_letters(SETTINGS, expected, [found])
+    row = compare_letters(SETTINGS, [expected.sensor], [found])
     assert (row.different, row.is_true) == (different, not different)
 
 
 def test_a_letter_of_a_bad_record_before_the_time_that_counts_is_not_different() -> None:
     """Nor is it expected."""
     early = Record(b"{", append_ms=APPEND_MS - 1)
-    row = compare_letters(SETTINGS, expect(SETTINGS, [early, reading(1, 20.0, offset=1)], APPEND_MS), [letter(0, 0)])
+    expected = expect(SETTINGS, [early, reading(1, 20.0, offset=1)], APPEND_MS)
+    row = compare_letters(SETTINGS, [expected.sensor], [letter(0, 0)])
     assert (row.expected, row.different, row.is_true) == (0, 0, True)
 
 
@@ -128,4 +129,4 @@ def test_a_letter_of_a_reading_whose_time_is_not_believed_may_be_right(monkeypat
     """On a topic of CreateTime the job's own clock said whether it was ahead, and that moment is gone."""
     one = reading(0, 20.0)
     monkeypatch.setattr(one, "timestamp", lambda: (1, -1))
-    assert compare_letters(SETTINGS, expect(SETTINGS, [one], 0), [letter(0, 0, "clock-ahead")]).is_true
+    assert compare_letters(SETTINGS, [expect(SETTINGS, [one], 0).sensor], [letter(0, 0, "clock-ahead")]).is_true

@@ -75,7 +75,7 @@ def test_a_record_that_is_too_large_is_a_dead_letter() -> None:
     large = reading(0, 40.0, offset=3)
     large.raw = (large.raw or b"") + b" " * 8_388_608
     expected = expect(Settings(), [large], 0)
-    assert (expected.readings, [*expected.dead_letters]) == (0, [(0, 3)])
+    assert (expected.readings, [*expected.sensor.letters]) == (0, [(0, 3)])
 
 
 def test_the_grace_of_each_job_is_its_own_setting() -> None:
@@ -101,7 +101,7 @@ def test_what_earlier_readings_lead_to_is_known_and_not_expected() -> None:
     expected = expect(Settings(), [*readings, bad], readings[0].append_ms + 1)
     at_0_ms = 1_700_000_000_000 - 20_000
     assert expected.earlier >= {("a", at_0_ms + second * 1_000) for second in (-9, -4, 0, 1)}
-    assert (expected.averages, expected.counts, expected.dead_letters) == ({}, {}, {})
+    assert (expected.averages, expected.counts, expected.sensor.letters) == ({}, {}, {})
 
 
 @pytest.mark.parametrize("said", [(0, -1), (1, 0), (1, 2**62)], ids=str)
@@ -110,7 +110,7 @@ def test_a_senders_own_time_is_not_believed(said: tuple[int, int], monkeypatch: 
     one = reading(0, 40.0)
     monkeypatch.setattr(one, "timestamp", lambda: said)
     expected = expect(Settings(), [one], APPEND_MS)
-    assert (expected.readings, expected.alerts.total(), expected.dead_letters) == (1, 1, {})
+    assert (expected.readings, expected.alerts.total(), expected.sensor.letters) == (1, 1, {})
 
 
 def test_readings_before_the_first_that_counts_only_open_windows() -> None:

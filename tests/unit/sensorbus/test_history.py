@@ -4,7 +4,9 @@ The topics are lists; what the jobs have written is what all readings ever lead 
 """
 
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -15,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from sensorbus import history, progress, records, verify
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS, Topic
+from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
 from sensorbus.contract.units import kelvin_from_celsius
 from sensorbus.expectation import Expectation, Expected, Window, expect
 from tests.support.results import Record
@@ -46,12 +48,18 @@ class Bus:
         monkeypatch.setattr(records, "partitions", lambda _s, _c, topic: [TopicPartition(topic.name, 0)])
         monkeypatch.setattr(records, "beginnings", self.beginnings)
         monkeypatch.setattr(records, "read_to_end", self.read)
-        monkeypatch.setattr(records, "held_from", lambda _s, _c, starts: len(list(self.read(_s, _c, starts))))
+        monkeypatch.setattr(records, "held_offsets", self.held_offsets)
         monkeypatch.setattr(history, "since", self.since)
 
     def beginnings(self, _settings: Settings, _consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
         """Return the low watermark."""
         return [(TopicPartition(topic.name, 0), self.low[topic.name])]
+
+    def held_offsets(self, _settings: Settings, _consumer: Consumer, starts: list[TopicPartition]) -> records.Held:
+        """Return what is held from there on."""
+        return {
+            (one.topic, 0): range(max(self.low[one.topic], one.offset), len(self.topics[one.topic])) for one in starts
+        }
 
     def read(
         self, _settings: Settings, _consumer: Consumer, starts: list[TopicPartition], known: records.Ends | None = None
@@ -75,7 +83,7 @@ class Bus:
         append_ms = NOW_MS - age_s * 1_000
         value = messages.encode_reading(device_id, messages.iso_timestamp(append_ms - behind_s * 1_000), celsius)
         held = self.topics[SENSOR.name]
-        held.append(Record(value, device_id.encode(), append_ms, (0, len(held))))
+        held.append(Record(value, device_id.encode(), append_ms, (0, len(held)), topic_name=SENSOR.name))
 
     def run_jobs(self) -> None:
         """Write the results as they follow from all readings, each when the reading that leads to it came."""
@@ -103,7 +111,8 @@ class Bus:
                 self._write(ALERT_COUNT, record, messages.encode_alert_count(count))
 
     def _write(self, topic: Topic, source: Record, value: bytes) -> None:
-        self.topics[topic.name].append(Record(value, source.record_key, source.append_ms))
+        held = self.topics[topic.name]
+        held.append(Record(value, source.record_key, source.append_ms, (0, len(held)), topic_name=topic.name))
 
     def lose(self, topic: Topic, device_id: str, since_s: int = 10**6) -> int:
         """Delete the results of a device that are so young; return how many."""
@@ -119,7 +128,7 @@ class Bus:
     def verify(self, since_s: int | None) -> tuple[dict[str, tuple[int, int, int, bool]], list[str]]:
         """Return missing, pending, different and the verdict by topic, and the remarks."""
         since_ms = None if since_s is None else NOW_MS - since_s * 1_000
-        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _done, _total: None)
+        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _doing, _done, _total: None)
         numbers = {row.kind: (row.missing, row.pending, row.different, row.is_true) for row in found.rows}
         assert any(row.found or row.missing or row.pending for row in found.rows)
         return numbers, found.remarks
@@ -154,6 +163,26 @@ def test_results_outlive_the_readings_that_retention_took(bus: Bus, seconds: int
         True
     ]
     assert ["little is held" in line for line in remarks] == [short]
+
+
+def test_records_are_let_go_of_as_they_are_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large fleet's results would take several times the memory that what is expected takes."""
+    fill(bus, 300)
+    bus.run_jobs()
+    given: list[weakref.ref[Record]] = []
+    alive: list[int] = []
+
+    def read(*asked: Any) -> Iterator[Record]:
+        for record in bus.read(*asked):
+            alive.append(sum(one() is not None for one in given[-20:]))
+            one = replace(record)
+            given.append(weakref.ref(one))
+            yield one
+
+    monkeypatch.setattr(records, "read_to_end", read)
+    assert bus.verify(None) == (GOOD, [])
+    assert len(given) == sum(map(len, bus.topics.values()))
+    assert max(alive) <= 2
 
 
 def test_behind_a_cut_a_result_that_is_missing_is_missing(bus: Bus) -> None:
@@ -197,6 +226,49 @@ def test_results_that_retention_took_first_are_not_missing(bus: Bus) -> None:
     numbers, remarks = bus.verify(None)
     assert numbers == GOOD
     assert ["older ones are gone from their topics" in line for line in remarks] == [True]
+
+
+def refuse(bus: Bus, topic: Topic, age_s: int, *, lose_letter: bool = False) -> None:
+    """Append a record that cannot be read, at that age, and its letter a second later, unless that gets lost."""
+    held, letters = bus.topics[topic.name], bus.topics[DEAD_LETTER.name]
+    place, append_ms = (0, len(held)), NOW_MS - age_s * 1_000
+    held.append(Record(b"{", append_ms=append_ms, place=place, topic_name=topic.name))
+    if not lose_letter:
+        said = [("source.topic", topic.name), ("source.partition", place[0]), ("source.offset", place[1])]
+        headers = [(name, str(value).encode()) for name, value in said]
+        letter = Record(b"{", append_ms=append_ms + 1_000, place=(0, len(letters)), record_headers=headers)
+        letters.append(replace(letter, topic_name=DEAD_LETTER.name))
+
+
+@pytest.mark.parametrize("topic", [SENSOR, ALERT])
+@pytest.mark.parametrize("settings", [SETTINGS, Settings(embedded_broker=True)], ids=["kafka", "embedded"])
+def test_letters_that_retention_took_are_not_missing(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, topic: Topic
+) -> None:
+    """A line says from when on they count; one of a younger record that is not there is missing."""
+    bus = Bus(monkeypatch, settings)
+    for age_s in (500, 400, 300, 200):
+        refuse(bus, topic, age_s)
+    assert bus.verify(None)[0]["dead-letter"] == (0, 0, 0, True)
+    bus.low[DEAD_LETTER.name] = 2
+    numbers, remarks = bus.verify(None)  # the first letter that is left is not judged, for its record is older
+    assert numbers["dead-letter"] == (0, 0, 0, True)
+    begin = messages.iso_timestamp(NOW_MS - 299_000)
+    assert remarks == [f"dead letters count from {begin} on: older ones are gone from dead-letter"]
+    refuse(bus, topic, 100, lose_letter=True)
+    assert bus.verify(None)[0]["dead-letter"] == (1, 0, 0, False)
+
+
+def test_letters_that_were_too_old_say_nothing_of_younger_ones(bus: Bus) -> None:
+    """The partition is empty and once was not; a letter that is due there is missing."""
+    refuse(bus, SENSOR, 200, lose_letter=True)
+    bus.low[DEAD_LETTER.name] = 0
+    assert history.letters_from_ms(SETTINGS, cast("Consumer", None), NOW_MS - 1, NOW_MS) == 0
+    bus.topics[DEAD_LETTER.name] = [Record(b"{")] * 3
+    bus.low[DEAD_LETTER.name] = 3
+    oldest_ms = NOW_MS - SETTINGS.dead_letter_retention_ms
+    assert history.letters_from_ms(SETTINGS, cast("Consumer", None), 0, NOW_MS) == oldest_ms
+    assert bus.verify(None)[0]["dead-letter"] == (1, 0, 0, False)
 
 
 def test_where_no_reading_is_left_no_result_is_judged(bus: Bus) -> None:

@@ -12,6 +12,7 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.expectation import Expected
 from sensorbus.expectation import expect as expect_with
 from sensorbus.progress import Progress
+from sensorbus.source import Source
 from tests.support.results import APPEND_MS, Record, alert, average, count, reading, start_ms
 
 SETTINGS = Settings()
@@ -34,7 +35,7 @@ def rows(expected: Expected, settings: Settings = SETTINGS, /, **outputs: list[R
         "newer": SENSOR,
     }
     found = {topic: outputs.get(name, []) for name, topic in topics.items()}
-    comparisons = verify.compare(settings, expected, found, 0, APPEND_MS)
+    comparisons = verify.compare(settings, expected, found, 0)
     return {row.kind: row for row in comparisons}
 
 
@@ -219,7 +220,8 @@ def test_reading_begins_before_the_windows_that_count(changed: dict[str, int], w
 
 def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
     """Earlier readings, a window before the time that is looked at, a reading after the newest that was seen."""
-    expected, since_ms = Expected(earlier={("a", start_ms(9))}), start_ms(6)
+    seen = Source(SENSOR, newest_ms=APPEND_MS)
+    expected, since_ms = Expected(earlier={("a", start_ms(9))}, sensor=seen), start_ms(6)
     found = {
         ALERT: [alert(9, 40.0), alert(6, 40.0), alert(5, 40.0), Record(alert(6, 40.0).raw, append_ms=APPEND_MS + 1)],
         ALERT_COUNT: [count(9, 1), count(6, 1), count(5, 1), count(6, 1, append_ms=APPEND_MS + 1)],
@@ -228,7 +230,7 @@ def test_a_result_that_is_not_expected_may_have_its_reason() -> None:
         SENSOR: [reading(6, 40.0, offset=1)],
     }
     found[AVG_TEMP].append(Record(average(6, 1.0).raw, append_ms=APPEND_MS + 1))
-    comparisons = verify.compare(SETTINGS, expected, found, since_ms, APPEND_MS)
+    comparisons = verify.compare(SETTINGS, expected, found, since_ms)
     assert [row.different for row in comparisons] == [1, 1, 1, 0]
 
 
@@ -245,6 +247,80 @@ def test_the_dead_letters_of_alert_are_not_those_of_sensor() -> None:
     headers = [("source.topic", b"alert"), ("source.partition", b"2"), ("source.offset", b"7")]
     expected = expect(Record(b"{", place=(2, 7)))
     assert rows(expected, dead=[Record(b"{", record_headers=headers)])["dead-letter"].missing == 1
+
+
+def letter_of_alert(offset: int, raw: bytes = b"{", append_ms: int = APPEND_MS) -> Record:
+    """Return the letter of the record of `alert` at that offset of partition 2."""
+    said = [("source.topic", b"alert"), ("source.partition", b"2"), ("source.offset", b"%d" % offset)]
+    return Record(raw, append_ms=append_ms, record_headers=said)
+
+
+BAD_ALERT = Record(b"{", place=(2, 7))
+
+
+@pytest.mark.parametrize(
+    ("letters", "fault"),
+    [
+        ([], "missing"),
+        ([letter_of_alert(7)], ""),
+        ([letter_of_alert(7)] * 2, "duplicated"),
+        ([letter_of_alert(7), letter_of_alert(7, b"[")], "different"),
+        ([letter_of_alert(7), letter_of_alert(8)], ""),  # of a later alert
+    ],
+)
+def test_what_cannot_be_read_on_alert_has_one_dead_letter(letters: list[Record], fault: str) -> None:
+    """With its bytes, beside the letters of `sensor`; the alert is told as different, whoever wrote it."""
+    table = rows(expect(), alert=[BAD_ALERT], dead=letters)
+    row = table["dead-letter"]
+    numbers = {name: getattr(row, name) for name in ("missing", "different", "duplicated", "pending")}
+    assert (row.expected, numbers) == (1, dict.fromkeys(numbers, 0) | ({fault: 1} if fault else {}))
+    assert (row.is_true, table["alert"].different) == (not fault, 1)
+
+
+def test_an_alert_that_is_too_large_has_a_letter() -> None:
+    """Its job refuses it, though its value is an alert; the letter holds what fits."""
+    large = replace(alert(4, 40.0), place=(2, 7))
+    large.raw = (large.raw or b"") + b" " * ALERT.max_message_bytes
+    kept = large.raw[: ALERT.max_message_bytes - 1_025]
+    table = rows(expect(reading(4, 40.0)), alert=[large], dead=[letter_of_alert(7, kept)])
+    assert (table["dead-letter"].found, table["dead-letter"].is_true, table["alert"].missing) == (1, True, 1)
+
+
+def test_the_letter_of_an_alert_that_job_alert_count_has_not_read_is_pending() -> None:
+    """As those of `sensor` are that job alert has not read."""
+    found = [replace(BAD_ALERT, place=(2, offset)) for offset in (7, 8)]
+    table = rows(expect(progress=Progress(alert_count={2: 8})), alert=found)
+    assert (table["dead-letter"].missing, table["dead-letter"].pending) == (1, 1)
+
+
+@pytest.mark.parametrize("key", [b"a", b"bridge"])
+def test_a_letter_of_an_alert_that_can_be_read_is_different(key: bytes) -> None:
+    """Also of one under a foreign key: its job sends that again under the right one."""
+    good = replace(alert(4, 40.0), place=(2, 7), record_key=key)
+    row = rows(expect(reading(4, 40.0)), alert=[good], dead=[letter_of_alert(7, good.raw or b"")])["dead-letter"]
+    assert (row.expected, row.different, row.is_true) == (0, 1, False)
+
+
+def test_bad_alerts_before_the_time_that_counts_are_not_compared() -> None:
+    """On the embedded broker they are read too; a letter of one may stand there."""
+    early = replace(BAD_ALERT, append_ms=APPEND_MS - 1)
+    found = {ALERT: [early], ALERT_COUNT: [], AVG_TEMP: [], SENSOR: []}
+    for letters in ([], [letter_of_alert(7)]):
+        table = verify.compare(EMBEDDED, expect(), {**found, DEAD_LETTER: letters}, APPEND_MS)
+        assert [(row.expected, row.different) for row in table] == [(0, 0)] * 4
+
+
+def test_letters_of_alerts_that_retention_took_are_not_missing() -> None:
+    """Those of younger ones are."""
+    found = [BAD_ALERT, replace(BAD_ALERT, place=(2, 8), append_ms=APPEND_MS - 1)]
+    row = rows(expect_with(SETTINGS, [], 0, letters_ms=APPEND_MS), alert=found)["dead-letter"]
+    assert (row.expected, row.missing) == (1, 1)
+
+
+def test_the_mark_of_a_replay_is_no_letter() -> None:
+    """It has no place of a record; the letter that it is of counts as before."""
+    mark = Record(None, record_headers=[("replayed", b"2@7")])
+    assert rows(expect(), alert=[BAD_ALERT], dead=[letter_of_alert(7), mark])["dead-letter"].is_true
 
 
 def test_a_mean_may_differ_by_the_rounding_of_sums_only() -> None:
