@@ -9,10 +9,13 @@ At SIGHUP it is run again, if settings and users can be used (`_hang_up`).
 import contextlib
 import logging
 import os
+import queue
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -26,15 +29,21 @@ from sensorbus.runtime import process
 _MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 #: What a master tells itself for its end: the folder that it made.
 _METRICS_DIR_VARIABLE: Final = "_SENSORBUS_DASHBOARD_METRICS_DIR"
+#: A new worker that takes longer, at a reload, is not waited for.
+_ANSWERS_WITHIN_S: Final = 60.0
+_LOOKS_EVERY_S: Final = 0.05
+_ONE_WORKER: Final = (
+    "SIGTTIN does nothing to a page that began with one worker, which counts for itself alone: "
+    f"set {variable_name('dashboard_workers')}"
+)
 _log = logging.getLogger("dashboard_app.gunicorn")
 
 
 def _load() -> Settings:
     if kept := running.kept():
-        return kept.settings  # SIGHUP: it was read just now, and it is we who listen on the port
+        return kept.settings  # SIGHUP: it was read just now
     try:
         read = running.read()
-        _check_port(read.settings)
     except SensorbusError as error:
         _log.error("%s", error)  # one line for people; a traceback is for bugs
         sys.exit(error.exit_code)
@@ -42,14 +51,18 @@ def _load() -> Settings:
     return read.settings
 
 
-def _check_port(loaded: Settings) -> None:
+def _check_ports(addresses: Sequence[Any], of_settings: tuple[str, int]) -> None:
     """Raise `PortInUseError`, where gunicorn would try for 5 s and end with a traceback."""
-    host, port = loaded.dashboard_host, loaded.dashboard_port
-    try:
-        process.listenable_port(host, port)
-    except OSError as error:
-        names = f"{variable_name('dashboard_host')}, {variable_name('dashboard_port')}"
-        raise PortInUseError(f"cannot listen on {host}:{port} ({names}): {error.strerror}") from None
+    for address in addresses:
+        if not isinstance(address, tuple):
+            continue  # a socket's path, which gunicorn takes over, or a descriptor
+        host, port = address[:2]
+        try:
+            process.listenable_port(host, port)
+        except OSError as error:
+            names = f"{variable_name('dashboard_host')}, {variable_name('dashboard_port')}"
+            of = names if (host, port) == of_settings else "gunicorn's own --bind"
+            raise PortInUseError(f"cannot listen on {host}:{port} ({of}): {error.strerror}") from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -96,32 +109,79 @@ proc_name = "sensorbus-dashboard"
 
 
 def on_starting(server: Any) -> None:
-    """Warn of an open page; set up what only the real number of workers tells, and what SIGHUP does."""
+    """Refuse what cannot work, warn of an open page, set up what only gunicorn's own arguments tell, and signals."""
     if server.cfg.workers < 1:  # gunicorn takes -w 0: it would listen, and nobody would ever answer
         _log.error("%d workers cannot answer anybody: set 1 or more", server.cfg.workers)
         sys.exit(2)
+    try:
+        # Only here: gunicorn's own --bind stands before the settings, whose port may be taken then.
+        _check_ports(server.cfg.address, (_settings.dashboard_host.lower(), _settings.dashboard_port))
+    except PortInUseError as error:
+        _log.error("%s", error)
+        sys.exit(error.exit_code)
     if _settings.dashboard_sign_in == "off" and (open_to := _open_addresses(server.cfg.address)):
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", open_to)
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
         # Before prometheus_client is imported, which looks at it once.
         os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
         os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
-    server.handle_hup = partial(_hang_up, server.handle_hup)
+    server.handle_hup = partial(_hang_up, server, server.handle_hup)
+    server.handle_usr2 = partial(_log.warning, "SIGUSR2 does nothing: start a new version beside this one")
+    if _MULTIPROCESS_VARIABLE not in os.environ:
+        server.handle_ttin = partial(_log.warning, _ONE_WORKER)
 
 
-def _hang_up(reload: Callable[[], None]) -> None:
+def _hang_up(server: Any, reload: Callable[[], None]) -> None:
     """Reload, unless settings or users are of no use: gunicorn's master would end, and the page with it."""
     try:
         running.keep(running.read())
     except SensorbusError as error:
         _log.error("not reloaded, the page goes on as it was: %s", error)
         return
-    reload()
+    server.manage_workers = partial(_relieve, server, set(server.WORKERS))
+    try:
+        reload()
+    except _ToldError:
+        _log.info("a signal came before the new workers answered")
+    finally:
+        del server.manage_workers  # gunicorn's own again: it ends the old workers at the loop's next turn
+
+
+class _ToldError(Exception):
+    """A signal waits, such as SIGTERM."""
+
+
+def _relieve(server: Any, old: Collection[int]) -> None:
+    """End the old workers when the new ones answer; raises `_ToldError`.
+
+    gunicorn ends them as soon as it has forked the new ones: nobody answered while these were loading, 10 s on a busy
+    machine.
+    """
+    gives_up_s = time.monotonic() + _ANSWERS_WITHIN_S
+    while time.monotonic() < gives_up_s:
+        _look_for_signals(server)
+        new = [worker for pid, worker in server.WORKERS.items() if pid not in old]
+        if all(os.fstat(worker.tmp.fileno()).st_size for worker in new):
+            break
+        time.sleep(_LOOKS_EVERY_S)
+    for pid in old:
+        if pid in server.WORKERS:
+            server.kill_worker(pid, signal.SIGTERM)
+
+
+def _look_for_signals(server: Any) -> None:
+    """Do what a child's is for, and raise `_ToldError` for another one, which gunicorn's loop handles."""
+    with contextlib.suppress(queue.Empty):
+        while (number := server.SIG_QUEUE.get_nowait()) == signal.SIGCHLD:  # also when one is stopped
+            server.handle_chld()
+        server.SIG_QUEUE.put_nowait(number)
+        raise _ToldError
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the consumer thread in the process that will serve its data."""
+    """Start the consumer thread in the process that will serve its data, and tell the master that it answers."""
     worker.wsgi.extensions["sensorbus_feed"].start()
+    os.write(worker.tmp.fileno(), b"1")  # a file that gunicorn's master has open too, and looks at the times of only
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

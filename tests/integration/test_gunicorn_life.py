@@ -6,6 +6,7 @@ Reload, kill, stop, hang; and what it believes of a request.
 import base64
 import contextlib
 import http.client
+import logging
 import os
 import re
 import signal
@@ -29,6 +30,8 @@ BROWSERS = 200
 PERIOD_S = 1.0
 HANGS_FOUND_WITHIN_S = 60
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # of this machine, behind a port that nobody knows
+
+_log = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -65,6 +68,7 @@ def test_a_reload_fails_no_request(bus: Settings, tmp_path: Path) -> None:
                 wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
                 wait_for_answers(load, BROWSERS)
             wait_for_answers(load, BROWSERS)
+        _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
@@ -82,6 +86,7 @@ def test_a_killed_worker_fails_no_request(bus: Settings, tmp_path: Path) -> None
             os.kill(before[0], signal.SIGKILL)
             wait_until(lambda: set(page.worker_pids()) - set(before), 10, "another worker", page.part.log)
             wait_for_answers(load, 2 * BROWSERS)
+        _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         assert load.outcome.sent_again < 2 * BROWSERS
 

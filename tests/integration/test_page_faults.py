@@ -117,7 +117,7 @@ def test_a_worker_whose_consumer_thread_hangs_is_replaced(bus: Settings, tmp_pat
             sent = send_readings(bus, 200, 50)
             page.wait_ready()
             wait_until(lambda: all_hold(page, 250, sent), BACK_WITHIN_S, "the history", page.part.log)
-        _log.info("said after %.1f s, replaced after %.1f s", said_s, replaced_s)
+        _log.info("said after %.1f s, replaced after %.1f s; %s", said_s, replaced_s, load.outcome)
         assert replaced_s < REPLACED_WITHIN_S
         assert load.outcome.failures == []
         assert load.outcome.sent_again <= 2 * BROWSERS

@@ -103,7 +103,7 @@ def test_what_happens_to_a_page_fails_no_request(site: Site, change: Callable[[D
             wait_until(partial(has_answered, load, wanted), 30, "ticks", page.part.log)
             change(page)
         wait_until(partial(has_answered, load, load.outcome.answers + BROWSERS), 30, "ticks")
-    _log.info("%d ticks answered, the slowest in %.1f s", load.outcome.answers, load.outcome.slowest_s)
+    _log.info("%s", load.outcome)
     assert (load.outcome.failures, load.outcome.sent_again, load.outcome.refused) == ([], 0, 0)
     assert not any("Traceback" in page.part.said() for page in site.pages)
 

@@ -26,6 +26,13 @@ def test_the_verdict_names_who_was_measured_and_who_was_not() -> None:
     assert "measured: alert; not measured: dashboard worker 2" in str(outcome).splitlines()
 
 
+def test_ticks_that_were_sent_again_are_a_figure_of_their_own() -> None:
+    """Who reads that none failed reads too how often a browser had to ask twice."""
+    outcome = Outcome(answers=70_049, sent_again=3)
+    line = "page: 70049 ticks answered, 3 of them sent again on a new connection, 0 failed []"
+    assert line in str(outcome).splitlines()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_short_soak_is_exact(own_kafka: RealKafka, tmp_path: Path) -> None:

@@ -26,11 +26,17 @@ _END_WITHIN_S: Final = 20.0
 class Outcome:
     """What became of the requests. As browsers and proxies do, one whose connection is closed is sent once more."""
 
+    #: How many were answered, and how many of them only when they were sent again.
     answers: int = 0
     sent_again: int = 0
     slowest_s: float = 0.0
     refused: int = 0
     failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return all of it in a line."""
+        ticks = f"{self.answers} ticks answered, {self.sent_again} of them sent again, {self.refused} refused"
+        return f"{ticks}, {len(self.failures)} failed; the slowest took {self.slowest_s:.1f} s"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ class Outcome:
     deaths: list[str] = field(default_factory=list)
     verdict: int = 0
     table: str = ""
+    #: Ticks that were answered; those of them whose connection was cut, and which the browser sent once more.
     answers: int = 0
+    sent_again: int = 0
     failures: list[str] = field(default_factory=list)
     log_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -86,7 +88,8 @@ class Outcome:
             for name, (begin, end) in self.memory.items()
         ]
         logs = ", ".join(f"{name} {size / 1000:.0f} kB" for name, size in self.log_bytes.items())
-        page = f"page: {self.answers} ticks answered, {len(self.failures)} failed {self.failures[:3]}"
+        again = f"{self.sent_again} of them sent again on a new connection"
+        page = f"page: {self.answers} ticks answered, {again}, {len(self.failures)} failed {self.failures[:3]}"
         measured = f"measured: {', '.join(self.memory) or 'none'}; not measured: {', '.join(self.unmeasured) or 'none'}"
         return "\n".join([*self.faults, *sizes, measured, f"logs: {logs}", page, *self.deaths, self.table])
 
@@ -200,7 +203,8 @@ class Soak:
             self._page.wait_ready()
             with Load(self._page.settings.dashboard_port, _BROWSERS, 1.0) as load:
                 self._go_on()
-            self._outcome.answers, self._outcome.failures = load.outcome.answers, load.outcome.failures
+            seen, told = load.outcome, self._outcome
+            told.answers, told.sent_again, told.failures = seen.answers, seen.sent_again, seen.failures
             self._measure()
             self._parts["simulator"].stop(within_s=30)
             self._verify()

@@ -1,0 +1,162 @@
+"""What gunicorn is told beside the settings: its own --bind, and signals."""
+
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sensorbus.contract.settings import Settings
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
+from tests.support.load import Load
+from tests.support.real_kafka import free_ports
+from tests.support.ticks import get
+from tests.support.waiting import wait_until
+
+BROWSERS = 50
+PERIOD_S = 0.5
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Give a bus with 200 readings of 20 devices."""
+    with fed_bus(tmp_path_factory.mktemp("state"), 200, devices=20) as settings:
+        yield settings
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Give a port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def started_by_gunicorn(page: Dashboard, *arguments: str) -> Dashboard:
+    """Return the page as it is when gunicorn is started with these arguments."""
+    configuration = "dashboard_app/gunicorn_conf.py"
+    command = [sys.executable, "-m", "gunicorn", "-c", configuration, *arguments, "dashboard_app.wsgi:server"]
+    page.part.command = command
+    return page
+
+
+def test_the_port_of_the_setting_may_be_taken_where_bind_names_another(
+    bus: Settings, tmp_path: Path, taken: int
+) -> None:
+    """Only what gunicorn listens on is looked at."""
+    own = free_ports()[0]
+    page = started_by_gunicorn(dashboard(bus, tmp_path, dashboard_port=taken), "-b", f"127.0.0.1:{own}")
+    with page.part:
+        wait_until(lambda: get(f"http://127.0.0.1:{own}/healthz")[0] == 200, 30, "the page", page.part.log)
+        page.part.stop(within_s=5)
+
+
+def test_a_port_that_is_taken_is_said_with_who_named_it(bus: Settings, tmp_path: Path, taken: int) -> None:
+    """One line and exit code 1, at once: gunicorn would try for 5 s."""
+    page = dashboard(bus, tmp_path, dashboard_port=taken)
+    by_setting = rf"cannot listen on 127.0.0.1:{taken} \(SENSORBUS_DASHBOARD_HOST, SENSORBUS_DASHBOARD_PORT\): Address"
+    with page.part:
+        page.part.wait(1, within_s=20)
+    assert len(re.findall(by_setting, page.part.said())) == 1
+    other = started_by_gunicorn(dashboard(bus, tmp_path), "-b", f"127.0.0.1:{taken}")
+    with other.part:
+        other.part.wait(1, within_s=20)
+    said = other.part.said()
+    assert len(re.findall(rf"cannot listen on 127.0.0.1:{taken} \(gunicorn's own --bind\): Address", said)) == 1
+    assert "Traceback" not in said
+
+
+def test_workers_come_and_go_by_signals_and_the_numbers_with_them(bus: Settings, tmp_path: Path) -> None:
+    """SIGTTIN, SIGTTOU under load: no tick fails, all are counted; gauges are of who is there. SIGHUP ends it."""
+    page = dashboard(bus, tmp_path, dashboard_workers=2)
+    with page.part:
+        page.wait_ready()
+        first = set(page.worker_pids())
+        with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
+            more = 2 * BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "ticks")
+            page.part.signal(signal.SIGTTIN)
+            wait_until(partial(are_counted, page, 3), 60, "a third worker's gauges", page.part.log)
+            for left in (2, 1):
+                page.part.signal(signal.SIGTTOU)
+                wait_until(partial(are_counted, page, left), 30, "one worker less", page.part.log)
+            assert not set(page.worker_pids()) & first  # the oldest go
+            more = load.outcome.answers + BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "more ticks")
+            page.part.signal(signal.SIGHUP)
+            wait_until(partial(are_counted, page, 2), 60, "as many as are set", page.part.log)
+        assert (load.outcome.failures, load.outcome.sent_again) == ([], 0)
+        assert ticks_counted(page) == load.outcome.answers
+        page.part.stop(within_s=5)
+    assert "Traceback" not in page.part.said()
+
+
+def test_a_page_of_one_worker_stays_one(bus: Settings, tmp_path: Path) -> None:
+    """A second one would count for itself, and /metrics be of whoever answers; one line says what to set."""
+    page = dashboard(bus, tmp_path)
+    with page.part:
+        page.wait_ready()
+        before = page.worker_pids()
+        page.part.signal(signal.SIGTTIN)
+        wait_until(lambda: "SIGTTIN does nothing" in page.part.said(), 10, "the line", page.part.log)
+        assert "set SENSORBUS_DASHBOARD_WORKERS" in page.part.said()
+        page.part.signal(signal.SIGUSR2)
+        wait_until(lambda: "SIGUSR2 does nothing" in page.part.said(), 10, "the line", page.part.log)
+        assert (page.worker_pids(), page.ready()[0]) == (before, 200)
+        page.part.stop(within_s=5)
+
+
+def frozen_at_birth(page: Dashboard) -> int:
+    """Send SIGHUP to a page of one worker, and freeze the new one before it has loaded; return the process."""
+    before = set(page.worker_pids())
+    page.part.signal(signal.SIGHUP)
+    wait_until(lambda: set(page.worker_pids()) - before, 20, "a new worker", page.part.log)
+    (new,) = set(page.worker_pids()) - before
+    os.kill(new, signal.SIGSTOP)
+    return new
+
+
+def test_a_reload_goes_on_answering_while_the_new_worker_loads(bus: Settings, tmp_path: Path) -> None:
+    """However long that takes: the old one is there until the new one answers."""
+    page = dashboard(bus, tmp_path)
+    with page.part:
+        page.wait_ready()
+        with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
+            new = frozen_at_birth(page)
+            more = load.outcome.answers + 5 * BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the old one", page.part.log)
+            os.kill(new, signal.SIGCONT)
+            wait_until(lambda: page.worker_pids() == [new], 60, "the new one alone", page.part.log)
+            more = load.outcome.answers + BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the new one", page.part.log)
+        assert load.outcome.failures == []
+        page.part.stop(within_s=5)
+    assert "Traceback" not in page.part.said()
+
+
+def test_a_stop_does_not_wait_for_a_reload(bus: Settings, tmp_path: Path) -> None:
+    """SIGTERM while a new worker is loading: exit code 0 in 5 s."""
+    page = dashboard(bus, tmp_path)
+    with page.part:
+        page.wait_ready()
+        frozen_at_birth(page)
+        page.part.stop(within_s=5)
+
+
+def are_counted(page: Dashboard, workers: int) -> bool:
+    """Tell whether there are so many workers, and /metrics shows the gauges of them and of nobody else."""
+    metrics = get(f"{page.root}/metrics")[1]
+    shown = {int(pid) for pid in re.findall(r'^sensorbus_ring_devices{pid="(\d+)"}', metrics, re.MULTILINE)}
+    return len(shown) == workers and shown == set(page.worker_pids())
+
+
+def ticks_counted(page: Dashboard) -> int:
+    """Return how many ticks the page says it has answered, of all its workers that ever were."""
+    (count,) = re.findall(r"^sensorbus_tick_seconds_count (\S+)", get(f"{page.root}/metrics")[1], re.MULTILINE)
+    return int(float(count))
