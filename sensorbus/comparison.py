@@ -73,7 +73,7 @@ class Comparison:
         """Count a result that cannot be read as a difference, and keep its place: no job writes such."""
         self.different += 1
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        self.unreadable.append(f"{place} cannot be read: {error}")
+        self.unreadable.append(f"{place} cannot be read, so no job wrote it: {error}")
 
 
 class _Letter(NamedTuple):

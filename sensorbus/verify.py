@@ -118,13 +118,16 @@ class _Plan:
 
 
 def _looked(reader: Reader, look: Callable[[], list[Comparison]]) -> list[Comparison]:
-    """Compare until nothing is missing or different, or the newest readings' results had the time to come."""
+    """Compare until nothing is missing or different, or the newest readings' results had the time to come.
+
+    What cannot be read stays as it is.
+    """
     give_up_s = time.monotonic() + _RESULTS_WITHIN_S
     while True:
         rows = look()
-        if not any(row.missing or row.different for row in rows) or time.monotonic() > give_up_s:
+        if not any(row.missing or row.different > len(row.unreadable) for row in rows) or time.monotonic() > give_up_s:
             return rows
-        reader.begin("waits for what is missing")
+        reader.begin("waits for the newest results")
         time.sleep(_PAUSE_S)
 
 

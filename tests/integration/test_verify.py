@@ -211,7 +211,7 @@ def test_what_cannot_be_read_on_alert_has_a_letter_each(fresh_settings: Settings
     hot = encode_reading("a", iso_timestamp(BEGIN_MS), 40.0)
     produce(fresh_settings, ALERT, [Record(b"a", b"{"), Record(None, None)])
     job_bus(fresh_settings, tmp_path / "log", [Record(b"a", hot), Record(b"a", b"{")])
-    told = r"(sensorbus: \S+alert\[\d\]@\d cannot be read: .+\n){%d}"
+    told = r"(sensorbus: \S+alert\[\d\]@\d cannot be read, so no job wrote it: .+\n){%d}"
     code, table = run_verify(fresh_settings, told % 2)
     assert (code, table["alert"], table["dead-letter"]) == (
         1,

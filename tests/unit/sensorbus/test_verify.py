@@ -1,6 +1,9 @@
 """The verifier: what it says of right, wrong and pending results."""
 
+import itertools
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -12,6 +15,7 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.expectation import Expected
 from sensorbus.expectation import expect as expect_with
 from sensorbus.progress import Progress
+from sensorbus.reading import Reader
 from sensorbus.source import Source
 from tests.support.results import APPEND_MS, Record, alert, average, count, reading, start_ms
 
@@ -275,6 +279,22 @@ def test_what_cannot_be_read_on_alert_has_one_dead_letter(letters: list[Record],
     numbers = {name: getattr(row, name) for name in ("missing", "different", "duplicated", "pending")}
     assert (row.expected, numbers) == (1, dict.fromkeys(numbers, 0) | ({fault: 1} if fault else {}))
     assert (row.is_true, table["alert"].different) == (not fault, 1)
+
+
+@pytest.mark.parametrize(("different", "looks"), [(1, 1), (2, 3)], ids=["unreadable", "another"])
+def test_what_cannot_be_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, different: int, looks: int) -> None:
+    """It stays as it is; another difference may be the newest results that are not complete yet."""
+    row = Comparison(kind="alert", different=different, unreadable=["alert[0]@1 cannot be read"])
+    clock = itertools.count(0.0, 5.0)
+    monkeypatch.setattr(verify, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _s: None))
+    done: list[list[Comparison]] = []
+
+    def look() -> list[Comparison]:
+        done.append([row])
+        return [row]
+
+    consumer: Any = None
+    assert (verify._looked(Reader(SETTINGS, consumer), look), len(done)) == ([row], looks)
 
 
 def test_an_alert_that_is_too_large_has_a_letter() -> None:
