@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from dashboard_app.choice import Choice
 from dashboard_app.devices import Newest, Roster
 from dashboard_app.held import CURSOR_TOPICS, TURN_DEVICES, Held
+from dashboard_app.past import Past, ReadOn, Wanted
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 
 _MAX_READINGS: Final = 100_000
+_NO_ROWS: Final = np.zeros(0, np.int64)
 #: In one answer.
 MOST_ALERTS: Final = 20_000
 
@@ -77,7 +79,7 @@ class Common:
     known: Roster | None = None
     #: By number: the devices whose newest reading `devices` has.
     is_told: Mask = field(default_factory=lambda: np.zeros(0, bool))
-    #: The rows of the other new readings; none on reset of a large fleet, which would be all that is held.
+    #: The rows of the other new readings; none on reset, when all that is held is new (past.py).
     rest: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     #: The devices with a new average.
     averaged: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -88,13 +90,23 @@ class Common:
 class Changes(NamedTuple):
     """The answer's parts: what a browser's question alone asks for, and what it shares with others.
 
-    Readings are JSON arrays in UTF-8. A reading in `common.devices` does not stand in `readings` again.
+    Readings are JSON arrays in UTF-8. A reading in `common.devices` does not stand in `readings` again. Those of `past`
+    are yet to be read (`whole`).
     """
 
     common: Common
     skipped: int = 0
     readings: Sequence[bytes] = ()
     averages: Columns = Columns()
+    past: Past | None = None
+
+    def whole(self, read_on: ReadOn) -> "Changes":
+        """Return them with the readings of the past before the others; not under the store's lock."""
+        if self.past is None:
+            return self
+        number, readings = self.past.read(read_on)
+        skipped = self.skipped + number - len(readings)
+        return self._replace(skipped=skipped, readings=readings + list(self.readings), past=None)
 
 
 class Shared:
@@ -130,8 +142,7 @@ def common(held: Held, question: Question, now_ms: int) -> Common:
     devices = _told(held, question.turn, wanted, known)
     is_told = np.zeros(len(held.names.by_number), bool)
     is_told[devices] = True
-    is_all_held = cursor is None and held.is_large
-    rest = np.zeros(0, np.int64) if is_all_held else _rows(held, SENSOR.name, cursor, now_ms)
+    rest = _NO_ROWS if cursor is None else _rows(held, SENSOR.name, cursor, now_ms)
     alerts = _rows(held, ALERT.name, cursor, now_ms)[-MOST_ALERTS:]
     return Common(
         now_ms=now_ms,
@@ -160,6 +171,7 @@ def changes(held: Held, question: Question, shared: Common) -> Changes:
         skipped,
         held.rings[SENSOR.name].fragments(readings[skipped:], held.names.by_number),
         _columns(held.averages, _averages_wanted(held, question, shared), held, shared.known),
+        _past(held, question, shared, readings),
     )
 
 
@@ -196,19 +208,23 @@ def _rows(held: Held, topic: str, cursor: Cursor | None, now_ms: int) -> Integer
 
 
 def _readings(held: Held, question: Question, shared: Common) -> Integers:
-    """Return the rows of readings."""
-    ring, since_ms = held.rings[SENSOR.name], shared.now_ms - held.history_ms
-
-    def held_of(device_ids: Sequence[str]) -> Integers:
-        return _untold(held, ring.rows_of(held.names.known(device_ids), since_ms), shared.is_told)
-
+    """Return the rows of new readings; on reset there are none beside the past."""
     if question.detail is None:
-        rows = np.zeros(0, np.int64) if held.is_large else shared.rest
-    elif shared.reset:
-        rows = held_of(question.detail)
-    else:
-        rows = shared.rest[held.names.mask(question.detail)[ring.values_of("device", shared.rest)]]
-    return np.union1d(rows, held_of(question.history)) if question.history else rows
+        return _NO_ROWS if held.is_large else shared.rest
+    devices = held.rings[SENSOR.name].values_of("device", shared.rest)
+    rows: Integers = shared.rest[held.names.mask(question.detail)[devices]]
+    return rows
+
+
+def _past(held: Held, question: Question, shared: Common, readings: Integers) -> Past | None:
+    """Return what is to be read of the past: of devices that came into view, on reset of all in view."""
+    is_of_all = shared.reset and question.detail is None and not held.is_large
+    device_ids = [*question.history, *((question.detail or ()) if shared.reset else ())]
+    if not is_of_all and not device_ids:
+        return None
+    devices = None if is_of_all else held.names.mask(device_ids)
+    told, since_ms = held.newest.told(shared.is_told), shared.now_ms - held.history_ms
+    return Past(held, Wanted(devices, told, since_ms, readings, max(0, _MAX_READINGS - len(readings))))
 
 
 def _untold(held: Held, rows: Integers, is_told: Mask) -> Integers:

@@ -113,6 +113,18 @@ def roster(by_number: Sequence[str], version: int) -> Roster:
     return Roster(hashlib.blake2s(names, digest_size=6).hexdigest(), version, len(order), names, places, numbers)
 
 
+class Told(NamedTuple):
+    """By device's number where its reading stands that is told; no later write changes it."""
+
+    partitions: NDArray[np.int32]
+    offsets: Integers
+
+    def has(self, devices: Integers, partitions: Integers, offsets: Integers) -> NDArray[np.bool_]:
+        """Tell of each record whether it is the one that is told of its device."""
+        has: NDArray[np.bool_] = (self.partitions[devices] == partitions) & (self.offsets[devices] == offsets)
+        return has
+
+
 class Newest:
     """The newest record of each device on one topic, by number; `previous` is the one before it, NaN if unknown."""
 
@@ -173,6 +185,14 @@ class Newest:
             self._partitions[devices] == partitions, self._offsets[devices] == offsets
         )
         return is_newest
+
+    def told(self, is_told: NDArray[np.bool_]) -> Told:
+        """Return where the newest records of these devices stand."""
+        size = min(len(is_told), len(self._partitions))
+        told = Told(np.full(len(is_told), -1, np.int32), np.zeros(len(is_told), np.int64))
+        told.partitions[:size] = np.where(is_told[:size], self._partitions[:size], -1)
+        told.offsets[:size] = self._offsets[:size]
+        return told
 
     def forget(self, device: int) -> None:
         """Hold nothing of that device any more."""

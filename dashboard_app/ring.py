@@ -216,14 +216,6 @@ class Ring:
         """Return a column of all rows held."""
         return self.column(name, self._first, self._next)
 
-    def rows_of(self, devices: Integers, since_append_ms: int) -> Integers:
-        """Return the rows held of these devices, appended since then."""
-        held = self.held("device")
-        wanted = np.zeros(int(max(held.max(initial=-1), devices.max(initial=-1))) + 1, bool)
-        wanted[devices] = True
-        rows = self._first + np.flatnonzero(wanted[held])
-        return rows[self.values_of("append", rows) >= since_append_ms]
-
     def fragments(self, rows: Integers, names: Sequence[str]) -> list[bytes]:
         """Return the rows as JSON; `names` are the devices' ids by number."""
         split = int(np.searchsorted(rows, self._next - len(self._encoded)))

@@ -93,9 +93,13 @@ class Store:
         return self._version, now_ms // _MOMENT_MS
 
     def changes(self, question: Question, now_ms: int) -> Changes:
-        """Return what is new; the cost follows what is new, not what is held."""
+        """Return what is new; the cost follows what is new, not what is held.
+
+        What is held of the past comes behind, some rows at a time, as it was at that moment.
+        """
         with self._lock:
-            return self._shared.changes(self._held, question, self.moment(now_ms), now_ms)
+            found = self._shared.changes(self._held, question, self.moment(now_ms), now_ms)
+        return found.whole(self.read_on)
 
     def read(self, look: Callable[[Held, str], T]) -> T:
         """Return what `look(held, epoch)` makes; it must be quick, and look at what is held in such calls alone."""

@@ -23,7 +23,7 @@ EVERYTHING = Question(None, None, ())
 
 def answered(holds: Held, question: Question) -> Changes:
     """Return the answer to a question, with nothing written in between."""
-    return changes(holds, question, common(holds, question, NOW_MS))
+    return changes(holds, question, common(holds, question, NOW_MS)).whole(lambda look: look(holds, ""))
 
 
 def decoded(fragments: Sequence[bytes]) -> list[Any]:

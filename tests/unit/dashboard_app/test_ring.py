@@ -95,17 +95,6 @@ def test_old_rows_go_and_recent_ones_are_found(
     assert [row[4] for row in recent] == ring.fragments(ring.appended_since(since_ms), NAMES)
 
 
-@given(batches=BATCHES, wanted=st.sets(st.integers(0, 4)))
-def test_the_rows_of_devices_are_found(batches: list[list[tuple[int, int, int, int]]], wanted: set[int]) -> None:
-    """Rows of chosen devices are the list's rows of them."""
-    ring = Ring(Offsets(), 20, first_rows=3)
-    plain = _filled(batches, ring)
-
-    of_wanted = [row[4] for row in plain[-20:] if row[3] in wanted]
-
-    assert of_wanted == ring.fragments(ring.rows_of(np.array(sorted(wanted), np.int64), 0), NAMES)
-
-
 @given(batches=BATCHES, again=st.integers(0, 12))
 def test_what_comes_twice_is_put_in_once(batches: list[list[tuple[int, int, int, int]]], again: int) -> None:
     """After a reader starts again a little earlier, its records are not fresh."""
