@@ -62,7 +62,8 @@ class Asking:
         body = orjson.dumps(self._body())
         writer.write(
             b"POST /_dash-update-component HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: gzip\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (self._server.port, len(body), body)
+            b"Content-Type: application/json\r\nX-Sent-At: %.6f\r\nContent-Length: %d\r\n\r\n%b"
+            % (self._server.port, time.monotonic(), len(body), body)
         )
         head = await reader.readuntil(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
