@@ -75,7 +75,7 @@ class Jobs:
             for name in names:
                 for topic in INPUTS[name]:
                     self._wait_until_visible(topic, within_s)
-                    read = partial(self._has_read_all, asks[name], topic)
+                    read = partial(self._has_read_all, asks[name], topic, {})
                     wait_until(read, within_s, f"{name} to read {topic.name}", self.log)
         for topic in TOPICS:
             self._wait_until_visible(topic, within_s)
@@ -100,8 +100,17 @@ class Jobs:
         options = {"group.id": self.settings.consumer_group(name)}
         return contextlib.closing(kafka.consumer(self.settings, "test", **options))
 
-    def _has_read_all(self, of_group: Consumer, topic: Topic) -> bool:
-        ends = {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}
+    def _has_read_all(self, of_group: Consumer, topic: Topic, ends: dict[int, int]) -> bool:
+        """Tell whether a group has read a topic; `ends` are its ends as they were found before, and are when it ends.
+
+        The topic, which may be large, is not read again before the group has come to where it ended then.
+        """
+        if not self._has_read_to(of_group, topic, ends):
+            return False
+        ends |= {message.partition(): message.offset() + 1 for message in read_all(self.settings, topic)}
+        return self._has_read_to(of_group, topic, ends)
+
+    def _has_read_to(self, of_group: Consumer, topic: Topic, ends: dict[int, int]) -> bool:
         wanted = [TopicPartition(self.settings.topic_name(topic), partition) for partition in ends]
-        committed = {each.partition: each.offset for each in of_group.committed(wanted, timeout=10)}
+        committed = {each.partition: each.offset for each in of_group.committed(wanted, timeout=10)} if ends else {}
         return all(committed[partition] >= end for partition, end in ends.items())
