@@ -157,7 +157,7 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
     seen. Copies have a row, `sensor`, where there is a reading under a foreign key.
     """
     newer = expected.unread(outputs[SENSOR])
-    bounds = _Bounds(since_ms, expected.sensor.newest_ms, frozenset(_devices(settings, newer)))
+    bounds = _Bounds(since_ms, expected.sensor.newest_ms, _unseen_ms(settings, newer))
     alerts = Source(ALERT, expected.sensor.begin_ms)
     rows = [
         _compare_alerts(settings, expected, alerts, outputs[ALERT], bounds),
@@ -173,21 +173,31 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
 
 
 class _Bounds(NamedTuple):
-    """Which results count, and which may be of readings not seen: appended after the newest seen, of these devices."""
+    """Which results count, and which may be of readings not seen: those appended after the newest that was seen.
+
+    Partitions end one after the other when they are asked, so also those appended after a reading of its device was
+    that came behind the end of its partition: the newest seen may be of another one, and younger.
+    """
 
     since_ms: int
     after_ms: int
-    devices: frozenset[str]
+    unseen_ms: Mapping[str, int]  # by device, when its first such reading was appended
 
     def explain(self, device_id: str, append_ms: int) -> bool:
         """Tell whether a result of this device, appended then, may be of a later reading."""
-        return append_ms > self.after_ms and device_id in self.devices
+        unseen_ms = self.unseen_ms.get(device_id)
+        return unseen_ms is not None and (append_ms > self.after_ms or append_ms > unseen_ms)
 
 
-def _devices(settings: Settings, readings: Iterable[Message]) -> Iterator[str]:
+def _unseen_ms(settings: Settings, readings: Iterable[Message]) -> dict[str, int]:
+    """Return by device when the first of its readings was appended."""
+    first_ms: dict[str, int] = {}
     for message in readings:
+        append_ms = _append_ms(message)
         with contextlib.suppress(InvalidMessageError):
-            yield messages.parse_reading(message.value(), _append_ms(message), settings.time_rules).device_id
+            device_id = messages.parse_reading(message.value(), append_ms, settings.time_rules).device_id
+            first_ms[device_id] = min(append_ms, first_ms.get(device_id, append_ms))
+    return first_ms
 
 
 def _compare_alerts(

@@ -110,6 +110,15 @@ def test_a_higher_count_is_right_with_a_later_reading_of_its_device(newer: list[
     assert not rows(expected, counts=[*told, count(4, 2)], newer=newer)["alert-count"].is_true, "appended before it"
 
 
+@pytest.mark.parametrize(("told_ms", "is_true"), [(0, False), (1, True)])
+def test_a_result_of_a_reading_behind_the_end_of_its_partition_is_right(told_ms: int, *, is_true: bool) -> None:
+    """The newest that was seen is of another partition, which was asked later where it ends."""
+    unseen = replace(reading(4, 40.0, offset=1), append_ms=APPEND_MS - 10)
+    told = replace(alert(4, 40.0), append_ms=unseen.append_ms + told_ms)
+    seen = [reading(3, 20.0), replace(reading(3, 20.0, "b"), place=(1, 0))]
+    assert rows(expect(*seen), alert=[told], newer=[unseen])["alert"].is_true == is_true
+
+
 def test_nothing_excuses_results_once_the_stream_has_ended() -> None:
     """A backlog worked off after the newest reading: what follows from no reading is different."""
     after_ms = APPEND_MS + 1
