@@ -186,7 +186,7 @@ class _Bounds(NamedTuple):
     def explain(self, device_id: str, append_ms: int) -> bool:
         """Tell whether a result of this device, appended then, may be of a later reading."""
         unseen_ms = self.unseen_ms.get(device_id)
-        return unseen_ms is not None and (append_ms > self.after_ms or append_ms > unseen_ms)
+        return unseen_ms is not None and (append_ms > self.after_ms or append_ms >= unseen_ms)
 
 
 def _unseen_ms(settings: Settings, readings: Iterable[Message]) -> dict[str, int]:
