@@ -4,8 +4,11 @@ A feeder writes readings all the while; when the faults are over, what stands in
 leads to: nothing missing, nothing wrong and, exactly once, nothing twice.
 """
 
+import contextlib
+import logging
 import shutil
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +25,10 @@ from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
+from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.command import run_all
+from tests.support.faults.bus import AFTER_A_KILL_S, PATIENCE
+from tests.support.faults.sight import OUTPUTS, Sight
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.raw_records import UNREADABLE, RawDevice
 from tests.support.topics import Record, produce, read_all, values
@@ -31,6 +37,9 @@ from tests.support.waiting import wait_until
 
 DEVICES = 20
 BATCH_S = 0.1
+_SEEN_WITHIN_S = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 class Feeder:
@@ -134,13 +143,14 @@ def wait_for_news(settings: Settings, jobs: Jobs) -> float:
 def test_kills_lose_nothing_and_repeat_nothing(
     instance_id: str | None, real_settings: Settings, tmp_path: Path
 ) -> None:
-    """Kill -9 of each job in turn, exactly once: every result is there once and right, bad input included."""
+    """Kill -9 of each job in turn, exactly once: back in time, every result once and right, bad input included."""
     settings = real_settings.model_copy(update={"instance_id": instance_id})
-    run_with_kills(settings, tmp_path / "log", THREE_JOBS)
+    away_s = run_with_kills(settings, tmp_path / "log", THREE_JOBS)
     wrong, expected = verdict(settings, once=True)
     assert wrong == []
     assert dead_letters_are_the_bad_records(settings)
     assert len(expected.alerts) > 50
+    assert max(away_s.values()) < PATIENCE * AFTER_A_KILL_S, away_s
 
 
 @pytest.mark.slow
@@ -154,18 +164,42 @@ def test_kills_at_least_once_repeat_only_equal_results(fresh_settings: Settings,
     assert len(expected.alerts) > 50
 
 
-def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> None:
-    """Feed the three jobs, kill -9 these in turn and start them again, and wait until all is read."""
+def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> dict[str, float]:
+    """Feed the three jobs, kill -9 these in turn and start them again, and wait until all is read.
+
+    Return how many seconds each was away.
+    """
+    away_s = {}
     with Jobs(settings, log) as jobs:
-        with Feeder(settings, bad_share=17):
+        with Feeder(settings, bad_share=17), contextlib.ExitStack() as at_the_end:
+            sight = Sight(settings)
+            at_the_end.callback(sight.rest)
+            begun_ms = wall_clock_ms()
             jobs.start(*THREE_JOBS)
-            wait_for_news(settings, jobs)
+            for name in THREE_JOBS:
+                wait_until_seen(sight, jobs, name, begun_ms)
             for name in victims:
+                killed_s = time.monotonic()
                 jobs.kill(name)
+                dead_ms = wall_clock_ms()
                 jobs.start(name)
-                wait_for_news(settings, jobs)
+                wait_until_seen(sight, jobs, name, dead_ms)
+                away_s[name] = time.monotonic() - killed_s
+                _log.info("%.1f s until %s was seen after kill -9", away_s[name], name)
         jobs.settle("alert", "avg-temp", "alert-count")
         jobs.stop(*THREE_JOBS)
+    return away_s
+
+
+def wait_until_seen(sight: Sight, jobs: Jobs, name: str, since_ms: int) -> None:
+    """Wait until every partition of the job's output shows a result from that time on."""
+
+    def is_seen() -> bool:
+        sight.step(0)
+        shown = sight.newest_ms[OUTPUTS[name]]
+        return len(shown) == jobs.settings.topic_partitions and sight.is_seen_since(name, since_ms)
+
+    wait_until(is_seen, _SEEN_WITHIN_S, f"{name} to be seen on every partition", jobs.log)
 
 
 @pytest.mark.slow
