@@ -97,11 +97,16 @@ def differences(
 def _wrong_alerts(expected: Expected, alerts: Sequence[dict[str, Any]], *, once: bool) -> list[str]:
     found = [(alert["device_id"], alert["timestamp"]) for alert in alerts]
     wanted = sorted(expected.alerts)
+    wrong = []
     if not once:
-        wanted, found = sorted(set(wanted)), list(set(found))
-    if sorted(found) == wanted:
-        return []
-    return [f"alerts: {len(wanted)} expected, {len(found)} found", *_sample(wanted, found)]
+        first: dict[tuple[str, str], dict[str, Any]] = {}
+        for place, alert in zip(found, alerts, strict=True):
+            if first.setdefault(place, alert) != alert:
+                wrong.append(f"alert of {place} comes again: {first[place]}, {alert}")
+        wanted, found = sorted(set(wanted)), list(first)
+    if sorted(found) != wanted:
+        wrong += [f"alerts: {len(wanted)} expected, {len(found)} found", *_sample(wanted, found)]
+    return wrong
 
 
 def _sample(wanted: Sequence[object], found: Sequence[object]) -> list[str]:
