@@ -105,6 +105,27 @@ def two_in_a_row(settings: Settings, home: Path) -> tuple[Crew, Crew]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("partitions", [4, 16])
+@GUARANTEES
+def test_members_of_two_jobs_in_a_row_that_come_and_go_give_the_output_of_one(
+    guarantee: str, partitions: int, real_kafka_address: str, tmp_path: Path
+) -> None:
+    """One, two, four of `alert` and of `alert-count`; of each one is killed, one stops, one comes."""
+    first, second = crews = two_in_a_row(empty_bus(real_kafka_address, partitions, guarantee), tmp_path)
+    with first, second:
+        for count in (1, 2, 4):
+            for crew in crews:
+                crew.join(count)
+        for crew in crews:
+            crew.kill()
+            crew.leave()
+            crew.balance()
+            crew.join(3)
+        assert_output_is_that_of_one(first, second)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("crew", [("all", 16)], indirect=True, ids=["all-16"])
 def test_stable_members_restarted_one_by_one_and_killed_change_nothing(crew: Crew) -> None:
@@ -123,9 +144,12 @@ def test_stable_members_restarted_one_by_one_and_killed_change_nothing(crew: Cre
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "crew",
-    [("all", 4), ("avg-temp", 4), ("all", 16), ("avg-temp", 16)],
+    [
+        *(("all", 4), ("avg-temp", 4), ("all", 16), ("avg-temp", 16)),
+        *(("all", 4, AT_LEAST_ONCE), ("all", 16, AT_LEAST_ONCE)),
+    ],
     indirect=True,
-    ids=["all-4", "avg-temp-4", "all-16", "avg-temp-16"],
+    ids=["all-4", "avg-temp-4", "all-16", "avg-temp-16", "all-4-at-least-once", "all-16-at-least-once"],
 )
 def test_members_that_come_and_go_give_the_output_of_one(crew: Crew) -> None:
     """One, two, four members; one is killed, one stops, one comes: each record once and right."""
