@@ -38,8 +38,8 @@ class FastTick:
         ]
 
     def is_quick(self, request: bytes) -> bool:
-        """Tell whether a request is a tick that asks for what is new: for all that is held it is not quick."""
-        return request.startswith(self._begin) and b'"cursor":"' in request
+        """Tell whether a request is a tick that asks for what is new alone: for what is held it is not quick."""
+        return request.startswith(self._begin) and b'"cursor":"' in request and b'"history":[]' in request
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""

@@ -9,17 +9,15 @@ At SIGHUP it is run again, if settings and users can be used (`_hang_up`).
 import contextlib
 import logging
 import os
-import queue
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from dashboard_app import running
 from sensorbus.contract.errors import PortInUseError, SensorbusError
@@ -31,7 +29,6 @@ _MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _METRICS_DIR_VARIABLE: Final = "_SENSORBUS_DASHBOARD_METRICS_DIR"
 #: A new worker that takes longer, at a reload, is not waited for.
 _ANSWERS_WITHIN_S: Final = 60.0
-_LOOKS_EVERY_S: Final = 0.05
 _ONE_WORKER: Final = (
     "SIGTTIN does nothing to a page that began with one worker, which counts for itself alone: "
     f"set {variable_name('dashboard_workers')}"
@@ -111,14 +108,12 @@ proc_name = "sensorbus-dashboard"
 def on_starting(server: Any) -> None:
     """Refuse what cannot work, warn of an open page, set up what only gunicorn's own arguments tell, and signals."""
     if server.cfg.workers < 1:  # gunicorn takes -w 0: it would listen, and nobody would ever answer
-        _log.error("%d workers cannot answer anybody: set 1 or more", server.cfg.workers)
-        sys.exit(2)
+        _refuse(server, f"{server.cfg.workers} workers cannot answer anybody: set 1 or more", 2)
     try:
         # Only here: gunicorn's own --bind stands before the settings, whose port may be taken then.
         _check_ports(server.cfg.address, (_settings.dashboard_host.lower(), _settings.dashboard_port))
     except PortInUseError as error:
-        _log.error("%s", error)
-        sys.exit(error.exit_code)
+        _refuse(server, str(error), error.exit_code)
     if _settings.dashboard_sign_in == "off" and (open_to := _open_addresses(server.cfg.address)):
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", open_to)
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
@@ -131,57 +126,61 @@ def on_starting(server: Any) -> None:
         server.handle_ttin = partial(_log.warning, _ONE_WORKER)
 
 
+def _refuse(server: Any, why: str, exit_code: int) -> NoReturn:
+    """End with one line, and without gunicorn's --pid file, which it has made by now."""
+    _log.error("%s", why)
+    if server.pidfile is not None:
+        server.pidfile.unlink()
+    sys.exit(exit_code)
+
+
 def _hang_up(server: Any, reload: Callable[[], None]) -> None:
-    """Reload, unless settings or users are of no use: gunicorn's master would end, and the page with it."""
+    """Reload, unless settings or users are of no use: gunicorn's master would end, and the page with it.
+
+    gunicorn ends the old workers as soon as it has forked the new ones: nobody answered while these were loading, 10 s
+    on a busy machine.
+    """
     try:
         running.keep(running.read())
     except SensorbusError as error:
         _log.error("not reloaded, the page goes on as it was: %s", error)
         return
-    server.manage_workers = partial(_relieve, server, set(server.WORKERS))
-    try:
+    old_age, gives_up_s = server.worker_age, time.monotonic() + _ANSWERS_WITHIN_S
+    server.manage_workers = _leave_reload
+    with contextlib.suppress(_ForkedError):
         reload()
-    except _ToldError:
-        _log.info("a signal came before the new workers answered")
-    finally:
-        del server.manage_workers  # gunicorn's own again: it ends the old workers at the loop's next turn
+    server.manage_workers = partial(_relieve, server, old_age, gives_up_s)
 
 
-class _ToldError(Exception):
-    """A signal waits, such as SIGTERM."""
+class _ForkedError(Exception):
+    """The new workers of a reload are forked."""
 
 
-def _relieve(server: Any, old: Collection[int]) -> None:
-    """End the old workers when the new ones answer; raises `_ToldError`.
+def _leave_reload() -> None:
+    """Stand in for gunicorn's `manage_workers`, which a reload calls last, before it waits for the old ones to end."""
+    raise _ForkedError
 
-    gunicorn ends them as soon as it has forked the new ones: nobody answered while these were loading, 10 s on a busy
-    machine.
+
+def _relieve(server: Any, old_age: int, gives_up_s: float) -> None:
+    """Keep the workers up to this age until as many younger ones answer; then gunicorn ends them.
+
+    It stands in for gunicorn's `manage_workers`, which its loop calls at each signal and once a second. A younger
+    worker that dies meanwhile is replaced.
     """
-    gives_up_s = time.monotonic() + _ANSWERS_WITHIN_S
-    while time.monotonic() < gives_up_s:
-        _look_for_signals(server)
-        new = [worker for pid, worker in server.WORKERS.items() if pid not in old]
-        if all(os.fstat(worker.tmp.fileno()).st_size for worker in new):
-            break
-        time.sleep(_LOOKS_EVERY_S)
-    for pid in old:
-        if pid in server.WORKERS:
-            server.kill_worker(pid, signal.SIGTERM)
-
-
-def _look_for_signals(server: Any) -> None:
-    """Do what a child's is for, and raise `_ToldError` for another one, which gunicorn's loop handles."""
-    with contextlib.suppress(queue.Empty):
-        while (number := server.SIG_QUEUE.get_nowait()) == signal.SIGCHLD:  # also when one is stopped
-            server.handle_chld()
-        server.SIG_QUEUE.put_nowait(number)
-        raise _ToldError
+    new = [worker for worker in server.WORKERS.values() if worker.age > old_age]
+    for _ in range(len(new), server.num_workers):
+        server.spawn_worker()
+    answering = sum(os.fstat(worker.tmp.fileno()).st_size > 0 for worker in new)
+    if answering >= server.num_workers or time.monotonic() > gives_up_s:
+        del server.manage_workers
+        server.manage_workers()
 
 
 def post_worker_init(worker: Any) -> None:
     """Start the consumer thread in the process that will serve its data, and tell the master that it answers."""
     worker.wsgi.extensions["sensorbus_feed"].start()
-    os.write(worker.tmp.fileno(), b"1")  # a file that gunicorn's master has open too, and looks at the times of only
+    # A file that gunicorn's master has open too, and looks at the times of only; a full disk has room for a length.
+    os.ftruncate(worker.tmp.fileno(), 1)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -7,7 +7,7 @@ before what is read: its job still knows the old time, and rightly tells no wind
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from sensorbus import records
 from sensorbus.contract import messages
@@ -90,12 +90,19 @@ def _longest_ms(settings: Settings) -> int:
 
 
 def since(settings: Settings, consumer: Consumer, places: list[TopicPartition], since_ms: int) -> list[TopicPartition]:
-    """Return where the records of an append time and later begin; raises `BrokerUnavailableError`."""
+    """Return where the records of an append time and later begin; raises `BrokerUnavailableError`.
+
+    Where there is none yet, that is the end as it was before the times were asked for: what comes from then on is read.
+    """
     wanted = [TopicPartition(one.topic, one.partition, max(0, since_ms)) for one in places]
+    ends = [records.watermarks(settings, consumer, one)[1] for one in wanted]
     try:
         starts: list[TopicPartition] = consumer.offsets_for_times(wanted, kafka.REQUEST_TIMEOUT_S)
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
+    for start, end in zip(starts, ends, strict=True):
+        if start.offset == OFFSET_END:
+            start.offset = end
     return starts
 
 

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
-from confluent_kafka import (
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import ClusterMetadata
 
 from sensorbus.contract.errors import SensorbusError, TopicError
@@ -107,8 +100,7 @@ def held_offsets(settings: Settings, consumer: Consumer, starts: Sequence[TopicP
     found = {}
     for start in starts:
         low, high = watermarks(settings, consumer, start)
-        first = high if start.offset == OFFSET_END else max(low, start.offset)
-        found[start.topic, start.partition] = range(min(first, high), high)
+        found[start.topic, start.partition] = range(min(max(low, start.offset), high), high)
     return found
 
 

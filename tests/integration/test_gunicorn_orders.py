@@ -140,6 +140,28 @@ def test_a_reload_goes_on_answering_while_the_new_worker_loads(bus: Settings, tm
     assert "Traceback" not in page.part.said()
 
 
+def test_a_new_worker_that_dies_is_replaced_before_the_old_one_goes(bus: Settings, tmp_path: Path) -> None:
+    """As for want of memory, since a reload has twice as many; signals that change nothing end no wait."""
+    page = dashboard(bus, tmp_path)
+    with page.part:
+        page.wait_ready()
+        (old,) = page.worker_pids()
+        with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
+            dead = frozen_at_birth(page)
+            for harmless in (signal.SIGTTIN, signal.SIGUSR2, signal.SIGWINCH):
+                page.part.signal(harmless)
+            more = load.outcome.answers + 5 * BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the old one", page.part.log)
+            assert set(page.worker_pids()) == {old, dead}
+            os.kill(dead, signal.SIGKILL)
+            wait_until(lambda: not {old, dead} & set(page.worker_pids()), 60, "another new one alone", page.part.log)
+            more = load.outcome.answers + BROWSERS
+            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the new one", page.part.log)
+        assert load.outcome.failures == []
+        page.part.stop(within_s=5)
+    assert "Traceback" not in page.part.said()
+
+
 def test_a_stop_does_not_wait_for_a_reload(bus: Settings, tmp_path: Path) -> None:
     """SIGTERM while a new worker is loading: exit code 0 in 5 s."""
     page = dashboard(bus, tmp_path)

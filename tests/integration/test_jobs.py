@@ -8,10 +8,10 @@ and the foreign-keyed at once, and each test looks at one side of what came out.
 import json
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from confluent_kafka import Message
@@ -21,10 +21,11 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
 from tests.support.bad_input import Case, alert_cases, sensor_cases
+from tests.support.command import run
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.raw_records import RAW_DEVICES, RawDevice
 from tests.support.topics import Record, produce, read_all, values
-from tests.support.verifier import differences, expected_from_readings
+from tests.support.verifier import Shape, differences, expected_from_readings
 from tests.support.waiting import wait_until
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"2"), ("empty", b""), ("none", None)]
@@ -44,6 +45,7 @@ class Bus:
     counts: list[Message]
     means: list[Message]
     dead_letters: list[Message]
+    tailed: str  # what `sensorbus tail dead-letter` shows of it
     raw: list[Message]  # those of `RAW_DEVICES`, in their topic and in `dead-letter`; they stand in no other list
     log: str
 
@@ -123,7 +125,9 @@ def bus(request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_fact
     raw: list[Message] = []
     held = (_without_raw(read_all(settings, topic), topic, raw) for topic in _TOPICS)
     sensor, alerts, counts, means, dead_letters = held
-    return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, raw, log.read_text())
+    tailed = run(settings, "tail", "dead-letter", "--all", "--no-follow")
+    assert (tailed.returncode, tailed.stderr) == (0, "")
+    return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, tailed.stdout, raw, log.read_text())
 
 
 def _without_raw(messages: list[Message], topic: Topic, raw: list[Message]) -> list[Message]:
@@ -166,6 +170,15 @@ def test_each_bad_record_is_in_dead_letter_once_as_it_came(bus: Bus) -> None:
         found.append((message.value(), message.key(), kind, source))
     assert Counter(found) == Counter((case.value, _key_of(case), case.kind, source) for case, source in wanted)
     assert {_key_of(case) for case, _ in wanted} == set(FOREIGN_KEYS)
+
+
+def test_each_dead_letter_is_a_line_that_can_be_read(bus: Bus) -> None:
+    """Whatever its bytes, of which there may be 5 MB: with what is wrong with it, and nothing that a terminal obeys."""
+    lines = bus.tailed.splitlines()
+    assert len(lines) == len(bus.dead_letters) + sum(m.topic().endswith(DEAD_LETTER.name) for m in bus.raw)
+    assert all("error.kind=" in line for line in lines)
+    assert all(character.isprintable() for line in lines for character in line)
+    assert max(map(len, lines)) < 5_000
 
 
 def test_a_dead_letter_names_its_source(bus: Bus) -> None:
@@ -299,23 +312,35 @@ def test_results_carry_no_headers_of_their_input(bus: Bus) -> None:
     assert all(not message.headers() for message in results)
 
 
+#: Windows of other lengths, steps and graces than ours.
+OTHER_COUNTS: Final = Shape(length_ms=6_000, step_ms=2_000, grace_ms=700)
+OTHER_MEANS: Final = Shape(length_ms=9_000, step_ms=3_000, grace_ms=2_600)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [THREE_JOBS, ("all",)], ids=["three", "all"])
-def test_a_restart_keeps_the_windows(names: tuple[str, ...], fresh_settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "counts", "means"),
+    [(THREE_JOBS, Shape(length_ms=5_000), Shape(length_ms=10_000)), (("all",), OTHER_COUNTS, OTHER_MEANS)],
+    ids=["three", "all-other-windows"],
+)
+def test_a_restart_keeps_the_windows(
+    names: tuple[str, ...], counts: Shape, means: Shape, fresh_settings: Settings, tmp_path: Path
+) -> None:
     """Stopped in the middle of every window and started again, the jobs go on where they were; nothing comes twice."""
+    shapes = {"alert_count": counts, "avg_temp": means}
+    own = {f"{job}_{name}": value for job, shape in shapes.items() for name, value in asdict(shape).items()}
+    settings = fresh_settings.model_copy(update=own)
     records = _good_readings()
-    with Jobs(fresh_settings, tmp_path / "log") as jobs:
-        produce(fresh_settings, SENSOR, records[:117])
-        jobs.start(*names)
-        jobs.settle(*names)
-        jobs.settle(*names)
-        jobs.stop(*names)
-        produce(fresh_settings, SENSOR, records[117:])
-        jobs.start(*names)
-        jobs.settle(*names)
-        jobs.settle(*names)
-        jobs.stop(*names)
-    expected = expected_from_readings(values(fresh_settings, SENSOR))
-    found = [values(fresh_settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP)]
+    with Jobs(settings, tmp_path / "log") as jobs:
+        for part in (records[:117], records[117:]):
+            produce(settings, SENSOR, part)
+            jobs.start(*names)
+            jobs.settle(*names)
+            jobs.settle(*names)
+            jobs.stop(*names)
+    expected = expected_from_readings(values(settings, SENSOR), counts=counts, means=means)
+    found = [values(settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP)]
     assert differences(expected, *found) == []
     assert len(expected.alerts) > 50
+    verified = run(settings, "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import orjson
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
@@ -224,6 +225,43 @@ def test_what_cannot_be_read_on_alert_has_a_letter_each(fresh_settings: Settings
     produce(fresh_settings, ALERT, [Record(b"a", b"[")])  # no job runs
     code, table = run_verify(fresh_settings, told % 3)
     assert (code, table["dead-letter"]) == (1, ["FALSE", "4", "3", *"01100"])
+
+
+@pytest.mark.slow
+def test_a_wrong_count_and_a_wrong_mean_are_different(fresh_settings: Settings, tmp_path: Path) -> None:
+    """Whoever wrote them."""
+    hot = [encode_reading("a", iso_timestamp(BEGIN_MS + second * 1_000), 40.0 + second) for second in range(15)]
+    job_bus(fresh_settings, tmp_path / "log", [Record(b"a", value) for value in hot])
+    assert run_verify(fresh_settings)[0] == 0
+    for topic, field in ((ALERT_COUNT, "alert_count"), (AVG_TEMP, "avg_temp")):
+        last = orjson.loads(values(fresh_settings, topic)[-1])
+        produce(fresh_settings, topic, [Record(b"a", orjson.dumps(last | {field: last[field] + 1}))])
+    code, table = run_verify(fresh_settings)
+    assert (code, table["alert"][0]) == (1, "ok")
+    assert {topic: (table[topic][0], table[topic][5]) for topic in ("alert-count", "avg-temp")} == {
+        "alert-count": ("FALSE", "1"),
+        "avg-temp": ("FALSE", "1"),
+    }
+
+
+def test_results_on_partitions_that_were_silent_since_then_are_found(real_kafka_address: str, tmp_path: Path) -> None:
+    """The first of all, with `--since`: nothing stands there when it is asked where to begin, and then jobs write."""
+    prefix = f"t{uuid.uuid4().hex[:8]}-"
+    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=prefix, state_dir=tmp_path / "state")
+    kafka.ensure_topics(settings, "test")
+    send(settings, 0, 1)
+    phases: list[str] = []
+
+    def tell(doing: str, _done: int, _total: int | None) -> None:
+        if doing not in phases and doing == "reads and compares":
+            job_bus(settings, tmp_path / "log", [])
+        phases.append(doing)
+
+    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    with contextlib.closing(kafka.consumer(settings, "test", **options)) as consumer:
+        rows = verify.verify(settings, consumer, BEGIN_MS, tell).rows
+    numbers = {row.kind: (row.expected, row.found, row.missing, row.different) for row in rows}
+    assert (numbers["alert"], numbers["alert-count"]) == ((DEVICES, DEVICES, 0, 0), (5 * DEVICES, 5 * DEVICES, 0, 0))
 
 
 def test_the_progress_covers_all_that_is_read(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,13 +77,14 @@ def _ms(timestamp: str) -> int:
 def differences(
     expected: Expected, alerts: Iterable[bytes], counts: Iterable[bytes], means: Iterable[bytes], *, once: bool = True
 ) -> list[str]:
-    """Return one line per wrong record; with `once`, a repeated alert or mean is one too."""
+    """Return one line per wrong record; with `once`, a repeated result is one too."""
     wrong = _wrong_alerts(expected, [json.loads(value) for value in alerts], once=once)
-    last: dict[tuple[str, int], int] = {}
+    told: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for value in counts:
         count = json.loads(value)
-        last[count["device_id"], count["start"]] = count["alert_count"]
-    wrong += _wrong_values("count", expected.counts, last)
+        told[count["device_id"], count["start"]].append(count["alert_count"])
+    wrong += _wrong_steps(told, once=once)
+    wrong += _wrong_values("count", expected.counts, {place: numbers[-1] for place, numbers in told.items()})
     found: dict[tuple[str, int], float] = {}
     for value in means:
         mean = json.loads(value)
@@ -92,6 +93,16 @@ def differences(
             wrong.append(f"mean of {place} comes again: {found[place]}, {mean['avg_temp']}")
         found[place] = mean["avg_temp"]
     return wrong + _wrong_values("mean", expected.means, found)
+
+
+def _wrong_steps(told: dict[tuple[str, int], list[int]], *, once: bool) -> list[str]:
+    """Each alert of a window makes its count one more; what is told again, where that may be, was told before."""
+    wrong = []
+    for place, numbers in told.items():
+        first = numbers if once else list(dict.fromkeys(numbers))
+        if first != list(range(1, len(first) + 1)):
+            wrong.append(f"counts of {place} come as {numbers}")
+    return wrong
 
 
 def _wrong_alerts(expected: Expected, alerts: Sequence[dict[str, Any]], *, once: bool) -> list[str]:

@@ -159,8 +159,9 @@ def test_what_fails_is_told_by_flask(monkeypatch: pytest.MonkeyPatch, caplog: py
 def test_only_what_is_new_is_quick() -> None:
     """Of the tick's own path."""
     is_quick = SERVER.extensions[QUICK]
-    assert is_quick(b'POST /x/_dash-update-component HTTP/1.1\r\n\r\n{"cursor":"x"}')
-    for whole in (b'{"cursor":null}', b'{"cursor": null}', b"{}"):
+    assert is_quick(b'POST /x/_dash-update-component HTTP/1.1\r\n\r\n{"cursor":"x","history":[]}')
+    past = b'{"cursor":"x","history":["a"]}'
+    for whole in (b'{"cursor":null,"history":[]}', b'{"cursor": null}', b"{}", past):
         assert not is_quick(b"POST /x/_dash-update-component HTTP/1.1\r\n\r\n" + whole)
     assert not is_quick(b"POST /x/_dash-update-components HTTP/1.1\r\n\r\n")
     assert not is_quick(b"GET /x/_dash-update-component HTTP/1.1\r\n\r\n")
