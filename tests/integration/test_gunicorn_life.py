@@ -43,12 +43,6 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-def wait_for_answers(load: Load, more: int) -> None:
-    """Wait until so many more ticks were answered."""
-    wanted = load.outcome.answers + more
-    wait_until(lambda: load.outcome.answers >= wanted or load.outcome.failures, 60, f"{more} answers")
-
-
 def all_replaced(page: Dashboard, before: list[int]) -> bool:
     """Tell whether there are as many workers as before, and none of them."""
     now = page.worker_pids()
@@ -61,13 +55,13 @@ def test_a_reload_fails_no_request(bus: Settings, tmp_path: Path) -> None:
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            wait_for_answers(load, 2 * BROWSERS)
+            load.wait_for_answers(2 * BROWSERS)
             for _ in range(2):
                 before = page.worker_pids()
                 page.part.signal(signal.SIGHUP)
                 wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
-                wait_for_answers(load, BROWSERS)
-            wait_for_answers(load, BROWSERS)
+                load.wait_for_answers(BROWSERS)
+            load.wait_for_answers(BROWSERS)
         _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
@@ -81,11 +75,11 @@ def test_a_killed_worker_fails_no_request(bus: Settings, tmp_path: Path) -> None
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            wait_for_answers(load, BROWSERS)
+            load.wait_for_answers(BROWSERS)
             before = page.worker_pids()
             os.kill(before[0], signal.SIGKILL)
             wait_until(lambda: set(page.worker_pids()) - set(before), 10, "another worker", page.part.log)
-            wait_for_answers(load, 2 * BROWSERS)
+            load.wait_for_answers(2 * BROWSERS)
         _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         assert load.outcome.sent_again < 2 * BROWSERS
@@ -103,7 +97,7 @@ def test_other_signals_stop_it_too(bus: Settings, tmp_path: Path, number: signal
         page.part.signal(signal.SIGUSR2)
         assert page.ready()[0] == 200
         with Load(port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
-            wait_for_answers(load, BROWSERS)
+            load.wait_for_answers(BROWSERS)
             page.part.signal(number)
             page.part.wait(0, within_s=5)
     assert "Traceback" not in page.part.said()
@@ -115,7 +109,7 @@ def test_a_stop_answers_what_was_asked(bus: Settings, tmp_path: Path) -> None:
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
-            wait_for_answers(load, BROWSERS)
+            load.wait_for_answers(BROWSERS)
             page.part.stop(within_s=5)
             wait_until(lambda: load.outcome.refused > BROWSERS, 15, "all to be turned away")
         assert load.outcome.failures == []

@@ -79,16 +79,14 @@ def test_workers_come_and_go_by_signals_and_the_numbers_with_them(bus: Settings,
         page.wait_ready()
         first = set(page.worker_pids())
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            more = 2 * BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "ticks")
+            load.wait_for_answers(2 * BROWSERS)
             page.part.signal(signal.SIGTTIN)
             wait_until(partial(are_counted, page, 3), 60, "a third worker's gauges", page.part.log)
             for left in (2, 1):
                 page.part.signal(signal.SIGTTOU)
                 wait_until(partial(are_counted, page, left), 30, "one worker less", page.part.log)
             assert not set(page.worker_pids()) & first  # the oldest go
-            more = load.outcome.answers + BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "more ticks")
+            load.wait_for_answers(BROWSERS)
             page.part.signal(signal.SIGHUP)
             wait_until(partial(are_counted, page, 2), 60, "as many as are set", page.part.log)
         assert (load.outcome.failures, load.outcome.sent_again) == ([], 0)
@@ -129,12 +127,10 @@ def test_a_reload_goes_on_answering_while_the_new_worker_loads(bus: Settings, tm
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
             new = frozen_at_birth(page)
-            more = load.outcome.answers + 5 * BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the old one", page.part.log)
+            load.wait_for_answers(5 * BROWSERS)
             os.kill(new, signal.SIGCONT)
             wait_until(lambda: page.worker_pids() == [new], 60, "the new one alone", page.part.log)
-            more = load.outcome.answers + BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the new one", page.part.log)
+            load.wait_for_answers(BROWSERS)
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
@@ -150,13 +146,11 @@ def test_a_new_worker_that_dies_is_replaced_before_the_old_one_goes(bus: Setting
             dead = frozen_at_birth(page)
             for harmless in (signal.SIGTTIN, signal.SIGUSR2, signal.SIGWINCH):
                 page.part.signal(harmless)
-            more = load.outcome.answers + 5 * BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the old one", page.part.log)
+            load.wait_for_answers(5 * BROWSERS)
             assert set(page.worker_pids()) == {old, dead}
             os.kill(dead, signal.SIGKILL)
             wait_until(lambda: not {old, dead} & set(page.worker_pids()), 60, "another new one alone", page.part.log)
-            more = load.outcome.answers + BROWSERS
-            wait_until(lambda: load.outcome.answers >= more, 30, "answers of the new one", page.part.log)
+            load.wait_for_answers(BROWSERS)
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from dashboard_app import ids
 from tests.support.ticks import tick_body
+from tests.support.waiting import wait_until
 
 _ANSWER_WITHIN_S: Final = 10.0
 _CLOSED_WITHIN_S: Final = 2.0
@@ -82,6 +83,11 @@ class Load:
         self._stop.set()
         self._thread.join(_END_WITHIN_S)
         assert not self._thread.is_alive()
+
+    def wait_for_answers(self, more: int) -> None:
+        """Wait until so many more ticks were answered, or one failed."""
+        wanted = self.outcome.answers + more
+        wait_until(lambda: self.outcome.answers >= wanted or self.outcome.failures, 60, f"{more} answers")
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
