@@ -181,10 +181,7 @@ class Newest:
 
     def is_newest(self, devices: Integers, partitions: Integers, offsets: Integers) -> NDArray[np.bool_]:
         """Tell of each record whether it is its device's newest one."""
-        is_newest: NDArray[np.bool_] = np.logical_and(
-            self._partitions[devices] == partitions, self._offsets[devices] == offsets
-        )
-        return is_newest
+        return Told(self._partitions, self._offsets).has(devices, partitions, offsets)
 
     def told(self, is_told: NDArray[np.bool_]) -> Told:
         """Return where the newest records of these devices stand."""

@@ -150,5 +150,10 @@ def _alerts_from(reader: Reader, places: list[TopicPartition], offsets: Offsets)
     for message in reader.read(starts):
         with contextlib.suppress(InvalidMessageError):  # no job writes such
             alert = messages.parse_alert(message.value(), message.timestamp()[1], reader.settings.time_rules)
-            found.add((alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin))
+            found.add(identity(alert))
     return frozenset(found)
+
+
+def identity(alert: messages.Alert) -> Identity:
+    """Return what tells an alert from others; two that share it are of equal readings."""
+    return (alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin)

@@ -219,7 +219,7 @@ def _compare_alerts(
             if counted:
                 row.note_unreadable(message, error)
             continue
-        identity = (alert.device_id, alert.timestamp, alert.celsius, alert.fahrenheit, alert.kelvin)
+        identity = progress.identity(alert)
         if identity not in expected.alerts:
             window = (alert.device_id, alert.event_time_ms)
             row.different += _needs_a_reason(expected, window, message, bounds)

@@ -127,11 +127,9 @@ def _spent(lines: list[dict[str, Any]], seconds: float) -> dict[str, float]:
     """Return per second what the consumer thread spent on its parts, and the longest of each, in ms."""
     window = lines[-min(len(lines), round(seconds)) :]
     first, last = window[0]["feed"], window[-1]["feed"]
-    spent = {name: (last[name] - first[name]) / max(1, len(window) - 1) * 1e3 for name in _PARTS}
-    calls = {
-        f"{name}, calls": (last[f"{name}, calls"] - first[f"{name}, calls"]) / (len(window) - 1) for name in _PARTS
-    }
-    calls["records"] = (last["records"] - first["records"]) / max(1, len(window) - 1)
+    each_s = {name: (last[name] - first[name]) / max(1, len(window) - 1) for name in first}  # a line a second
+    spent = {name: each_s[name] * 1e3 for name in _PARTS}
+    calls = {name: each_s[name] for name in (*(f"{part}, calls" for part in _PARTS), "records")}
     longest = {f"{name}, longest": last[f"{name}, longest"] * 1e3 for name in (*_PARTS, "lock")}
     return spent | calls | longest
 

@@ -55,13 +55,13 @@ def test_a_reload_fails_no_request(bus: Settings, tmp_path: Path) -> None:
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            load.wait_for_answers(2 * BROWSERS)
+            load.wait_for_answers(2 * BROWSERS, within_s=60)
             for _ in range(2):
                 before = page.worker_pids()
                 page.part.signal(signal.SIGHUP)
                 wait_until(partial(all_replaced, page, before), 30, "other workers", page.part.log)
-                load.wait_for_answers(BROWSERS)
-            load.wait_for_answers(BROWSERS)
+                load.wait_for_answers(BROWSERS, within_s=60)
+            load.wait_for_answers(BROWSERS, within_s=60)
         _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
@@ -75,11 +75,11 @@ def test_a_killed_worker_fails_no_request(bus: Settings, tmp_path: Path) -> None
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            load.wait_for_answers(BROWSERS)
+            load.wait_for_answers(BROWSERS, within_s=60)
             before = page.worker_pids()
             os.kill(before[0], signal.SIGKILL)
             wait_until(lambda: set(page.worker_pids()) - set(before), 10, "another worker", page.part.log)
-            load.wait_for_answers(2 * BROWSERS)
+            load.wait_for_answers(2 * BROWSERS, within_s=60)
         _log.info("%s", load.outcome)
         assert load.outcome.failures == []
         assert load.outcome.sent_again < 2 * BROWSERS
@@ -97,7 +97,7 @@ def test_other_signals_stop_it_too(bus: Settings, tmp_path: Path, number: signal
         page.part.signal(signal.SIGUSR2)
         assert page.ready()[0] == 200
         with Load(port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
-            load.wait_for_answers(BROWSERS)
+            load.wait_for_answers(BROWSERS, within_s=60)
             page.part.signal(number)
             page.part.wait(0, within_s=5)
     assert "Traceback" not in page.part.said()
@@ -109,7 +109,7 @@ def test_a_stop_answers_what_was_asked(bus: Settings, tmp_path: Path) -> None:
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S, may_be_refused=True) as load:
-            load.wait_for_answers(BROWSERS)
+            load.wait_for_answers(BROWSERS, within_s=60)
             page.part.stop(within_s=5)
             wait_until(lambda: load.outcome.refused > BROWSERS, 15, "all to be turned away")
         assert load.outcome.failures == []

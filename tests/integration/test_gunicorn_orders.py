@@ -1,5 +1,6 @@
 """What gunicorn is told beside the settings: its own --bind, and signals."""
 
+import contextlib
 import os
 import re
 import signal
@@ -120,40 +121,39 @@ def frozen_at_birth(page: Dashboard) -> int:
     return new
 
 
-def test_a_reload_goes_on_answering_while_the_new_worker_loads(bus: Settings, tmp_path: Path) -> None:
-    """However long that takes: the old one is there until the new one answers."""
-    page = dashboard(bus, tmp_path)
+@contextlib.contextmanager
+def reload_with_a_frozen_worker(bus: Settings, folder: Path) -> Iterator[tuple[Dashboard, Load, int]]:
+    """Give a page under load, whose old worker goes on answering, and the new one; afterwards no tick has failed."""
+    page = dashboard(bus, folder)
     with page.part:
         page.wait_ready()
         with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
             new = frozen_at_birth(page)
-            load.wait_for_answers(5 * BROWSERS)
-            os.kill(new, signal.SIGCONT)
-            wait_until(lambda: page.worker_pids() == [new], 60, "the new one alone", page.part.log)
-            load.wait_for_answers(BROWSERS)
+            yield page, load, new
+            load.wait_for_answers(BROWSERS, log=page.part.log)  # of the new one
         assert load.outcome.failures == []
         page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
+
+
+def test_a_reload_goes_on_answering_while_the_new_worker_loads(bus: Settings, tmp_path: Path) -> None:
+    """However long that takes: the old one is there until the new one answers."""
+    with reload_with_a_frozen_worker(bus, tmp_path) as (page, load, new):
+        load.wait_for_answers(5 * BROWSERS, log=page.part.log)
+        os.kill(new, signal.SIGCONT)
+        wait_until(lambda: page.worker_pids() == [new], 60, "the new one alone", page.part.log)
 
 
 def test_a_new_worker_that_dies_is_replaced_before_the_old_one_goes(bus: Settings, tmp_path: Path) -> None:
     """As for want of memory, since a reload has twice as many; signals that change nothing end no wait."""
-    page = dashboard(bus, tmp_path)
-    with page.part:
-        page.wait_ready()
-        (old,) = page.worker_pids()
-        with Load(page.settings.dashboard_port, BROWSERS, PERIOD_S) as load:
-            dead = frozen_at_birth(page)
-            for harmless in (signal.SIGTTIN, signal.SIGUSR2, signal.SIGWINCH):
-                page.part.signal(harmless)
-            load.wait_for_answers(5 * BROWSERS)
-            assert set(page.worker_pids()) == {old, dead}
-            os.kill(dead, signal.SIGKILL)
-            wait_until(lambda: not {old, dead} & set(page.worker_pids()), 60, "another new one alone", page.part.log)
-            load.wait_for_answers(BROWSERS)
-        assert load.outcome.failures == []
-        page.part.stop(within_s=5)
-    assert "Traceback" not in page.part.said()
+    with reload_with_a_frozen_worker(bus, tmp_path) as (page, load, dead):
+        before = {*page.worker_pids()}
+        for harmless in (signal.SIGTTIN, signal.SIGUSR2, signal.SIGWINCH):
+            page.part.signal(harmless)
+        load.wait_for_answers(5 * BROWSERS, log=page.part.log)
+        assert ({*page.worker_pids()}, len(before), dead in before) == (before, 2, True)
+        os.kill(dead, signal.SIGKILL)
+        wait_until(lambda: not before & {*page.worker_pids()}, 60, "another new one alone", page.part.log)
 
 
 def test_a_stop_does_not_wait_for_a_reload(bus: Settings, tmp_path: Path) -> None:

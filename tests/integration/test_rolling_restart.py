@@ -99,15 +99,9 @@ def test_what_happens_to_a_page_fails_no_request(site: Site, change: Callable[[D
     """One page after the other, twice; no browser even sends a tick again."""
     with Load(site.way, BROWSERS, PERIOD_S) as load:
         for page in (*site.pages, *site.pages):
-            wanted = load.outcome.answers + BROWSERS
-            wait_until(partial(has_answered, load, wanted), 30, "ticks", page.part.log)
+            load.wait_for_answers(BROWSERS, log=page.part.log)
             change(page)
-        wait_until(partial(has_answered, load, load.outcome.answers + BROWSERS), 30, "ticks")
+        load.wait_for_answers(BROWSERS)
     _log.info("%s", load.outcome)
     assert (load.outcome.failures, load.outcome.sent_again, load.outcome.refused) == ([], 0, 0)
     assert not any("Traceback" in page.part.said() for page in site.pages)
-
-
-def has_answered(load: Load, wanted: int) -> bool:
-    """Tell whether so many ticks were answered, or one was not."""
-    return load.outcome.answers >= wanted or bool(load.outcome.failures)

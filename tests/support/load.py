@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -84,10 +85,10 @@ class Load:
         self._thread.join(_END_WITHIN_S)
         assert not self._thread.is_alive()
 
-    def wait_for_answers(self, more: int) -> None:
+    def wait_for_answers(self, more: int, within_s: float = 30, log: Path | None = None) -> None:
         """Wait until so many more ticks were answered, or one failed."""
         wanted = self.outcome.answers + more
-        wait_until(lambda: self.outcome.answers >= wanted or self.outcome.failures, 60, f"{more} answers")
+        wait_until(lambda: self.outcome.answers >= wanted or self.outcome.failures, within_s, f"{more} answers", log)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -25,8 +25,6 @@ from dashboard_app.store import Store
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: A visitor says in this header when it asked, by the monotonic clock, which all processes share.
-SENT: Final = "X-Sent-At"
 _TICK: Final = "/_dash-update-component"
 _DECODE: Final = "records_in"
 _BUFFER_BYTES: Final = 128
@@ -96,7 +94,7 @@ class Probe:
         inside_s = end_s - begun_s
         waits_s = (cpu_end_s - cpu_s, core_end_s - core_s, self._lock.waited_s.get(me, 0.0) - lock_s)
         names = ("sent", "arrived", "core_before", "inside", "cpu", "core", "lock", "rest")
-        sent_s = float(environ.get("HTTP_X_SENT_AT", "nan"))
+        sent_s = float(environ.get("HTTP_X_SENT_AT", "nan"))  # by the monotonic clock, which all processes share
         before = (sent_s, begun_s, core_s - self._waited_s, inside_s)
         self._notes.append(dict(zip(names, (*before, *waits_s, inside_s - sum(waits_s)), strict=True)))
         self._waited_s = core_end_s
