@@ -6,31 +6,19 @@ truth: the window that ends now has the count last told, or none was told and it
 It also answers for `alert`: what cannot be read there goes to `dead-letter`.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
 from quixstreams.dataframe import StreamingDataFrame
 
 from processors.bus import Bus
-from processors.device_state import State
 from processors.outputs import Headers, Output, write
-from processors.records import NOTHING, Handler, place_now, step
-from processors.windows import (
-    RingRules,
-    add,
-    is_repeat,
-    move_time,
-    open_counts,
-    ring_from_state,
-    state_from_ring,
-)
+from processors.records import NOTHING, Handler, note_late, step
+from processors.windows import DeviceWindows, RingRules, State, open_counts
 from sensorbus.contract.messages import Alert, AlertCount, encode_alert_count, encode_key, parse_alert
 from sensorbus.contract.topics import ALERT, ALERT_COUNT
 
 STATE_KEY: Final = "alert-count"
-
-_log = logging.getLogger(__name__)
 
 
 def build(alert: StreamingDataFrame, bus: Bus) -> None:
@@ -41,26 +29,23 @@ def build(alert: StreamingDataFrame, bus: Bus) -> None:
 
 def handler(bus: Bus) -> Handler[Alert]:
     """Return what the job does with an alert."""
-    settings, meter, counts = bus.settings, bus.meter, bus.topic(ALERT_COUNT)
+    settings, counts = bus.settings, bus.topic(ALERT_COUNT)
     rules = RingRules(settings.alert_count_length_ms, settings.alert_count_step_ms, settings.alert_count_grace_ms)
+    windows = DeviceWindows(STATE_KEY, rules, tells_closed=False)
     # At least once, job alert may write an alert twice; exactly once, two equal ones are two readings.
     may_repeat = not bus.exactly_once
 
     def on_alert(alert: Alert, state: State, _headers: Headers) -> Sequence[Output]:
         device_id, timestamp, event_time_ms = alert[:3]
-        ring = ring_from_state(state.get(STATE_KEY), rules)
-        move_time(ring, rules, event_time_ms)
-        if may_repeat and is_repeat(ring, rules, event_time_ms, timestamp):
+        entered = windows.enter(state, event_time_ms, 0.0, timestamp if may_repeat else None)
+        if entered is None:
             return NOTHING
-        if not add(ring, rules, event_time_ms, 0.0):
-            meter.late()
-            place = {"device": device_id, **place_now()._asdict()}
-            _log.warning("an alert of %s, %s, came after a window of it was closed", device_id, timestamp, extra=place)
-        state.set(STATE_KEY, state_from_ring(ring, rules))
+        if not entered.in_time:
+            note_late(bus.meter, "an alert", device_id, timestamp)
         key = encode_key(device_id)
         return [
             Output(counts, key, encode_alert_count(AlertCount(device_id, *window)))
-            for window in open_counts(ring, rules, event_time_ms)
+            for window in open_counts(entered.ring, rules, event_time_ms)
         ]
 
     return on_alert

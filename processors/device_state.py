@@ -6,7 +6,7 @@ a read, 0.9 are RocksDB's and 1.0 JSON's (docs/benchmarks.md).
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from quixstreams import message_context
@@ -14,18 +14,8 @@ from quixstreams.dataframe import StreamingDataFrame
 from quixstreams.state.base import Store
 from quixstreams.state.metadata import SEPARATOR
 
-from processors.windows import READABLE, check_state
+from processors.windows import READABLE, State, check_state
 from sensorbus.contract.errors import StateError
-
-
-class State(Protocol):
-    """What a job keeps of one device, by name; values are JSON's."""
-
-    def get(self, name: str) -> Any:
-        """Return the value, None where there is none; raises `StateError` if it cannot be read."""
-
-    def set(self, name: str, value: Any) -> None:
-        """Keep a value; it belongs to the checkpoint of the record that is being processed."""
 
 
 def of(sdf: StreamingDataFrame) -> Callable[[bytes | None], State]:

@@ -15,6 +15,7 @@ from quixstreams import message_context
 
 from processors.batches import UnreadableBatch
 from processors.bus import Bus
+from processors.meter import Meter
 from processors.outputs import Headers, Output, Step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Alert, Reading, TimeRules, encode_key, has_device_key
@@ -125,6 +126,13 @@ def original(headers: Headers) -> str | None:
     if not ours or ours[-1][0] == _REPLAYED_HEADER:
         return None
     return hashlib.blake2s(ours[-1][1], digest_size=_ORIGINAL_BYTES).hexdigest()
+
+
+def note_late(meter: Meter, what: str, device_id: str, timestamp: str) -> None:
+    """Count and log that the reading or alert that is being processed came after a window of its own was closed."""
+    meter.late()
+    place = {"device": device_id, **place_now()._asdict()}
+    _log.warning("%s of %s, %s, came after a window of it was closed", what, device_id, timestamp, extra=place)
 
 
 def place_now() -> Place:

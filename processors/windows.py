@@ -4,13 +4,14 @@ A pane holds the count and the sum of one step; a window `[start_ms, end_ms)` is
 so a reading costs one pane instead of one write per window. Windows are aligned to the epoch. A device's time is the
 largest event time seen from it; a window is closed once `end + grace <= time`, by that device's readings alone.
 These are the semantics of Quix's `hopping_window(...)` with `closing_strategy="key"`, which is the oracle in the tests.
-Nothing here knows Kafka. Functions change the ring that they are given.
+Nothing here knows Kafka. Functions change the ring that they are given; `DeviceWindows` alone keeps one, in a state.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sensorbus.contract.errors import StateError
 
@@ -54,6 +55,52 @@ class Ring:
     counts: list[int] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
     identities: dict[str, list[str]] = field(default_factory=dict)
+
+
+class State(Protocol):
+    """What a job keeps of one device, by name; values are JSON's."""
+
+    def get(self, name: str) -> Any:
+        """Return the value, None where there is none; raises `StateError` if it cannot be read."""
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a value; it belongs to the checkpoint of the record that is being processed."""
+
+
+class Entered(NamedTuple):
+    """A reading in its device's windows; `in_time` is False if one of its own was closed before it came."""
+
+    ring: Ring
+    closed: Sequence[Window]
+    in_time: bool
+
+
+class DeviceWindows:
+    """The one stateful step, of both window jobs: a ring out of its state, a reading into the ring, the ring back."""
+
+    __slots__ = ("_name", "_rules", "_tells_closed")
+
+    def __init__(self, name: str, rules: RingRules, *, tells_closed: bool) -> None:
+        """Take the name of the state, which is that of the job, and whether the windows that close are asked for."""
+        self._name, self._rules, self._tells_closed = name, rules, tells_closed
+
+    def enter(self, state: State, event_time_ms: int, value: float, identity: str | None = None) -> Entered | None:
+        """Put a reading in the windows around it; None if its identity was here before: then nothing has changed.
+
+        Raises `StateError` for a state that cannot be read.
+        """
+        rules = self._rules
+        closed: Sequence[Window] = ()
+        ring = ring_from_state(state.get(self._name), rules)
+        if self._tells_closed:
+            closed = advance(ring, rules, event_time_ms)
+        else:
+            move_time(ring, rules, event_time_ms)
+        if identity is not None and is_repeat(ring, rules, event_time_ms, identity):
+            return None  # the first has moved the time, so nothing is closed
+        in_time = add(ring, rules, event_time_ms, value)
+        state.set(self._name, state_from_ring(ring, rules))
+        return Entered(ring, closed, in_time)
 
 
 def ring_from_state(state: Any, rules: RingRules) -> Ring:

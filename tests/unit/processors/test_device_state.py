@@ -12,6 +12,7 @@ import pytest
 from quixstreams.state.rocksdb import RocksDBStorePartition
 
 from processors import device_state
+from processors.windows import State
 from sensorbus.contract.errors import StateError
 from tests.support.job_parts import at
 
@@ -57,7 +58,7 @@ class Reader:
         """Put the chain on a dataframe."""
         self._of_key = device_state.of(frame)
 
-    def __call__(self, key: bytes | None, partition: int = 3) -> device_state.State:
+    def __call__(self, key: bytes | None, partition: int = 3) -> State:
         """Return the state under a key for a record of that partition."""
         return at("sensor", partition, 0, lambda: self._of_key(key))
 

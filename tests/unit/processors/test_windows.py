@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from processors.windows import (
     READABLE,
     STATE_VERSION,
+    DeviceWindows,
     Ring,
     RingRules,
     Window,
@@ -28,6 +29,7 @@ from processors.windows import (
     window_at,
 )
 from sensorbus.contract.errors import StateError
+from tests.support.job_parts import JsonState
 from tests.support.quix_windows import Kind, QuixWindows
 
 # length, step and grace in ms: both jobs' defaults, a step as long as the window, odd numbers, grace beyond the length
@@ -52,39 +54,33 @@ _TICKS = st.one_of(
     st.sampled_from([36_000, -36_000]),
 )
 _READINGS = st.lists(
-    st.tuples(st.integers(0, 2), _TICKS, st.floats(-273.15, 1726.85, allow_nan=False), st.booleans()),
-    min_size=1,
-    max_size=60,
+    st.tuples(st.integers(0, 2), _TICKS, st.floats(-273.15, 1726.85, allow_nan=False)), min_size=1, max_size=60
 )
 
 
 class Device:
     """A ring behind a state value that is JSON, as a job keeps it."""
 
-    def __init__(self, rules: RingRules) -> None:
+    def __init__(self, rules: RingRules, *, tells_closed: bool) -> None:
         """Start without state."""
         self.rules = rules
-        self.state: Any = None
+        self._tells_closed = tells_closed
+        self._state = JsonState()
 
-    def mean(self, event_time_ms: int, value: float) -> list[tuple[int, int, float]]:
-        """Do what job avg-temp does."""
-        ring = ring_from_state(self.state, self.rules)
-        closed = advance(ring, self.rules, event_time_ms)
-        add(ring, self.rules, event_time_ms, value)
-        self.state = state_from_ring(ring, self.rules)
-        return [(window.start_ms, window.end_ms, window.total / window.readings) for window in closed]
+    def feed(self, event_time_ms: int, value: float) -> list[tuple[int, int, float]]:
+        """Return what the job says of a reading: means of what it closed, or counts of what is open around it."""
+        windows = DeviceWindows("windows", self.rules, tells_closed=self._tells_closed)  # a life's own
+        entered = windows.enter(self._state, event_time_ms, value)
+        assert entered is not None
+        if self._tells_closed:
+            return [(window.start_ms, window.end_ms, window.total / window.readings) for window in entered.closed]
+        assert not entered.closed
+        return [*open_counts(entered.ring, self.rules, event_time_ms)]
 
-    def count(self, event_time_ms: int, _value: float) -> list[tuple[int, int, float]]:
-        """Do what job alert-count does."""
-        ring = ring_from_state(self.state, self.rules)
-        move_time(ring, self.rules, event_time_ms)
-        add(ring, self.rules, event_time_ms, 0.0)
-        self.state = state_from_ring(ring, self.rules)
-        return [*open_counts(ring, self.rules, event_time_ms)]
-
-    def restart(self) -> None:
-        """Lose everything but the state's JSON."""
-        self.state = json.loads(json.dumps(self.state))
+    def panes_ms(self) -> list[int]:
+        """Return the starts of the panes that the state holds."""
+        starts_ms: list[int] = self._state.get("windows")[4]
+        return starts_ms
 
 
 @pytest.fixture(scope="module", params=SHAPES, ids=str)
@@ -109,32 +105,31 @@ def oracles(rules: RingRules, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @given(readings=_READINGS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_equals_quix(
-    kind: Kind, rules: RingRules, oracles: dict[Kind, QuixWindows], readings: list[tuple[int, int, float, bool]]
+    kind: Kind, rules: RingRules, oracles: dict[Kind, QuixWindows], readings: list[tuple[int, int, float]]
 ) -> None:
-    """Each reading gives the windows and values that Quix gives, through gaps, disorder, jumps and restarts."""
+    """Each reading gives the windows and values that Quix gives, through gaps, disorder, jumps; each a restart."""
     example = next(_examples)  # a key of its own: the oracle keeps what it saw
-    devices: dict[int, Device] = defaultdict(lambda: Device(rules))
+    devices: dict[int, Device] = defaultdict(lambda: Device(rules, tells_closed=kind == "mean"))
     clocks_ms: dict[int, int] = defaultdict(lambda: START_MS)
-    for number, ticks, value, restart in readings:
+    for number, ticks, value in readings:
         device = devices[number]
         clocks_ms[number] += ticks * rules.step_ms // 10
-        if restart:
-            device.restart()
-        ours = device.mean(clocks_ms[number], value) if kind == "mean" else device.count(clocks_ms[number], value)
+        ours = device.feed(clocks_ms[number], value)
         theirs = oracles[kind].feed(f"{example}/{number}".encode(), clocks_ms[number], value)
         assert [(start, end) for start, end, _ in ours] == [(start, end) for _, start, end, _ in theirs]
         assert [result for *_, result in ours] == pytest.approx([result for *_, result in theirs], rel=1e-9, abs=1e-9)
-        assert device.state[4] == sorted(set(device.state[4]))
-        assert len(device.state[4]) <= (rules.length_ms + rules.grace_ms) // rules.step_ms + 1
+        panes_ms = device.panes_ms()
+        assert panes_ms == sorted(set(panes_ms))
+        assert len(panes_ms) <= (rules.length_ms + rules.grace_ms) // rules.step_ms + 1
 
 
 @given(readings=_READINGS)
 @settings(max_examples=60, deadline=None)
-def test_late_is_said_when_a_window_of_the_reading_was_closed(readings: list[tuple[int, int, float, bool]]) -> None:
+def test_late_is_said_when_a_window_of_the_reading_was_closed(readings: list[tuple[int, int, float]]) -> None:
     """`add` is False exactly for the readings of which some window had its end and grace behind it."""
     shape = RingRules(10_000, 1_000, 2_000)
     ring, clock_ms, latest_ms = Ring(), START_MS, 0
-    for _, ticks, value, _ in readings:
+    for _, ticks, value in readings:
         clock_ms += ticks * 100
         latest_ms = max(latest_ms, clock_ms)
         first_end_ms = clock_ms // 1_000 * 1_000 + 1_000
@@ -182,7 +177,7 @@ def test_another_step_keeps_the_time_and_no_panes() -> None:
 def test_another_grace_tells_each_window_once(readings: list[tuple[int, bool]], graces_ms: list[int]) -> None:
     """Whenever it changes, none comes twice and none of those that readings in order fell in is left out."""
     graces = itertools.cycle(graces_ms)
-    device = Device(RingRules(5_000, 1_000, next(graces)))
+    device = Device(RingRules(5_000, 1_000, next(graces)), tells_closed=True)
     closed: list[tuple[int, int, float]] = []
     clock_ms = newest_ms = START_MS
     wanted = set()
@@ -190,11 +185,11 @@ def test_another_grace_tells_each_window_once(readings: list[tuple[int, bool]], 
         if is_changed:
             device.rules = device.rules._replace(grace_ms=next(graces))
         clock_ms += ticks * 100
-        closed += device.mean(clock_ms, 20.0)
+        closed += device.feed(clock_ms, 20.0)
         if clock_ms >= newest_ms:  # it is in no window that was closed
             newest_ms, pane_ms = clock_ms, clock_ms // 1_000 * 1_000
             wanted |= set(range(pane_ms - 4_000, pane_ms + 1, 1_000))
-    closed += device.mean(newest_ms + 60_000, 20.0)
+    closed += device.feed(newest_ms + 60_000, 20.0)
     starts = [start_ms for start_ms, *_ in closed]
     assert len(starts) == len(set(starts))
     assert wanted <= set(starts)
@@ -280,6 +275,25 @@ def test_the_sum_of_a_window_is_exact() -> None:
 def test_window_at_outside_of_the_panes() -> None:
     """A window that holds nothing has no readings."""
     assert window_at(Ring(), 0, 10_000) == Window(0, 10_000, 0, 0.0)
+
+
+@given(
+    readings=st.lists(st.tuples(_TICKS, st.integers(0, 5)), min_size=1, max_size=40),
+    tells_closed=st.booleans(),
+)
+def test_a_reading_that_comes_again_changes_nothing(readings: list[tuple[int, int]], *, tells_closed: bool) -> None:
+    """Wherever it comes again, at once or after others, while its pane is remembered: not a byte of the state."""
+    windows, state = DeviceWindows("windows", RingRules(5_000, 1_000, 0), tells_closed=tells_closed), JsonState()
+    clock_ms, sent = START_MS, []
+    for number, (ticks, back) in enumerate(readings):
+        clock_ms += ticks * 100
+        sent.append((clock_ms, str(number)))
+        windows.enter(state, clock_ms, 20.0, str(number))
+        again_ms, again = sent[-1 - min(back, number)]
+        held, remembered = dict(state.held), state.get("windows")[-1].values()
+        if any(again in names for names in remembered):
+            assert windows.enter(state, again_ms, 20.0, again) is None
+            assert state.held == held
 
 
 def test_a_repeat_is_known_until_its_pane_is_forgotten() -> None:
