@@ -97,7 +97,9 @@ bench: tools ## run the benchmarks, one after the other; the jobs' contenders on
 	for file in tests/bench/bench_*.py; do \
 		module=$${file%.py}; options=; [[ "$$file" != */bench_windows.py ]] || options=$$real; \
 		echo "== $$file $$options"; $(RUN) --group bench python -m "$${module//\//.}" $$options; \
-	done
+	done; \
+	echo "== a storm: every reading is an alert"; \
+	$(RUN) --group bench python -m tests.bench.bench_windows $$real --hot 1 --only alert:
 
 .PHONY: kafka
 kafka: tools ## bring the Apache Kafka that the tests start (Java and Maven)
