@@ -22,14 +22,17 @@ from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER,
 from sensorbus.runtime import kafka
 from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.command import run
-from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.jobs import INPUTS, THREE_JOBS, Jobs
+from tests.support.prometheus import Samples, samples
 from tests.support.raw_records import RAW_DEVICES, RawDevice
+from tests.support.real_kafka import free_ports
 from tests.support.topics import Record, produce, read_all, values
-from tests.support.verifier import Shape, differences, expected_from_readings
+from tests.support.verifier import Shape, differences, expected_from_readings, late
 from tests.support.waiting import wait_until
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"2"), ("empty", b""), ("none", None)]
 FOREIGN_KEYS = (None, b"", b"other", b"\xff")
+_COUNTED = tuple(f"sensorbus_job_{what}_total" for what in ("records", "results", "dead_letters", "late", "rekeyed"))
 _TOPICS = (SENSOR, ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER)
 START_MS = int((datetime.now(UTC) - timedelta(minutes=10)).timestamp()) * 1_000
 
@@ -46,8 +49,39 @@ class Bus:
     means: list[Message]
     dead_letters: list[Message]
     tailed: str  # what `sensorbus tail dead-letter` shows of it
+    metrics: dict[str, Samples]  # of each job
+    names: dict[Topic, str]  # of the topics, as they are on this broker
+    held: dict[Topic, int]  # how many records, those of `raw` too
+    sent_alerts: int  # without those of raw devices
     raw: list[Message]  # those of `RAW_DEVICES`, in their topic and in `dead-letter`; they stand in no other list
     log: str
+
+    @property
+    def raised(self) -> int:
+        """Return how many alerts job `alert` wrote; each raw device sent four."""
+        raw = sum(len(device.good()) + len(device.bad()) for device in RAW_DEVICES if device.topic is ALERT)
+        return self.held[ALERT] - self.sent_alerts - raw - self.copies(ALERT)
+
+    def copies(self, topic: Topic) -> int:
+        """Return how many records were sent again under their device's key; each raw device has one."""
+        copied = [m for m in self._on(topic) if any(name == "rekeyed.from" for name, _ in m.headers() or [])]
+        return len(copied) + sum(device.topic is topic for device in RAW_DEVICES)
+
+    def kinds(self, topic: Topic) -> Counter[str]:
+        """Return how many records of a topic are unreadable, by what is wrong with them."""
+        headers = [dict(message.headers()) for message in self.dead_letters]
+        theirs = [each for each in headers if each["source.topic"].decode() == self.names[topic]]
+        kinds = Counter(each["error.kind"].decode() for each in theirs)
+        return kinds + Counter(kind for device in RAW_DEVICES if device.topic is topic for kind in device.bad())
+
+    def late(self, topic: Topic) -> int:
+        """Return how many good records came when a window of theirs was closed: 1 s after they began, or later."""
+        bad = {(message.key(), message.value()) for message in self.dead_letters}
+        good = [message for message in self._on(topic) if (message.key(), message.value()) not in bad]
+        return late(message.value() for message in good if _has_own_key(message))
+
+    def _on(self, topic: Topic) -> list[Message]:
+        return self.sensor if topic is SENSOR else self.alerts
 
     def of(self, messages: list[Message], device_id: str) -> list[dict[str, Any]]:
         """Return the values under a device's key."""
@@ -109,25 +143,50 @@ def bus(request: pytest.FixtureRequest, broker_settings: Settings, tmp_path_fact
     kafka.ensure_topics(settings, "test")
     bad, bad_alerts = sensor_cases(datetime.now(UTC)), alert_cases(datetime.now(UTC))
     log = tmp_path_factory.mktemp("jobs") / "log"
-    with Jobs(settings, log) as jobs:
+    with Jobs(settings, log, {name: free_ports()[0] for name in names}) as jobs:
         jobs.start(*names)
         wait_until(lambda: log.read_text().count(" reads ") == len(names), 30, "the jobs to start", log)
         records = [*_good_readings(), *_foreign_keys(), *_edges()]
         produce(settings, SENSOR, records[:100])
         produce(settings, SENSOR, _records_of(bad))
-        produce(settings, ALERT, [*_records_of(bad_alerts), *_alerts_under_foreign_keys()])
+        alerts_sent = [*_records_of(bad_alerts), *_alerts_under_foreign_keys()]
+        produce(settings, ALERT, alerts_sent)
         for device in RAW_DEVICES:
             device.produce(settings)
         produce(settings, SENSOR, records[100:])
         jobs.settle(*names)
         jobs.settle(*names)  # the alerts, and the copies with the right key, are all there
+        held = {topic: read_all(settings, topic) for topic in _TOPICS}
+        metrics = {name: _metrics_of(jobs, name, sum(len(held[topic]) for topic in INPUTS[name])) for name in names}
         jobs.stop(*names)
     raw: list[Message] = []
-    held = (_without_raw(read_all(settings, topic), topic, raw) for topic in _TOPICS)
-    sensor, alerts, counts, means, dead_letters = held
+    sensor, alerts, counts, means, dead_letters = (_without_raw(held[topic], topic, raw) for topic in _TOPICS)
     tailed = run(settings, "tail", "dead-letter", "--all", "--no-follow")
     assert (tailed.returncode, tailed.stderr) == (0, "")
-    return Bus(bad, bad_alerts, sensor, alerts, counts, means, dead_letters, tailed.stdout, raw, log.read_text())
+    ours = (sensor, alerts, counts, means, dead_letters)
+    names_of = {topic: settings.topic_name(topic) for topic in _TOPICS}
+    numbers = {topic: len(messages) for topic, messages in held.items()}
+    return Bus(
+        bad, bad_alerts, *ours, tailed.stdout, metrics, names_of, numbers, len(alerts_sent), raw, log.read_text()
+    )
+
+
+def _metrics_of(jobs: Jobs, name: str, records: int) -> Samples:
+    """Return what a job's `/metrics` says once it has told of so many records; it is up to a second behind."""
+    told: list[Samples] = []
+
+    def tells_all() -> bool:
+        told.append(samples(f"http://127.0.0.1:{jobs.ops_ports[name]}/metrics", "sensorbus_job_"))
+        return (
+            sum(value for (sample, _), value in told[-1].items() if sample == "sensorbus_job_records_total") == records
+        )
+
+    wait_until(tells_all, 10, f"{name} to tell of {records} records", jobs.log)
+    return told[-1]
+
+
+def _has_own_key(message: Message) -> bool:
+    return bool(message.key() == json.loads(message.value())["device_id"].encode())
 
 
 def _without_raw(messages: list[Message], topic: Topic, raw: list[Message]) -> list[Message]:
@@ -156,6 +215,46 @@ def test_alerts_counts_and_means_equal_the_offline_computation(bus: Bus) -> None
     assert differences(expected, *results) == []
     assert len(expected.alerts) > 50
     assert len(expected.means) > 200
+
+
+def test_the_metrics_of_each_job_are_what_came_in_and_out(bus: Bus) -> None:
+    """Of everything that was sent, to the record; what is sampled, the delay, is plausible."""
+    wanted = _metrics_wanted(bus)
+    for name, told in bus.metrics.items():
+        counted = {place: value for place, value in told.items() if place[0] in _COUNTED and value}
+        assert counted == wanted[name], name
+        assert told["sensorbus_job_commits_total", ""] > 0
+        lags = [value for (sample, _), value in told.items() if sample.startswith("sensorbus_job_lag_")]
+        assert len(lags) > len(INPUTS[name])
+        assert max(lags) == 0
+        looked_at, delay_s = (told[f"sensorbus_job_delay_seconds_{what}", ""] for what in ("count", "sum"))
+        records = sum(value for (sample, _), value in told.items() if sample == "sensorbus_job_records_total")
+        assert records / 100 < looked_at < records / 10  # one in 32 on average
+        assert delay_s < 60 * looked_at
+
+
+def _metrics_wanted(bus: Bus) -> dict[str, dict[tuple[str, str], int]]:
+    """Return what each job must have counted, by what stands in the topics; nothing that is 0."""
+    wanted: dict[str, Counter[tuple[str, str]]] = {name: Counter() for name in bus.metrics}
+    of_alert, of_count, of_mean = (wanted[name if name in wanted else "all"] for name in THREE_JOBS)
+    for each in (of_alert, of_mean):  # of job `all` one and the same
+        each["sensorbus_job_records_total", bus.names[SENSOR]] = bus.held[SENSOR]
+    of_count["sensorbus_job_records_total", bus.names[ALERT]] = bus.held[ALERT]
+    of_alert["sensorbus_job_results_total", bus.names[ALERT]] += bus.raised
+    of_count["sensorbus_job_results_total", bus.names[ALERT_COUNT]] += bus.held[ALERT_COUNT]
+    of_mean["sensorbus_job_results_total", bus.names[AVG_TEMP]] += bus.held[AVG_TEMP]
+    for each, topic in ((of_alert, SENSOR), (of_count, ALERT)):
+        kinds = bus.kinds(topic)
+        each["sensorbus_job_results_total", bus.names[DEAD_LETTER]] += kinds.total()
+        each["sensorbus_job_results_total", bus.names[topic]] += bus.copies(topic)
+        each["sensorbus_job_rekeyed_total", ""] += bus.copies(topic)
+        for kind, number in kinds.items():
+            each["sensorbus_job_dead_letters_total", kind] += number
+    if of_mean is not of_alert:
+        of_mean |= {("sensorbus_job_dead_letters_total", kind): number for kind, number in bus.kinds(SENSOR).items()}
+    of_mean["sensorbus_job_late_total", ""] += bus.late(SENSOR)
+    of_count["sensorbus_job_late_total", ""] += bus.late(ALERT)
+    return {name: {place: value for place, value in each.items() if value} for name, each in wanted.items()}
 
 
 def test_each_bad_record_is_in_dead_letter_once_as_it_came(bus: Bus) -> None:

@@ -33,6 +33,7 @@ class Jobs:
 
     settings: Settings
     log: Path
+    ops_ports: Mapping[str, int] = field(default_factory=dict)  #: of those whose metrics are looked at
     running: dict[str, Part] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -49,7 +50,8 @@ class Jobs:
     def start(self, *names: str) -> None:
         """Start these jobs."""
         for name in names:
-            self.running[name] = part(self.settings, self.log, "processors", name)
+            own = self.settings.model_copy(update={"ops_port": self.ops_ports.get(name, self.settings.ops_port)})
+            self.running[name] = part(own, self.log, "processors", name)
             self.running[name].start()
 
     def stop(self, *names: str) -> None:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.manifests import DEPLOY, documents
 from tests.support.real_kafka import free_ports
@@ -20,6 +21,19 @@ from tests.support.ticks import get
 from tests.support.waiting import wait_until
 
 _WITHIN_S: Final = 30.0
+
+#: By a sample's name and its labels but `job`, joined by slashes.
+Samples = dict[tuple[str, str], float]
+
+
+def samples(url: str, prefix: str) -> Samples:
+    """Return what a process of one job tells of the families that begin so."""
+    return {
+        (sample.name, "/".join(value for label, value in sample.labels.items() if label != "job")): sample.value
+        for family in text_string_to_metric_families(get(url)[1])
+        for sample in family.samples
+        if sample.name.startswith(prefix)
+    }
 
 
 class Prometheus:

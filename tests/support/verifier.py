@@ -67,8 +67,20 @@ def _windows(readings: Sequence[dict[str, Any]], shape: Shape) -> tuple[Windows,
     return windows, times_ms
 
 
+def late(values: Iterable[bytes], shape: Shape = Shape(length_ms=10_000)) -> int:  # frozen
+    """Return how many came when a window of theirs was closed already; `values` as of `expected_from_readings`."""
+    times_ms: dict[str, int] = {}
+    number = 0
+    for reading in map(json.loads, values):
+        device_id, moment_ms = reading["device_id"], _ms(reading["timestamp"])
+        times_ms[device_id] = max(moment_ms, times_ms.get(device_id, moment_ms))
+        first_end_ms = moment_ms - moment_ms % shape.step_ms + shape.step_ms
+        number += first_end_ms + shape.grace_ms <= times_ms[device_id]
+    return number
+
+
 def _ms(timestamp: str) -> int:
-    moment = datetime.fromisoformat(timestamp)
+    moment = datetime.fromisoformat(timestamp.upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1_000)
