@@ -40,12 +40,14 @@ class Nemesis:
         return lambda: self._do(fault)
 
     def _do(self, fault: Fault) -> None:
-        """Do it, with bad input for `alert-count` on its way."""
+        """Do it, with bad input for `alert-count`, and what is large for both readers, on its way."""
         driver, name, kind = self._driver, fault.target, fault.kind
-        driver.witness.bad_alerts(_BAD_ALERTS)
         if name == BROKER and driver.is_away:
             driver.agenda.after(LOOK_AGAIN_S, self._doing(fault))
-        elif kind in (Kind.AWAY, Kind.RESTART):
+            return
+        driver.witness.bad_alerts(_BAD_ALERTS)
+        driver.witness.large()
+        if kind in (Kind.AWAY, Kind.RESTART):
             driver.away(clean=kind is Kind.RESTART)
             driver.agenda.after(fault.for_s, lambda: self._back(fault))
         elif kind is Kind.PAUSE:

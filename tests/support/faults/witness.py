@@ -32,7 +32,9 @@ _ROUND_S: Final = 0.2
 _EVENT_TIME_PER_ROUND_MS: Final = 1_000
 _BEGINS_AGO_MS: Final = 3 * 3_600_000
 _FLUSH_S: Final = 90.0
-_LARGEST_BYTES: Final = 10_000  # the larger bad values have a test of their own
+#: Bad values from this size on are rare: in a burst of 2,000 they would be a run's most bytes by far.
+_LARGE_BYTES: Final = 10_000
+_LARGE_TIMES: Final = 3
 _OPTIONS: Final = {"message.timeout.ms": 0, "linger.ms": 5}
 
 
@@ -68,8 +70,10 @@ class Witness:
         self._habits = habits
         self._begin_ms = wall_clock_ms() - _BEGINS_AGO_MS
         now = datetime.fromtimestamp(wall_clock_ms() / 1_000, UTC)
-        self._bad = _unreadable(sensor_cases(now))
-        self._bad_alerts = itertools.cycle(_unreadable(alert_cases(now)))
+        self._bad, large = _unreadable(sensor_cases(now))
+        bad_alerts, large_alerts = _unreadable(alert_cases(now))
+        self._bad_alerts = itertools.cycle(bad_alerts)
+        self._large = iter(list(zip(large, large_alerts, strict=True)) * _LARGE_TIMES)
         self._numbers = itertools.count()
         self._rounds = 0
         self._next_s: float | None = None
@@ -98,7 +102,7 @@ class Witness:
         time_ms = self._begin_ms + self._rounds * _EVENT_TIME_PER_ROUND_MS
         for device in range(1, _DEVICES + 1):
             self._report(device, time_ms + device)
-        for name, clock_ms in self._wrong_clocks(time_ms):
+        for name, clock_ms in _wrong_clocks(self.name, self._rounds, time_ms):
             self.reading(name, clock_ms, self._celsius(1))
         self._rounds += 1
 
@@ -117,6 +121,12 @@ class Witness:
         """Write as many records to `alert` that cannot be read, of every kind in turn, over all partitions."""
         for case in itertools.islice(self._bad_alerts, count):
             self._write_bad(case, None, ALERT)
+
+    def large(self) -> None:
+        """Write the next large bad value to `sensor` and to `alert`, under a device's key; each comes a few times."""
+        key = f"{self.name}-{len(self.written) % _DEVICES + 1}".encode()
+        for topic, case in zip((SENSOR, ALERT), next(self._large, ()), strict=False):
+            self._write_bad(case, key, topic)
 
     def write(self, key: bytes | None, value: bytes | None, label: str, topic: Topic = SENSOR) -> None:
         """Write one record with its number and label; waits while the client's queue is full."""
@@ -168,13 +178,14 @@ class Witness:
         """Return a temperature around the threshold of 29.85 °C, above it about four times in eleven."""
         return round(29.85 + ((self._rounds * 7 + device * 3) % 11 - 6) / 100, 2)
 
-    def _wrong_clocks(self, time_ms: int) -> Iterator[tuple[str, int]]:
-        """Yield devices whose clocks are behind, and two whose clocks jump for a reading: to 2100 and to 1970."""
-        jumps = self._rounds % 10 == 7
-        yield f"{self.name}-an-hour-behind", time_ms - 3_600_000
-        yield f"{self.name}-3-s-behind", time_ms - 3_000
-        yield f"{self.name}-in-2100", 4_102_444_800_000 if jumps else time_ms
-        yield f"{self.name}-in-1970", time_ms // 1_000 if jumps else time_ms
+
+def _wrong_clocks(name: str, rounds: int, time_ms: int) -> Iterator[tuple[str, int]]:
+    """Yield devices whose clocks are behind, and two whose clocks jump for a reading: to 2100 and to 1970."""
+    jumps = rounds % 10 == 7
+    yield f"{name}-an-hour-behind", time_ms - 3_600_000
+    yield f"{name}-3-s-behind", time_ms - 3_000
+    yield f"{name}-in-2100", 4_102_444_800_000 if jumps else time_ms
+    yield f"{name}-in-1970", time_ms // 1_000 if jumps else time_ms
 
 
 def is_bad(message: Message) -> bool:
@@ -183,5 +194,8 @@ def is_bad(message: Message) -> bool:
     return label is not None and label.decode() not in (GOOD, FOREIGN)
 
 
-def _unreadable(cases: list[Case]) -> list[Case]:
-    return [case for case in cases if case.kind and len(case.value or b"") < _LARGEST_BYTES]
+def _unreadable(cases: list[Case]) -> tuple[list[Case], list[Case]]:
+    """Return the small bad ones and the large ones."""
+    bad = [case for case in cases if case.kind]
+    large = [case for case in bad if len(case.value or b"") >= _LARGE_BYTES]
+    return [case for case in bad if case not in large], large
