@@ -49,6 +49,8 @@ class Expected:
     readings: int = 0
     alerts: Counter[Identity] = field(default_factory=Counter)
     counts: dict[Window, int] = field(default_factory=dict)
+    #: Of windows with alerts from before `since_ms`: the first count of an alert that counts; those below came before.
+    begin_counts: dict[Window, int] = field(default_factory=dict)
     averages: dict[Window, float] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)
     earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
@@ -62,6 +64,8 @@ class Expected:
     #: From which append time on results count, by partition, where that is later than `since_ms`.
     begins_ms: Mapping[int, int] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
+    counts_cut: Mapping[int, int | None] = field(default_factory=dict)  # where `alert-count` begins, if it was cut
+    apart_ms: int = 0  # by how much append times on two partitions may be wrong to each other
 
     @property
     def late_readings(self) -> int:
@@ -88,6 +92,7 @@ class Expected:
         pairs: list[tuple[dict[Window, float] | dict[Window, int], Mapping[Window, int | float]]] = [
             (self.averages, other.averages),
             (self.counts, other.counts),
+            (self.begin_counts, other.begin_counts),
             (self.pending.counts, other.pending.counts),
         ]
         for mine, theirs in pairs:
@@ -223,6 +228,8 @@ class Expectation:
         if not counted:
             self.expected.earlier.update(windows)
             return
+        begun = {of: number for of, number in windows.items() if number > 1 and of not in self.expected.counts}
+        self.expected.begin_counts.update(begun)
         self.expected.counts.update(windows)
         self.expected.late_alerts_of[device_id] += late
         pending = self.expected.pending.counts

@@ -20,34 +20,58 @@ from sensorbus.runtime import kafka
 
 _WARM_UP_WINDOWS: Final = 3
 _MOST_NAMED: Final = 5
+_CLOCKS_APART_MS: Final = 5_000  # kept by NTP they differ by some ms
 #: By partition that has lost its oldest records: when the first that is left was appended, or None where none is.
 Cuts = Mapping[int, int | None]
+#: What is held of each topic, whole.
+Whole = Mapping[Topic, records.Held]
 
 
-def cuts(settings: Settings, consumer: Consumer, topic: Topic) -> Cuts:
-    """Return where each partition that has lost records begins now."""
+def cuts(settings: Settings, consumer: Consumer, held: records.Held) -> Cuts:
+    """Return where each partition of a topic that has lost records begins, of what is held of it."""
     found = {}
-    for place, low in records.beginnings(settings, consumer, topic):
-        if low > 0:
-            start = TopicPartition(place.topic, place.partition, low)
+    for (topic, partition), offsets in held.items():
+        if offsets.start > 0:
+            start = TopicPartition(topic, partition, offsets.start)
             first = next(records.read_to_end(settings, consumer, [start]), None)
-            found[place.partition] = None if first is None else kafka.append_time_ms(*first.timestamp())
+            found[partition] = None if first is None else kafka.append_time_ms(*first.timestamp())
     return found
 
 
-def results_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_ms: int) -> int:
+def results_from_ms(settings: Settings, consumer: Consumer, held: Whole, since_ms: int, now_ms: int) -> int:
     """Return from which append time on all results stand in their topics, if that is later than `since_ms`.
 
     Of alerts only on the embedded broker, which cuts by size: where they are rare, the oldest that is left is no limit.
     """
-    if since_ms >= now_ms - settings.topic_retention_ms and not settings.embedded_broker:
+    if is_kept(settings, since_ms, now_ms):
         return since_ms
     topics = (AVG_TEMP, ALERT, ALERT_COUNT) if settings.embedded_broker else (AVG_TEMP,)
-    firsts = [first_ms for topic in topics for first_ms in cuts(settings, consumer, topic).values()]
+    firsts = [first_ms for topic in topics for first_ms in cuts(settings, consumer, held[topic]).values()]
     return max(since_ms, *(first_ms for first_ms in firsts if first_ms is not None), 0)
 
 
-def letters_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_ms: int) -> int:
+def is_kept(settings: Settings, since_ms: int, now_ms: int) -> bool:
+    """Tell whether retention leaves all results of that time, so that nobody has to look where their topics begin."""
+    return since_ms >= now_ms - settings.topic_retention_ms and not settings.embedded_broker
+
+
+def counts_cut(settings: Settings, consumer: Consumer, held: Whole, since_ms: int, now_ms: int) -> Cuts:
+    """Return where `alert-count` has lost records that `results_from_ms` does not see: the first counts of windows."""
+    if settings.embedded_broker or is_kept(settings, since_ms, now_ms):
+        return {}
+    return cuts(settings, consumer, held[ALERT_COUNT])
+
+
+def has_lost(settings: Settings, cut: Cuts, partition: int, start_ms: int) -> bool:
+    """Tell whether retention may have taken results of a window: they came before the first that is left there.
+
+    So did their readings, and no event time is later than by how much a clock may be ahead.
+    """
+    first_ms = cut.get(partition)
+    return first_ms is not None and start_ms <= first_ms + settings.clock_ahead_limit_ms
+
+
+def letters_from_ms(settings: Settings, consumer: Consumer, held: Whole, since_ms: int, now_ms: int) -> int:
     """Return from which append time of its record on a dead letter stands there still; 0: none is gone.
 
     A letter comes after its record. What was lost by an empty partition was too old.
@@ -55,7 +79,7 @@ def letters_from_ms(settings: Settings, consumer: Consumer, since_ms: int, now_m
     oldest_ms = now_ms - settings.dead_letter_retention_ms
     if since_ms >= oldest_ms and not settings.embedded_broker:
         return 0
-    firsts = cuts(settings, consumer, DEAD_LETTER).values()
+    firsts = cuts(settings, consumer, held[DEAD_LETTER]).values()
     return max((oldest_ms if first_ms is None else first_ms for first_ms in firsts), default=0)
 
 
@@ -89,21 +113,29 @@ def _longest_ms(settings: Settings) -> int:
     )
 
 
-def since(settings: Settings, consumer: Consumer, places: list[TopicPartition], since_ms: int) -> list[TopicPartition]:
+def since(settings: Settings, consumer: Consumer, held: records.Held, since_ms: int) -> list[TopicPartition]:
     """Return where the records of an append time and later begin; raises `BrokerUnavailableError`.
 
-    Where there is none yet, that is the end as it was before the times were asked for: what comes from then on is read.
+    Where there is none yet, that is the end as it was when it was asked for, which must be before: what comes from then
+    on is read.
     """
-    wanted = [TopicPartition(one.topic, one.partition, max(0, since_ms)) for one in places]
-    ends = [records.watermarks(settings, consumer, one)[1] for one in wanted]
+    wanted = [TopicPartition(*place, max(0, since_ms)) for place in held]
     try:
         starts: list[TopicPartition] = consumer.offsets_for_times(wanted, kafka.REQUEST_TIMEOUT_S)
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
-    for start, end in zip(starts, ends, strict=True):
+    for start in starts:
         if start.offset == OFFSET_END:
-            start.offset = end
+            start.offset = held[start.topic, start.partition].stop
     return starts
+
+
+def clocks_apart_ms(settings: Settings, consumer: Consumer) -> int:
+    """Return by how much the append times of two partitions may be wrong to each other: leaders have their own clocks.
+
+    One broker has one clock.
+    """
+    return _CLOCKS_APART_MS if len(kafka.cluster_metadata(settings, consumer).brokers) > 1 else 0
 
 
 def behind(settings: Settings, wrong: Iterable[Window], read_from_ms: int) -> set[Window]:
@@ -125,8 +157,9 @@ def look_back(reader: Reader, expected: Expected, windows: set[Window], *, since
     numbers = {expected.partitions[device_id] for device_id in devices if device_id in expected.partitions}
     from_ms = min(start for _, start in windows) - settings.clock_ahead_limit_ms - _longest_ms(settings)
     places = [place for place in records.partitions(settings, consumer, SENSOR) if place.partition in numbers]
-    starts = since(settings, consumer, places, from_ms)
-    held = records.held_offsets(settings, consumer, starts)
+    whole = records.held_offsets(settings, consumer, places)
+    starts = since(settings, consumer, whole, from_ms)
+    held = records.held_from(whole, starts)
     known = {place: range(of.start, expected.sensor.spans[place[1]].last + 1) for place, of in held.items()}
     found = reader.read(starts, known)
     again = expect(settings, of_devices(found, devices), since_ms, done, expected.begins_ms)

@@ -90,17 +90,18 @@ def partitions(settings: Settings, consumer: Consumer, topic: Topic) -> list[Top
     return [TopicPartition(name, number) for number in sorted(metadata.topics[name].partitions)]
 
 
-def beginnings(settings: Settings, consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
-    """Return the topic's partitions, each with the first offset that Kafka still holds; raises as `partitions`."""
-    return [(place, watermarks(settings, consumer, place)[0]) for place in partitions(settings, consumer, topic)]
-
-
 def held_offsets(settings: Settings, consumer: Consumer, starts: Sequence[TopicPartition]) -> Held:
     """Return by place the offsets from there on that Kafka holds now and that may be read, if any; markers too."""
+    whole = {(one.topic, one.partition): range(*watermarks(settings, consumer, one)) for one in starts}
+    return held_from(whole, starts)
+
+
+def held_from(held: Held, starts: Sequence[TopicPartition]) -> Held:
+    """Return by place the offsets from there on, of those that are held."""
     found = {}
     for start in starts:
-        low, high = watermarks(settings, consumer, start)
-        found[start.topic, start.partition] = range(min(max(low, start.offset), high), high)
+        offsets = held[start.topic, start.partition]
+        found[start.topic, start.partition] = range(min(max(offsets.start, start.offset), offsets.stop), offsets.stop)
     return found
 
 

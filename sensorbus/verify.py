@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-from sensorbus import history, progress, records
+from sensorbus import history, progress, records, steps
 from sensorbus.comparison import Comparison, compare_copies, compare_letters
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
@@ -55,14 +55,18 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
     reader, now_ms = Reader(settings, consumer, tell), wall_clock_ms()
     reader.begin("asks how far the jobs are")
     warm_ms = None if since_ms is None else since_ms - history.warm_up_ms(settings)
-    begin_ms = history.results_from_ms(settings, consumer, since_ms or 0, now_ms)
-    letters_ms = history.letters_from_ms(settings, consumer, since_ms or 0, now_ms)
-    cut = history.cuts(settings, consumer, SENSOR)
-    begins = history.begins_ms(settings, cut, begin_ms, now_ms)
     done = progress.progress(reader)
-    plan = _Plan(reader, since_ms, warm_ms)
+    apart_ms = history.clocks_apart_ms(settings, consumer)
+    plan = _Plan(reader, since_ms, warm_ms, apart_ms)
+    asked = settings, consumer, plan.whole, since_ms or 0, now_ms
+    begin_ms, letters_ms = history.results_from_ms(*asked), history.letters_from_ms(*asked)
+    begin_ms += apart_ms * (begin_ms > (since_ms or 0))
+    letters_ms += apart_ms * (letters_ms > 0)
+    cut = history.cuts(settings, consumer, plan.whole[SENSOR])
+    begins = history.begins_ms(settings, cut, begin_ms, now_ms)
     reader.begin("reads and compares")
     expected = expect(settings, plan.readings(), begin_ms, done, begins, letters_ms=letters_ms)
+    expected.counts_cut, expected.apart_ms = history.counts_cut(*asked), apart_ms
 
     def look() -> list[Comparison]:
         return compare(settings, expected, plan.outputs(), begin_ms)
@@ -87,18 +91,31 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
 class _Plan:
     """What is to be read of each topic, from where on."""
 
-    def __init__(self, reader: Reader, since_ms: int | None, warm_ms: int | None) -> None:
-        """Ask Kafka what it holds of that time: of `sensor` from `warm_ms` on."""
+    def __init__(self, reader: Reader, since_ms: int | None, warm_ms: int | None, apart_ms: int) -> None:
+        """Ask Kafka what it holds, and what of that time: of `sensor` from `warm_ms` on.
+
+        A result of that time may have an earlier append time than its reading, by another leader's clock.
+        """
         self._reader = reader
+        self.whole = {topic: self._held(self._places(topic)) for topic in (SENSOR, *_OUTPUTS)}
+        early_ms = None if since_ms is None else since_ms - apart_ms
         self._starts = {
-            topic: _starts(reader, topic, warm_ms if topic is SENSOR else since_ms) for topic in (SENSOR, *_OUTPUTS)
+            topic: self._from(held, warm_ms if topic is SENSOR else early_ms) for topic, held in self.whole.items()
         }
-        held = {topic: self._held(starts) for topic, starts in self._starts.items()}
+        held = {topic: records.held_from(self.whole[topic], starts) for topic, starts in self._starts.items()}
         self._readings = held[SENSOR]
         reader.plan(held.values())
 
+    def _places(self, topic: Topic) -> list[TopicPartition]:
+        return records.partitions(self._reader.settings, self._reader.consumer, topic)
+
     def _held(self, starts: list[TopicPartition]) -> records.Held:
         return records.held_offsets(self._reader.settings, self._reader.consumer, starts)
+
+    def _from(self, held: records.Held, since_ms: int | None) -> list[TopicPartition]:
+        if since_ms is None or self._reader.settings.embedded_broker:  # which knows no offsets by time
+            return [TopicPartition(*place, OFFSET_BEGINNING) for place in held]
+        return history.since(self._reader.settings, self._reader.consumer, held, since_ms)
 
     def readings(self) -> Iterator[Message]:
         """Yield the readings, to where `sensor` ended when it was asked."""
@@ -157,7 +174,7 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
     seen. Copies have a row, `sensor`, where there is a reading under a foreign key.
     """
     newer = expected.unread(outputs[SENSOR])
-    bounds = _Bounds(since_ms, expected.sensor.newest_ms, _unseen_ms(settings, newer))
+    bounds = _Bounds(since_ms, expected.sensor.newest_ms, _unseen_ms(settings, newer), expected.apart_ms)
     alerts = Source(ALERT, expected.sensor.begin_ms)
     rows = [
         _compare_alerts(settings, expected, alerts, outputs[ALERT], bounds),
@@ -182,11 +199,13 @@ class _Bounds(NamedTuple):
     since_ms: int
     after_ms: int
     unseen_ms: Mapping[str, int]  # by device, when its first such reading was appended
+    apart_ms: int  # by how much append times on two partitions may be wrong to each other
 
     def explain(self, device_id: str, append_ms: int) -> bool:
         """Tell whether a result of this device, appended then, may be of a later reading."""
         unseen_ms = self.unseen_ms.get(device_id)
-        return unseen_ms is not None and (append_ms > self.after_ms or append_ms >= unseen_ms)
+        latest_ms = append_ms + self.apart_ms
+        return unseen_ms is not None and (latest_ms > self.after_ms or latest_ms >= unseen_ms)
 
 
 def _unseen_ms(settings: Settings, readings: Iterable[Message]) -> dict[str, int]:
@@ -241,6 +260,7 @@ def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Mess
     row = Comparison(kind="alert-count", expected=len(expected.counts), late=expected.late_alerts)
     values: defaultdict[Window, list[int]] = defaultdict(list)
     too_high: set[Window] = set()
+    cut: set[Window] = set()
     for message, count in _readable(row, found, messages.parse_alert_count):
         window = (count.device_id, count.start_ms)
         _note_told(row, expected, window, message, bounds)
@@ -250,28 +270,23 @@ def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Mess
             values[window].append(count.alert_count)
             if count.alert_count > expected.counts[window] and not bounds.explain(window[0], message.timestamp()[1]):
                 too_high.add(window)
+            if history.has_lost(settings, expected.counts_cut, message.partition(), count.start_ms):
+                cut.add(window)
         else:
             row.different += 1
     for window, wanted in expected.counts.items():
         told, due = values.get(window, []), expected.pending.counts.get(window, wanted)
-        is_right = window not in too_high and _leads_to(due, told)
-        is_complete = is_right and _leads_to(wanted, told)
+        begin_by = None if window in cut else expected.begin_counts.get(window, 1)
+        is_right = window not in too_high and steps.rise(told, begin_by) and steps.lead_to(due, told)
+        is_complete = is_right and steps.lead_to(wanted, told)
         row.found += is_complete
         row.pending += is_right and not is_complete
         row.missing += not told and not is_right
         row.different += bool(told) and not is_right
-        row.duplicated += len(told) - len(set(told))
+        row.duplicated += len(told) - len(steps.news(told))
         if not is_right:
             row.wrong.add(window)
     return row
-
-
-def _leads_to(due: int, told: list[int]) -> bool:
-    """Tell whether a reader of these counts came to know the one due.
-
-    Readers keep the last one: after repeats of earlier counts it must come again.
-    """
-    return due in (0, *told) and (told[-1] if told else 0) >= due
 
 
 def _compare_averages(settings: Settings, expected: Expected, found: Iterable[Message], bounds: _Bounds) -> Comparison:
@@ -330,10 +345,3 @@ def _needs_a_reason(expected: Expected, window: Window, message: Message, bounds
 
 def _append_ms(message: Message) -> int:
     return kafka.append_time_ms(*message.timestamp())
-
-
-def _starts(reader: Reader, topic: Topic, since_ms: int | None) -> list[TopicPartition]:
-    wanted = records.partitions(reader.settings, reader.consumer, topic)
-    if since_ms is None or reader.settings.embedded_broker:  # which knows no offsets by time
-        return [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in wanted]
-    return history.since(reader.settings, reader.consumer, wanted, since_ms)

@@ -5,7 +5,7 @@ The topics are lists; what the jobs have written is what all readings ever lead 
 
 import itertools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -20,11 +20,13 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
 from sensorbus.contract.units import kelvin_from_celsius
 from sensorbus.expectation import Expectation, Expected, Window, expect
+from sensorbus.runtime import kafka
 from tests.support.results import Record
 
 SETTINGS: Final = Settings()
 NOW_MS: Final = 1_700_000_000_000
 HOUR_S: Final = 3_600
+NOBODY: Final = cast("Consumer", None)
 
 
 def ends(window: Window, seconds: int) -> tuple[str, int, int]:
@@ -41,22 +43,20 @@ class Bus:
         self.topics: dict[str, list[Record]] = {topic.name: [] for topic in TOPICS}
         self.low = dict.fromkeys(self.topics, 0)
         self.counted: dict[Window, int] = {}
+        self.apart_ms, self.results_behind_ms, self.asked = 0, 0, 0
         clock = itertools.count(0.0, 100.0)
         monkeypatch.setattr(verify, "wall_clock_ms", lambda: NOW_MS)
         monkeypatch.setattr(verify, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _s: None))
         monkeypatch.setattr(progress, "progress", lambda *_: progress.Progress())
         monkeypatch.setattr(records, "partitions", lambda _s, _c, topic: [TopicPartition(topic.name, 0)])
-        monkeypatch.setattr(records, "beginnings", self.beginnings)
         monkeypatch.setattr(records, "read_to_end", self.read)
         monkeypatch.setattr(records, "held_offsets", self.held_offsets)
         monkeypatch.setattr(history, "since", self.since)
-
-    def beginnings(self, _settings: Settings, _consumer: Consumer, topic: Topic) -> list[tuple[TopicPartition, int]]:
-        """Return the low watermark."""
-        return [(TopicPartition(topic.name, 0), self.low[topic.name])]
+        monkeypatch.setattr(history, "clocks_apart_ms", lambda *_: self.apart_ms)
 
     def held_offsets(self, _settings: Settings, _consumer: Consumer, starts: list[TopicPartition]) -> records.Held:
         """Return what is held from there on."""
+        self.asked += len(starts)
         return {
             (one.topic, 0): range(max(self.low[one.topic], one.offset), len(self.topics[one.topic])) for one in starts
         }
@@ -71,11 +71,11 @@ class Bus:
             end = (known or {}).get((start.topic, start.partition))
             yield from self.topics[start.topic][first:end]
 
-    def since(self, _settings: Settings, _consumer: Consumer, places: Sequence[TopicPartition], since_ms: int) -> Any:
+    def since(self, _settings: Settings, _consumer: Consumer, held: records.Held, since_ms: int) -> Any:
         """Return the offset of the first record of that time or later."""
         return [
-            TopicPartition(place.topic, 0, sum(record.append_ms < since_ms for record in self.topics[place.topic]))
-            for place in places
+            TopicPartition(topic, 0, sum(record.append_ms < since_ms for record in self.topics[topic]))
+            for topic, _ in held
         ]
 
     def read_reading(self, device_id: str, age_s: int, celsius: float, behind_s: int = 0) -> None:
@@ -112,7 +112,8 @@ class Bus:
 
     def _write(self, topic: Topic, source: Record, value: bytes) -> None:
         held = self.topics[topic.name]
-        held.append(Record(value, source.record_key, source.append_ms, (0, len(held)), topic_name=topic.name))
+        append_ms = source.append_ms - self.results_behind_ms
+        held.append(Record(value, source.record_key, append_ms, (0, len(held)), topic_name=topic.name))
 
     def lose(self, topic: Topic, device_id: str, since_s: int = 10**6) -> int:
         """Delete the results of a device that are so young; return how many."""
@@ -128,7 +129,7 @@ class Bus:
     def verify(self, since_s: int | None) -> tuple[dict[str, tuple[int, int, int, bool]], list[str]]:
         """Return missing, pending, different and the verdict by topic, and the remarks."""
         since_ms = None if since_s is None else NOW_MS - since_s * 1_000
-        found = verify.verify(self.settings, cast("Consumer", None), since_ms, lambda _doing, _done, _total: None)
+        found = verify.verify(self.settings, NOBODY, since_ms, lambda _doing, _done, _total: None)
         numbers = {row.kind: (row.missing, row.pending, row.different, row.is_true) for row in found.rows}
         assert any(row.found or row.missing or row.pending for row in found.rows)
         return numbers, found.remarks
@@ -263,11 +264,12 @@ def test_letters_that_were_too_old_say_nothing_of_younger_ones(bus: Bus) -> None
     """The partition is empty and once was not; a letter that is due there is missing."""
     refuse(bus, SENSOR, 200, lose_letter=True)
     bus.low[DEAD_LETTER.name] = 0
-    assert history.letters_from_ms(SETTINGS, cast("Consumer", None), NOW_MS - 1, NOW_MS) == 0
+    assert history.letters_from_ms(SETTINGS, NOBODY, {}, NOW_MS - 1, NOW_MS) == 0
     bus.topics[DEAD_LETTER.name] = [Record(b"{")] * 3
     bus.low[DEAD_LETTER.name] = 3
     oldest_ms = NOW_MS - SETTINGS.dead_letter_retention_ms
-    assert history.letters_from_ms(SETTINGS, cast("Consumer", None), 0, NOW_MS) == oldest_ms
+    held = {DEAD_LETTER: {(DEAD_LETTER.name, 0): range(3, 3)}}
+    assert history.letters_from_ms(SETTINGS, NOBODY, held, 0, NOW_MS) == oldest_ms
     assert bus.verify(None)[0]["dead-letter"] == (1, 0, 0, False)
 
 
@@ -347,3 +349,102 @@ def test_what_was_told_says_that_a_clock_did_not_step(bus: Bus) -> None:
     lost = bus.lose(AVG_TEMP, "stepped", 300)
     numbers, remarks = bus.verify(600)
     assert (numbers["avg-temp"], remarks) == ((lost, 0, 0, False), [])
+
+
+def fill_hot(bus: Bus, seconds: int) -> None:
+    """Write an alert a second until now, so that every window has five, and let the jobs count them."""
+    for age_s in range(seconds, 0, -1):
+        bus.read_reading("a", age_s, 40.0)
+    bus.run_jobs()
+
+
+def lose_count(bus: Bus, age_s: int, number: int) -> None:
+    """Delete a count of the window that began so long ago."""
+    held = bus.topics[ALERT_COUNT.name]
+    start = NOW_MS - age_s * 1_000
+    kept = [m for m in held if (said := orjson.loads(m.raw or b""))["start"] != start or said["alert_count"] != number]
+    assert len(kept) == len(held) - 1
+    bus.topics[ALERT_COUNT.name] = kept
+
+
+@pytest.mark.parametrize("since_s", [None, 600])
+@pytest.mark.parametrize(("number", "fault"), [(1, 1), (3, 1), (5, 1)])
+def test_each_count_of_a_window_must_stand_there(bus: Bus, since_s: int | None, number: int, fault: int) -> None:
+    """One that was left out is different, though the last one that readers keep is right."""
+    fill_hot(bus, 1_200)
+    assert bus.verify(since_s) == (GOOD, [])
+    lose_count(bus, 100, number)
+    assert bus.verify(since_s)[0]["alert-count"] == (0, 0, fault, False)
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+def test_since_may_cut_into_a_window(monkeypatch: pytest.MonkeyPatch, guarantee: str, *, embedded: bool) -> None:
+    """Its first counts came before that time, at least once its repeats too; what comes behind the cut is still due."""
+    settings = Settings.model_validate({"processing_guarantee": guarantee, "embedded_broker": embedded})
+    bus = Bus(monkeypatch, settings)
+    fill_hot(bus, 600)
+    if guarantee == "at-least-once":
+        held = bus.topics[
+            ALERT_COUNT.name
+        ]  # the job was killed before it committed the last ones, and tells them again
+        held += [replace(one, append_ms=held[-1].append_ms) for one in held[-12:]]
+    assert {since_s: bus.verify(since_s) for since_s in range(1, 21)} == dict.fromkeys(range(1, 21), (GOOD, []))
+    lose_count(bus, 22, 4)  # its alert came 19 s ago
+    different = {since_s: bus.verify(since_s)[0]["alert-count"][2] for since_s in (18, 19, 20)}
+    assert different == ({18: 1, 19: 1, 20: 1} if embedded else {18: 0, 19: 1, 20: 1})
+
+
+def test_retention_may_have_taken_the_first_counts_of_a_window(bus: Bus) -> None:
+    """Of windows that are older than the first count that is left; in a later one nothing excuses a gap."""
+    fill_hot(bus, 1_200)
+    for low in range(500, 510):
+        bus.low[ALERT_COUNT.name] = low
+        missing, _, different, _ = bus.verify(None)[0]["alert-count"]
+        assert (different, missing > 0) == (0, True)
+    lose_count(bus, 100, 1)
+    assert bus.verify(None)[0]["alert-count"][2] == 1
+
+
+def test_behind_a_cut_of_the_readings_counts_rise(bus: Bus) -> None:
+    """Those of windows that began before are no less right."""
+    fill_hot(bus, 1_200)
+    bus.low[SENSOR.name] = 100
+    assert bus.verify(None)[0] == GOOD
+    lose_count(bus, 100, 2)
+    assert bus.verify(None)[0]["alert-count"] == (0, 0, 1, False)
+
+
+@pytest.mark.parametrize("behind_ms", [3_000, -3_000])
+def test_leaders_clocks_may_differ(bus: Bus, behind_ms: int) -> None:
+    """By some seconds, where there are several brokers: results come before their readings, or long after them."""
+    bus.results_behind_ms = behind_ms
+    fill_hot(bus, 600)
+    assert (bus.verify(60)[0] == GOOD) == (behind_ms < 0)
+    bus.apart_ms = 5_000
+    assert bus.verify(60) == (GOOD, [])
+    bus.low[AVG_TEMP.name] = 200
+    assert bus.verify(None)[0] == GOOD
+
+
+@pytest.mark.parametrize("since_s", [None, 60])
+def test_where_each_partition_ends_is_asked_once_before_it_is_read(bus: Bus, since_s: int | None) -> None:
+    """Each question is a round trip; a fleet has many partitions."""
+    fill_hot(bus, 600)
+    asked: list[int] = []
+
+    def tell(doing: str, _done: int, _total: int | None) -> None:
+        if doing == "reads and compares":
+            asked.append(bus.asked)
+
+    since_ms = None if since_s is None else NOW_MS - since_s * 1_000
+    verify.verify(SETTINGS, NOBODY, since_ms, tell)
+    assert asked[0] == len(TOPICS)
+
+
+@pytest.mark.parametrize(("brokers", "apart_ms"), [(1, 0), (3, 5_000)])
+def test_one_broker_has_one_clock(monkeypatch: pytest.MonkeyPatch, brokers: int, apart_ms: int) -> None:
+    """What is allowed for several clocks would excuse a wrong result where there is one."""
+    told = SimpleNamespace(brokers=dict.fromkeys(range(brokers)))
+    monkeypatch.setattr(kafka, "cluster_metadata", lambda _settings, _client: told)
+    assert history.clocks_apart_ms(SETTINGS, NOBODY) == apart_ms

@@ -77,10 +77,11 @@ def test_an_average_that_nothing_explains_is_different() -> None:
         ([1, 2, 1], "different", 1),
         ([1, 2, 1, 2], "different", 0),
         ([1, 2, 1, 2], "duplicated", 2),
+        ([2], "different", 1),
     ],
 )
-def test_the_last_count_of_a_window_decides(numbers: list[int], fault: str, faults: int) -> None:
-    """Two alerts in a window: 2 must stand there last, nothing higher, nothing twice."""
+def test_the_counts_of_a_window_rise_and_the_last_one_decides(numbers: list[int], fault: str, faults: int) -> None:
+    """Two alerts in a window: 1 and then 2 must stand there, 2 last, nothing higher, nothing twice."""
     expected = expect(reading(4, 40.0), reading(4, 41.0))
     row = rows(expected, counts=[count(0, number) for number in numbers])["alert-count"]
     others = 4 if fault == "missing" else 0  # the other windows of the two alerts, which have no record here
@@ -109,6 +110,15 @@ def test_a_higher_count_is_right_with_a_later_reading_of_its_device(newer: list[
     newer = [replace(one, append_ms=APPEND_MS + 1) for one in newer]
     assert rows(expected, counts=[*told, *later], newer=newer)["alert-count"].is_true == is_true
     assert not rows(expected, counts=[*told, count(4, 2)], newer=newer)["alert-count"].is_true, "appended before it"
+
+
+@pytest.mark.parametrize(("apart_ms", "is_true"), [(0, False), (5_000, True)])
+def test_a_later_result_may_have_an_earlier_time_by_another_leaders_clock(apart_ms: int, *, is_true: bool) -> None:
+    """Its reading came since `sensor` was read; its leader's clock is 3 s behind."""
+    expected = replace(expect(reading(4, 40.0)), apart_ms=apart_ms)
+    newer = [replace(reading(4, 41.0, offset=1), append_ms=APPEND_MS + 1)]
+    later = [count(second, 2, append_ms=APPEND_MS - 3_000) for second in range(5)]
+    assert rows(expected, counts=[*COUNTS_OF_ONE, *later], newer=newer)["alert-count"].is_true == is_true
 
 
 @pytest.mark.parametrize(("told_ms", "is_true"), [(-1, False), (0, True)])
