@@ -1,10 +1,12 @@
 """Who somebody is by the claims of an OpenID Connect token."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from dashboard_app.users import Role, User, is_name
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.settings import Settings, variable_name
+
+_MOST_SHOWN: Final = 200  # characters of a list of names that is logged
 
 
 def user_of(claims: Mapping[str, Any], settings: Settings) -> User | None:
@@ -15,11 +17,37 @@ def user_of(claims: Mapping[str, Any], settings: Settings) -> User | None:
 
 def role_of(claims: Mapping[str, Any], settings: Settings) -> Role | None:
     """Return the role that the claim lists: one as text or several as a list; it may stand within another claim."""
-    path = settings.dashboard_oidc_role_claim
-    given: Any = claims
-    for step in [path] if path in claims else path.split("."):
-        given = given.get(step) if isinstance(given, Mapping) else None
+    given = _given(claims, settings.dashboard_oidc_role_claim)
     roles = [given] if isinstance(given, str) else given if isinstance(given, list) else []
     if settings.dashboard_oidc_operator_role in roles:
         return "operator"
     return "viewer" if settings.dashboard_oidc_viewer_role in ("*", *roles) else None
+
+
+def why_nobody(claims: Mapping[str, Any], settings: Settings) -> str:
+    """Return why `user_of` found nobody, for who sets roles up: names of claims and of roles, and no other value."""
+    if role_of(claims, settings):
+        return f"no name of 1 to 128 printable characters ({variable_name('dashboard_oidc_name_claim')})"
+    path, variable = settings.dashboard_oidc_role_claim, variable_name("dashboard_oidc_role_claim")
+    given = _given(claims, path)
+    if given is None:
+        return f"the token has no claim {path} ({variable}); it has {_shown(sorted(claims))}"
+    if not isinstance(given, str | list):
+        return f"claim {path} of the token is neither a text nor a list ({variable})"
+    wanted = f"{settings.dashboard_oidc_viewer_role} nor {settings.dashboard_oidc_operator_role}"
+    has = _shown([given] if isinstance(given, str) else given)
+    return f"claim {path} ({variable}) has neither {wanted}; it has {has}"
+
+
+def _given(claims: Mapping[str, Any], path: str) -> Any:
+    """Return what stands in a claim, or in one within another."""
+    given: Any = claims
+    for step in [path] if path in claims else path.split("."):
+        given = given.get(step) if isinstance(given, Mapping) else None
+    return given
+
+
+def _shown(names: list[Any]) -> str:
+    """Return names for a line of the log, whatever is in them."""
+    text = ascii(names)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

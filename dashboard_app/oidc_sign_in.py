@@ -6,7 +6,7 @@ Called from the request threads.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from dashboard_app import plain_pages
 from dashboard_app.client_address import client_address
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.oidc import AWAY, REFUSED, Provider
-from dashboard_app.oidc_claims import user_of
+from dashboard_app.oidc_claims import user_of, why_nobody
 from dashboard_app.oidc_turns import Busy
 from dashboard_app.users import User
 from sensorbus.contract.settings import Settings, variable_name
@@ -99,7 +99,7 @@ class SignIn:
         user = user_of(claims, self._settings)
         session.clear()
         if user is None:
-            _log.warning("a user without a role (%s) was turned away", variable_name("dashboard_oidc_role_claim"))
+            self._tell_of_nobody(claims)
             said = "You have no role here. Ask whoever runs this page to give you one."
             out = f"{self._home}{plain_pages.SIGN_OUT}"
             return plain_pages.page(403, "No access", (said,), self._home, sign_out=out)
@@ -131,12 +131,22 @@ class SignIn:
         if self._settings.dashboard_oidc_audience is None:
             return None
         try:
-            return user_of(self._provider.who_has(token), self._settings)
+            claims = self._provider.who_has(token)
         except (AWAY, *REFUSED) as error:
             g.is_provider_away = isinstance(error, AWAY)
             address = client_address(self._settings.dashboard_proxy_networks)
             _log.warning("an access token from %s is refused: %s", address, _why(error), extra={"fold_by": address})
             return None
+        user = user_of(claims, self._settings)
+        if user is None:
+            self._tell_of_nobody(claims)
+        return user
+
+    def _tell_of_nobody(self, claims: Mapping[str, Any]) -> None:
+        """Log why somebody whom the provider knows is let in nowhere: mostly its roles are set up otherwise."""
+        address = client_address(self._settings.dashboard_proxy_networks)
+        why = why_nobody(claims, self._settings)
+        _log.warning("somebody from %s was turned away: %s", address, why, extra={"fold_by": address})
 
     def _address(self, name: str) -> str:
         """Return an address of ours as the browser sees it: host and scheme are the request's, or the proxy's word."""

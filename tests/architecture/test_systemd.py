@@ -80,6 +80,16 @@ def test_a_unit_has_the_memory_of_the_manifests(service: Service) -> None:
     assert unit(service)["MemoryMax"] == [limit.removesuffix("i")]
 
 
+def test_the_pages_memory_is_enough_for_a_reload_of_as_many_workers_as_it_has() -> None:
+    """By the formula of docs/scaling.md: old workers stay until new ones answer; what is above the limit is killed."""
+    text = (REPOSITORY / "docs" / "scaling.md").read_text()
+    (formula,) = re.findall(r"^memory of the page = (\d+) MB \+ (\d+) MB \* its workers$", text, re.MULTILINE)
+    fixed_mb, worker_mb = map(int, formula)
+    (limit,) = unit(DASHBOARD)["MemoryMax"]
+    workers = Settings().dashboard_workers
+    assert fixed_mb + worker_mb * workers <= int(limit.removesuffix("G")) * 2**30 / 1e6
+
+
 @pytest.mark.parametrize("service", RUN, ids=lambda service: service.name)
 def test_a_unit_may_do_no_more_than_it_must(service: Service) -> None:
     """No user of its own in the machine's list, no capability, nothing to write but its state."""

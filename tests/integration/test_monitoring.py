@@ -4,6 +4,7 @@ With deploy/prometheus, and every curve of the dashboard is answered.
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,18 +15,21 @@ from typing import Any
 
 import pytest
 import yaml
+from werkzeug.security import generate_password_hash
 
 from sensorbus.broker import EmbeddedBroker
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import kafka
 from sensorbus.services import SERVICES
 from tests.support import prometheus
-from tests.support.dashboards import dashboard
+from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.manifests import DEPLOY, alert_rules, dashboard_queries, documents
 from tests.support.needs import need
+from tests.support.oidc_provider import AUDIENCE, CLIENT, SECRET, Provider
 from tests.support.parts import part
 from tests.support.prometheus import Prometheus
 from tests.support.real_kafka import free_ports
+from tests.support.sources import REPOSITORY
 from tests.support.ticks import get
 from tests.support.waiting import wait_until
 
@@ -162,3 +166,55 @@ def pod_told(name: str, address: str, phase: str, **notes: str) -> dict[str, Any
     meta |= {f"annotation_prometheus_io_{note}": value for note, value in notes.items()}
     labels = {f"__meta_kubernetes_pod_{label}": value for label, value in meta.items()}
     return {"targets": [f"{address}:8050"], "labels": labels}
+
+
+def security(pattern: str) -> Any:
+    """Return what the page of security has for Prometheus, read as Prometheus reads it."""
+    (text,) = re.findall(pattern, (REPOSITORY / "docs" / "security.md").read_text(), re.DOTALL)
+    return yaml.safe_load(text)
+
+
+def up(folder: Path, page: Dashboard, **of_the_page: Any) -> None:
+    """Wait until Prometheus reads a page."""
+    with Prometheus(folder, {"dashboard:8050": f"127.0.0.1:{page.settings.dashboard_port}"}, **of_the_page) as running:
+        running.wait_for_targets(1)
+
+
+def test_prometheus_has_a_password_as_the_page_of_security_says(tmp_path: Path) -> None:
+    """In a file with a line's end behind it, as an editor leaves it."""
+    need(prometheus.why_not())
+    given = security(r"`basic_auth` with a user of the file, a `viewer`: `(.*?)`")
+    hashed = generate_password_hash("right", method="scrypt:1024:8:1")
+    (tmp_path / "users").write_text(f"{given['username']}:viewer:{hashed}\n")
+    (tmp_path / "password").write_text("right\n")
+    given["password_file"] = str(tmp_path / "password")
+    with fed_bus(tmp_path, 1) as bus:
+        page = dashboard(bus, tmp_path, dashboard_sign_in="basic", dashboard_users_file=tmp_path / "users")
+        with page.part:
+            page.wait_listening()
+            up(tmp_path, page, basic_auth=given)
+
+
+def test_prometheus_has_a_token_as_the_page_of_security_says(tmp_path: Path) -> None:
+    """By a client of the provider's that has a role there."""
+    need(prometheus.why_not())
+    given = security(r"```yaml\n    oauth2:\n(.*?)```")
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    with (
+        fed_bus(tmp_path, 1) as bus,
+        Provider({"roles": ["sensorbus-viewer"]}, programs={given["client_id"]}) as provider,
+    ):
+        given |= {"client_secret_file": str(tmp_path / "secret"), "token_url": f"{provider.issuer}/token"}
+        page = dashboard(
+            bus,
+            tmp_path,
+            dashboard_sign_in="oidc",
+            dashboard_oidc_issuer=provider.issuer,
+            dashboard_oidc_client_id=CLIENT,
+            dashboard_oidc_client_secret=SECRET,
+            dashboard_oidc_audience=AUDIENCE,
+            dashboard_session_secret="marker-session-secret-that-is-long",  # noqa: S106  # no secret
+        )
+        with page.part:
+            page.wait_listening()
+            up(tmp_path, page, oauth2=given)

@@ -143,12 +143,16 @@ def test_roles_within_a_claim_and_roles_for_everybody(provider: Provider) -> Non
 @pytest.mark.parametrize(
     "claims", [{"roles": []}, {"roles": None}, {"roles": {"sensorbus-viewer": 1}}, {"roles": ["Sensorbus-Viewer"]}]
 )
-def test_who_has_no_role_is_turned_away(provider: Provider, claims: dict[str, Any]) -> None:
-    """403 and no session."""
+def test_who_has_no_role_is_turned_away(
+    provider: Provider, claims: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """403 and no session; the log says from where, and of which claim."""
     provider.claims |= claims
     client = browser(settings_of(provider))
     assert come_in(client).status_code == 403
     assert see(client).status_code == 302
+    assert "somebody from 127.0.0.1 was turned away: " in caplog.text
+    assert "claim roles" in caplog.text
 
 
 REFUSED: Final[dict[str, dict[str, Any]]] = {
@@ -399,6 +403,13 @@ def test_the_log_names_the_address_that_a_named_proxy_says(
     assert "a sign-in from 192.0.2.66 failed: " in caplog.text
     assert "an access token from 192.0.2.66 is refused: " in caplog.text
     assert [vars(record).get("fold_by") for record in caplog.records] == ["192.0.2.66"] * 2
+
+
+def test_a_token_without_a_role_is_told_of_in_the_log(provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
+    """What Prometheus is answered does not say why; who sets it up finds the claim and the setting here."""
+    client = browser(settings_of(provider))
+    assert bearer(client, provider.token(sub=PROGRAM, aud=AUDIENCE, groups=["plant"])) == 401
+    assert "somebody from 127.0.0.1 was turned away: the token has no claim roles" in caplog.text
 
 
 def test_other_tokens_of_programs_are_refused(provider: Provider) -> None:

@@ -39,13 +39,18 @@ def samples(url: str, prefix: str) -> Samples:
 class Prometheus:
     """One Prometheus that scrapes these targets; a context manager."""
 
-    def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
-        """`targets` gives each target of the file the address where it listens here."""
+    def __init__(self, folder: Path, targets: Mapping[str, str], **of_the_page: Any) -> None:
+        """`targets` gives each target of the file the address where it listens here.
+
+        A job of the file without one is left out; `of_the_page` is put into that of the page.
+        """
         (config,) = documents("prometheus/prometheus.yml")
         config["global"]["scrape_interval"] = "1s"
         for each in config["scrape_configs"]:
             (static,) = each["static_configs"]
-            static["targets"] = [targets[target] for target in static["targets"]]
+            static["targets"] = [targets[target] for target in static["targets"] if target in targets]
+            if each["job_name"] == "sensorbus-dashboard":
+                each.update(of_the_page)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         shutil.copy(DEPLOY / "prometheus" / "alerts.yml", folder)
         self._folder = folder

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dashboard_app.oidc_claims import role_of, user_of
+from dashboard_app.oidc_claims import role_of, user_of, why_nobody
 from dashboard_app.users import User
 from sensorbus.contract.settings import Settings
 
@@ -64,3 +64,29 @@ def test_a_name_is_a_line_of_text(claims: dict[str, Any], name: str | None) -> N
     """The claim of the setting, else the subject; what is no name is nobody."""
     user = user_of({"roles": "sensorbus-viewer", **claims}, Settings())
     assert user == (User(name, "viewer", "") if name else None)
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        (
+            {"sub": "1", "name": "Ann"},
+            "no claim roles (SENSORBUS_DASHBOARD_OIDC_ROLE_CLAIM); it has ['name', 'sub']",
+        ),
+        ({"roles": ["a\nb"]}, "has neither sensorbus-viewer nor sensorbus-operator; it has ['a\\nb']"),
+        ({"roles": "staff"}, "has neither sensorbus-viewer nor sensorbus-operator; it has ['staff']"),
+        ({"roles": {"sensorbus-viewer": 1}}, "is neither a text nor a list (SENSORBUS_DASHBOARD_OIDC_ROLE_CLAIM)"),
+        ({"roles": "sensorbus-viewer", "sub": ""}, "no name of 1 to 128 printable"),
+    ],
+)
+def test_why_somebody_is_nobody_is_told_to_who_sets_it_up(claims: dict[str, Any], why: str) -> None:
+    """The setting, and what the provider sent in its place; a line of the log whatever is in it."""
+    assert user_of(claims, Settings()) is None
+    assert why in why_nobody(claims, Settings())
+
+
+def test_the_log_does_not_fill_with_the_groups_of_one_person() -> None:
+    """200 characters of them are enough."""
+    said = why_nobody({"roles": [f"group-{number}" for number in range(10_000)]}, Settings())
+    assert said.endswith("...")
+    assert len(said) < 400
