@@ -115,7 +115,11 @@ def why_docker(arguments: list[str]) -> list[str]:
 def why_systemctl(arguments: list[str]) -> list[str]:
     """Return the units that a call names and deploy/systemd does not have, or whose job there is not."""
     verb, *words = arguments
-    assert verb in {"daemon-reload", "enable", "reload"}
+    assert verb in {"daemon-reload", "enable", "reload", "stop", "start", "clean"}
+    if verb == "clean":  # of what only a job has, and no more: systemd would remove logs and caches too
+        assert words[0] == "--what=state"
+        assert "StateDirectory=sensorbus-%i\n" in (REPOSITORY / "deploy/systemd/sensorbus-job@.service").read_text()
+        assert all("sensorbus-job@" in word for word in words[1:])
     jobs = {service.name for service in SERVICES if service.jobs}
     known = {f"sensorbus-job@{job}" for job in jobs} | {"sensorbus-dashboard"}
     return [word for word in words if not word.startswith("-") and word not in known]
