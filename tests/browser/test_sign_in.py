@@ -4,9 +4,11 @@ Real nginx with TLS, real gunicorn, real Chromium.
 """
 
 import re
+import signal
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,26 @@ def test_the_pages_around_a_password_have_no_serious_fault(chromium: Browser, bu
             expect(shown).to_be_visible()
             assert serious_faults(tab, has_script=False) == []
             tab.context.close()
+
+
+def test_an_open_page_of_who_was_taken_out_of_the_users_is_signed_out(
+    chromium: Browser, bus: Bus, tmp_path: Path
+) -> None:
+    """Its ticks are wrong passwords, and soon nobody looks at them: that is no lost connection."""
+    users = [f"{name}:viewer:{generate_password_hash('right', method='scrypt:1024:8:1')}\n" for name in ("ann", "bob")]
+    (tmp_path / "users").write_text("".join(users))
+    page = dashboard(bus.settings, tmp_path, dashboard_sign_in="basic", dashboard_users_file=tmp_path / "users")
+    with page.part:
+        page.wait_listening()
+        tab = chromium.new_context(http_credentials={"username": "ann", "password": "right"}).new_page()
+        tab.set_default_timeout(TIMEOUT_MS)
+        tab.goto(page.root)
+        expect(tab.get_by_role("heading", name="Sensorbus")).to_be_visible()
+        (tmp_path / "users").write_text(users[1])
+        with tab.expect_response(lambda answer: answer.status == HTTPStatus.TOO_MANY_REQUESTS, timeout=60_000):
+            page.part.signal(signal.SIGHUP)
+        expect(tab.get_by_role("alert")).to_contain_text("Signed out since", timeout=TIMEOUT_MS)
+        tab.context.close()
 
 
 def test_a_person_signs_in_looks_and_signs_out(chromium: Browser, site: Site) -> None:

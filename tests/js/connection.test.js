@@ -62,6 +62,15 @@ test("who is not signed in any more is told so until an answer comes", () => {
   assert.equal(one.isSignedOut, false);
 });
 
+test("who was taken out of the users is signed out, also when the page looks at no password of his any more", () => {
+  const one = connection.create(1_000, 0);
+  pass(one, 0, 5_000);
+  connection.told(one, 429, true);
+  assert.equal(one.isSignedOut, true);
+  connection.told(one, 429); // a proxy's limit
+  assert.equal(one.isSignedOut, false);
+});
+
 test("a browser without network is lost after a tick, unless the dashboard still answers", () => {
   const one = connection.create(1_000, 0);
   pass(one, 0, 1_750, false);

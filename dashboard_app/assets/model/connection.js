@@ -5,6 +5,7 @@
   const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
   const BAD_REQUEST = 400;
   const UNAUTHORIZED = 401;
+  const TOO_MANY = 429;
   const HIDDEN_TICK_MS = 10_000;
   const BACK_SHOWN_MS = 5_000;
   /** No call of `pass` counts for more silence: between two the browser may have slept, or was busy itself. */
@@ -39,9 +40,13 @@
       attempts: 0, isSignedOut: false, aliveMs: 0, wasGood: true });
   }
 
-  /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor? */
-  function told(connection, status) {
-    connection.isSignedOut = connection.lost && status === UNAUTHORIZED; // a good answer may have come since
+  /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor?
+   *
+   *  `isTimed`: the answer says when to come again. So does our 429 after wrong passwords (a browser's of who was taken out
+   *  of the file of users), and not a proxy's limit of requests. */
+  function told(connection, status, isTimed = false) {
+    const isUnknown = status === UNAUTHORIZED || (status === TOO_MANY && isTimed);
+    connection.isSignedOut = connection.lost && isUnknown; // a good answer may have come since
     if (status !== null && status < BAD_REQUEST) connection.aliveMs = connection.silentMs;
   }
 
