@@ -56,10 +56,18 @@ class Names:
         """Return how many devices are known."""
         return len(self._numbers)
 
-    def take(self, device_ids: Iterable[str]) -> list[int]:
+    def take(self, device_ids: Sequence[str]) -> Integers:
         """Return the numbers of these devices, new ones included; NO_DEVICE where there is no room."""
         known = self._numbers
-        return [known[device_id] if device_id in known else self._add(device_id) for device_id in device_ids]
+        numbers = (known[device_id] if device_id in known else self._add(device_id) for device_id in device_ids)
+        return np.fromiter(numbers, np.int64, len(device_ids))
+
+    def numbers(self, device_ids: Sequence[str]) -> Integers | None:
+        """Return the numbers of these devices, None when not all are known."""
+        try:
+            return np.fromiter(map(self._numbers.__getitem__, device_ids), np.int64, len(device_ids))
+        except KeyError:
+            return None
 
     def known(self, device_ids: Iterable[str]) -> Integers:
         """Return the numbers of those devices that are known, each once."""
@@ -138,10 +146,10 @@ class Newest:
         self._previous_partitions = np.zeros(0, np.int32)
         self._previous_offsets = np.zeros(0, np.int64)
 
-    def take(self, records: Records, devices: Sequence[int]) -> None:
+    def take(self, records: Records, devices: Sequence[int] | Integers) -> None:
         """Note the records that are newest."""
-        self._make_room(max(devices) + 1)
         numbers, times_ms = np.asarray(devices), np.asarray(records.times_ms, np.int64)
+        self._make_room(int(numbers.max()) + 1)
         order = np.lexsort((times_ms, numbers))  # stable: of equal times the one that came last stands last
         numbers, times_ms = numbers[order], times_ms[order]
         goes_on = np.append(numbers[1:] == numbers[:-1], False)

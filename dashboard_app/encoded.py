@@ -59,13 +59,13 @@ class Encoded:
         self.bytes -= int(self._sizes[places].sum())
         self._rows[places], self._sizes[places] = None, 0
 
-    def resize(self, first: int, end: int, places: int) -> None:
-        """Have so many places from now on, for the newest of the rows `[first, end)`."""
+    def moved(self, first: int, end: int, places: int) -> "Encoded":
+        """Return the newest of the rows `[first, end)`, with so many places."""
         first = max(first, end - min(len(self), places))
-        self._rows = placed(cut(self._rows, first, end), first, places)
-        sizes = cut(self._sizes, first, end)
-        self._sizes, self.bytes = np.zeros(places, np.int32), int(sizes.sum())
-        self._sizes[np.arange(first, end) % places] = sizes
+        made, sizes = Encoded(places), cut(self._sizes, first, end)
+        made._rows, made.bytes = placed(cut(self._rows, first, end), first, places), int(sizes.sum())
+        made._sizes[np.arange(first, end) % places] = sizes
+        return made
 
 
 def cut(column: NDArray[Any], first: int, end: int) -> NDArray[Any]:

@@ -5,13 +5,13 @@ Not locked: the store does that.
 """
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from dashboard_app.devices import NO_DEVICE, Names, Newest, Roster
-from dashboard_app.ring import ENCODED_ROWS, Offsets, Records, Ring
+from dashboard_app.ring import ENCODED_ROWS, Integers, Offsets, Records, Ring
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR
 
 #: The topics that the page reads; decode.py says what it makes of a record of each.
@@ -67,19 +67,33 @@ class Held:
             self.rings[topic].begin(partition, offset)
         return int(offsets.next[partition])
 
-    def append(self, topic: str, records: Records) -> None:
-        """Put records of a topic in; what was put in before is left out."""
+    def make_ready(self, topic: str, records: Records) -> tuple[Records, Integers | None]:
+        """Do what takes long before records are put in: the writer needs no lock for what only it changes.
+
+        Returns them as arrays, and their devices' numbers, None when not all are known.
+        """
+        if topic in self.rings:
+            self.rings[topic].make_ready(records)
+        return records.as_arrays(), self.names.numbers(records.device_ids)
+
+    def let_go(self, topic: str) -> None:
+        """Free what `make_ready` and `append` have left; as the former, without the store's lock."""
+        if topic in self.rings:
+            self.rings[topic].let_go()
+
+    def append(self, topic: str, records: Records, known: Integers | None = None) -> None:
+        """Put records of a topic in; what was put in before is left out. `known` is of `make_ready`."""
         fresh = self.offsets[topic].fresh(records)
-        devices = self.names.take(fresh.device_ids)
+        devices = known if known is not None and fresh is records else self.names.take(fresh.device_ids)
         if NO_DEVICE in devices:
-            places = [place for place, device in enumerate(devices) if device != NO_DEVICE]
-            fresh, devices = fresh.only(places), [devices[place] for place in places]
-        if not devices:
+            places = np.flatnonzero(devices != NO_DEVICE)
+            fresh, devices = fresh.only(places.tolist()), devices[places]
+        if not len(devices):
             return
         self._note_heard(fresh, devices)
         if topic == AVG_TEMP.name:
             self.averages.take(fresh, devices)
-            self.newest_average_ms = max(self.newest_average_ms or 0, *fresh.appends_ms, 0)
+            self.newest_average_ms = max(self.newest_average_ms or 0, int(np.max(fresh.appends_ms)))
             return
         self.rings[topic].append(fresh, devices)
         if topic == SENSOR.name:
@@ -112,9 +126,10 @@ class Held:
         newest[DEAD_LETTER.name] = self.dead_letters_ms[-1] if self.dead_letters_ms else None
         return newest
 
-    def _note_heard(self, records: Records, devices: Sequence[int]) -> None:
-        if max(devices) >= len(self.heard_ms):
-            added = 2 * (max(devices) + 1) - len(self.heard_ms)
+    def _note_heard(self, records: Records, devices: Integers) -> None:
+        most = int(devices.max())
+        if most >= len(self.heard_ms):
+            added = 2 * (most + 1) - len(self.heard_ms)
             self.heard_ms = np.concatenate((self.heard_ms, np.zeros(added, np.int64)))
         np.maximum.at(self.heard_ms, devices, records.appends_ms)
 

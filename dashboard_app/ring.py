@@ -29,22 +29,29 @@ _PARTS: Final = 8  # rows are put in by such a part of the places for JSON at mo
 
 
 class Records(NamedTuple):
-    """Records of one topic as lists of one length, in Kafka's order per partition; `times_ms` is event time.
+    """Records of one topic as columns of one length, in Kafka's order per partition; `times_ms` is event time.
 
     `fragments` are readings as the answer shows them: JSON arrays in UTF-8; of another topic there are none.
     """
 
-    partitions: Sequence[int]
-    offsets: Sequence[int]
-    appends_ms: Sequence[int]
+    partitions: Sequence[int] | Integers
+    offsets: Sequence[int] | Integers
+    appends_ms: Sequence[int] | Integers
     device_ids: Sequence[str]
-    times_ms: Sequence[int]
-    values: Sequence[float]
+    times_ms: Sequence[int] | Integers
+    values: Sequence[float] | Floats
     fragments: Sequence[bytes]
+
+    def as_arrays(self) -> "Records":
+        """Return the same with numbers as arrays, which is most of the work of putting them in."""
+        integers = (self.partitions, self.offsets, self.appends_ms, self.times_ms)
+        partitions, offsets, appends_ms, times_ms = (np.asarray(column, np.int64) for column in integers)
+        values = np.asarray(self.values, np.float64)
+        return Records(partitions, offsets, appends_ms, self.device_ids, times_ms, values, self.fragments)
 
     def only(self, places: Sequence[int]) -> "Records":
         """Return the records at these places."""
-        return Records._make([column[place] for place in places] if column else column for column in self)
+        return Records._make([column[place] for place in places] if len(column) else column for column in self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +96,9 @@ class Offsets:
 
     def fresh(self, records: Records) -> Records:
         """Return the records that were not seen yet, and count them as seen."""
-        for partition in set(records.partitions) - self._known:
-            self.begin(partition, 0)
         partitions, offsets = np.asarray(records.partitions, np.int64), np.asarray(records.offsets, np.int64)
+        for partition in set(partitions.tolist()) - self._known:
+            self.begin(partition, 0)
         new = offsets >= self.next[partitions]
         np.maximum.at(self.next, partitions, offsets + 1)
         return records if new.all() else records.only(np.flatnonzero(new).tolist())
@@ -103,6 +110,15 @@ class Offsets:
             if partition < len(wanted):
                 wanted[partition] = offset
         return wanted
+
+
+class _Places(NamedTuple):
+    """Where rows stand, `room` of them; `rows` are the first one held and the one behind the last."""
+
+    rows: tuple[int, int]
+    room: int
+    columns: dict[str, NDArray[Any]]
+    encoded: Encoded
 
 
 class Ring:
@@ -135,6 +151,8 @@ class Ring:
         self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
         self._newest_append_ms: int | None = None
         self._marks = Marks()
+        self._spare: _Places | None = None  # made ready
+        self._left: object = None  # where rows stood before
 
     def statistics(self) -> Statistics:
         """Return how full it is."""
@@ -156,7 +174,21 @@ class Ring:
         self._grow(partition + 1)
         self._read[partition] = self._lost[partition] = offset
 
-    def append(self, records: Records, devices: Sequence[int]) -> None:
+    def make_ready(self, records: Records) -> None:
+        """Make new columns if these records need more room; the writer calls it, without the store's lock."""
+        end = self._next + len(records.offsets)
+        if end - self._first <= self._room:
+            return
+        fit = self._fit(int(sizes_of(records.fragments).sum()))
+        room = self._wanted_room(end, self._most(fit))
+        if self._room <= fit and room > self._room:
+            self._spare = self._moved(room)
+
+    def let_go(self) -> None:
+        """Free what is not needed after rows were put in: in a large ring that takes some ms too."""
+        self._spare = self._left = None
+
+    def append(self, records: Records, devices: Sequence[int] | Integers) -> None:
         """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
         first = 0
         while first < len(devices):
@@ -225,7 +257,7 @@ class Ring:
         found.extend(self._encoded.of(rows[split:]))
         return found
 
-    def _append(self, records: Records, devices: Sequence[int]) -> None:
+    def _append(self, records: Records, devices: Sequence[int] | Integers) -> None:
         partitions, offsets, appends_ms = (np.asarray(column) for column in records[:3])
         self._grow(int(partitions.max()) + 1)
         end = self._next + len(devices)
@@ -248,16 +280,29 @@ class Ring:
 
         What the new ones' JSON stands instead of is not counted off: that costs more than it gives.
         """
-        fit = (self._capacity_bytes - self._encoded.bytes - encoded_bytes) // ROW_BYTES
+        fit = self._fit(encoded_bytes)
         if self._room > fit:
             self._drop_for_bytes(rows, encoded_bytes)
             self._resize(end - self._first)
             return
-        most = min(self._capacity, fit - fit // _SPARED)
+        most = self._most(fit)
         self._is_short_of_bytes |= most < min(self._capacity, end - self._first)
+        room = self._wanted_room(end, most)
         self._drop_until(end - most)
-        if end - self._first > self._room:
-            self._resize(min(most, max(end - self._first, self._room + self._room // 4)))
+        if room > self._room:
+            self._resize(room)
+
+    def _fit(self, encoded_bytes: int) -> int:
+        """Return how many rows the bound in bytes leaves room for, beside so many bytes of new JSON."""
+        return (self._capacity_bytes - self._encoded.bytes - encoded_bytes) // ROW_BYTES
+
+    def _most(self, fit: int) -> int:
+        return min(self._capacity, fit - fit // _SPARED)
+
+    def _wanted_room(self, end: int, most: int) -> int:
+        """Return for how many rows there must be room when `most` at most are held, until `end`."""
+        held = end - max(self._first, end - most)
+        return self._room if held <= self._room else min(most, max(held, self._room + self._room // 4))
 
     def _drop_for_bytes(self, rows: int, encoded_bytes: int) -> None:
         """Drop the oldest rows until so many new ones with so many bytes of JSON leave some bytes free."""
@@ -271,11 +316,18 @@ class Ring:
 
     def _resize(self, room: int) -> None:
         """Make room for so many rows, and move those that are held to their new places."""
+        made = self._spare
+        if made is None or (made.rows, made.room) != ((self._first, self._next), room):
+            made = self._moved(room)
+        self._spare, self._left = None, (self._columns, self._encoded)
+        _, self._room, self._columns, self._encoded = made
+
+    def _moved(self, room: int) -> _Places:
         first, end = self._first, self._next
-        self._columns = {name: placed(cut(column, first, end), first, room) for name, column in self._columns.items()}
-        if self._encoded_rows:
-            self._encoded.resize(first, end, min(room, self._encoded_rows))
-        self._room = room
+        columns = {name: placed(cut(column, first, end), first, room) for name, column in self._columns.items()}
+        places = min(room, self._encoded_rows)
+        encoded = self._encoded.moved(first, end, places) if places else self._encoded
+        return _Places((first, end), room, columns, encoded)
 
     def _grow(self, partitions: int) -> None:
         if partitions > len(self._lost):

@@ -45,9 +45,11 @@ class Store:
 
     def append(self, topic: str, records: Records) -> None:
         """Put records of a topic in; what was put in before is left out."""
-        if records.offsets:
+        if len(records.offsets):
+            ready, known = self._held.make_ready(topic, records)
             with self._changing():
-                self._held.append(topic, records)
+                self._held.append(topic, ready, known)
+            self._held.let_go(topic)
 
     def append_dead_letters(self, records: Records) -> None:
         """Count dead letters; only when they came is held."""

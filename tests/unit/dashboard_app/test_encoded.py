@@ -31,7 +31,7 @@ def test_it_holds_and_counts_as_a_plain_dict(
         plain = {row: value for row, value in plain.items() if row >= end - places}
         assert encoded.bytes == sum(len(value) + HEAD_BYTES for value in plain.values())
     first = max(0, end - places)
-    encoded.resize(first, end, resized)
+    encoded = encoded.moved(first, end, resized)
     first = max(first, end - resized)
     until = min(end, first + released)
     encoded.release(first, until)

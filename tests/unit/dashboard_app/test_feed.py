@@ -3,8 +3,9 @@
 Started once, back when it dies, and the worker ends when it hangs.
 """
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -67,8 +68,11 @@ def made(*steps: Callable[[Scripted, Event], None]) -> tuple[Feed, Scripted]:
 
 
 @pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(feed_module, "_BACKOFF_FIRST_S", 0.001)
+    usual_s = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(usual_s)
 
 
 def test_it_is_started_once_however_often_it_is_asked() -> None:
@@ -82,6 +86,14 @@ def test_it_is_started_once_however_often_it_is_asked() -> None:
     assert reader.has_run.wait(DEADLINE_S)
     feed.close()
     assert reader.runs == 1
+
+
+def test_ticks_do_not_wait_long_for_a_thread_that_computes() -> None:
+    """Python's own 5 ms are as long as reading and putting in a batch: a tick would wait for most of it."""
+    feed, _ = made(_wait)
+    feed.start()
+    feed.close()
+    assert sys.getswitchinterval() == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize("fault", [_die, _lose])

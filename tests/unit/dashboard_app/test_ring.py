@@ -38,7 +38,16 @@ def _records(rows: list[Plain]) -> tuple[Records, list[int]]:
     return records, devices
 
 
-def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring) -> list[Plain]:
+def _put(ring: Ring, records: Records, devices: list[int], *, is_ready: bool) -> None:
+    """Put records in, as the store does or without making ready for them."""
+    if is_ready:
+        records = records.as_arrays()
+        ring.make_ready(records)
+    ring.append(ring.offsets.fresh(records), devices)
+    ring.let_go()
+
+
+def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring, *, is_ready: bool = True) -> list[Plain]:
     """Fill a ring and return all that was put in, as a plain list."""
     offsets, now_ms, plain = [0] * PARTITIONS, 1_000_000, []
     for batch in batches:
@@ -48,8 +57,7 @@ def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring) -> list[
             offset = offsets[partition] + step - 1
             offsets[partition] = offset + 1
             rows.append((partition, offset, now_ms, device, encode((NAMES[device], now_ms, 20.5))))
-        records, devices = _records(rows)
-        ring.append(ring.offsets.fresh(records), devices)
+        _put(ring, *_records(rows), is_ready=is_ready)
         plain.extend(rows)
     return plain
 
@@ -58,14 +66,15 @@ def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring) -> list[
     batches=BATCHES,
     sizes=st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)),
     cursor=st.lists(st.integers(0, 30)),
+    is_ready=st.booleans(),
 )
 def test_a_ring_answers_as_a_plain_list(
-    batches: list[list[tuple[int, int, int, int]]], sizes: tuple[int, int, int], cursor: list[int]
+    batches: list[list[tuple[int, int, int, int]]], sizes: tuple[int, int, int], cursor: list[int], *, is_ready: bool
 ) -> None:
     """What is since a cursor, and whether all of it is held, is what a list of everything says."""
     capacity, encoded, first = sizes
     ring = Ring(Offsets(), capacity, encoded, first)
-    plain = _filled(batches, ring)
+    plain = _filled(batches, ring, is_ready=is_ready)
     wanted = dict(enumerate(cursor[:PARTITIONS]))
 
     held, dropped = plain[-capacity:], plain[:-capacity]
@@ -165,9 +174,10 @@ def test_a_ring_takes_room_for_what_it_holds() -> None:
     batches=st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60), max_size=15),
     sizes=st.tuples(st.integers(8, 80), st.integers(8, 80), st.integers(1, 40)),
     age_s=st.integers(0, 15),
+    is_ready=st.booleans(),
 )
 def test_a_ring_keeps_within_its_bytes(
-    batches: list[list[tuple[int, int]]], sizes: tuple[int, int, int], age_s: int
+    batches: list[list[tuple[int, int]]], sizes: tuple[int, int, int], age_s: int, *, is_ready: bool
 ) -> None:
     """With ids of 1 to 512 bytes it holds the end of the list, and never more bytes."""
     capacity, encoded, first = sizes
@@ -180,7 +190,7 @@ def test_a_ring_keeps_within_its_bytes(
             for (_, width), offset, name in zip(batch, offsets, names, strict=True)
         ]
         records, devices = _records(rows)
-        ring.append(ring.offsets.fresh(records._replace(times_ms=list(offsets))), devices)
+        _put(ring, records._replace(times_ms=list(offsets)), devices, is_ready=is_ready)
         plain.extend(rows)
         before = ring.statistics().held
         ring.drop_before(1_000 * (second - age_s))

@@ -294,6 +294,26 @@ def test_dead_letters_are_counted_within_the_history() -> None:
     assert (store.dead_letters, store.newest_append_ms()["dead-letter"]) == (2, NOW_MS - 5)
 
 
+def test_a_ring_grows_while_others_may_read() -> None:
+    """Of a large fleet it takes tens of ms to move what is held: the lock is free meanwhile, and all of it stays."""
+    store = started(ring_rows=50_000)
+    ring = store.read(lambda held, _epoch: held.rings[SENSOR.name])
+    move, is_locked = ring._moved, []
+
+    def watched(room: int) -> Any:
+        is_locked.append(store._lock.locked())
+        return move(room)
+
+    ring._moved = watched  # type: ignore[method-assign]  # a look from outside
+    for first in range(0, 60_000, 1_000):
+        rows = [[f"d{number % 7}", NOW_MS + number, float(number)] for number in range(first, first + 1_000)]
+        store.append(SENSOR.name, records(0, first, rows))
+    assert (set(is_locked), len(is_locked) > 3) == ({False}, True)
+    wrong: list[str] = []
+    assert (_numbers(ask(store), wrong), wrong) == (list(range(10_000, 60_000)), [])
+    assert (ring._spare, ring._left) == (None, None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ring_rows", [50_000, 700])
 def test_32_readers_of_a_store_being_written_see_no_torn_row_gap_or_repeat(ring_rows: int) -> None:
