@@ -95,8 +95,8 @@ def test_the_count_goes_back_to_0_when_alerts_stop(visit: Visit, bus: Bus) -> No
         expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
 
 
-def test_an_alert_that_ends_leaves_the_focus_where_it_is(visit: Visit, bus: Bus) -> None:
-    """The one below it rises, and is not put in anew."""
+def test_alerts_that_come_and_go_leave_focus_and_selection_where_they_are(visit: Visit, bus: Bus) -> None:
+    """The row of an alert stays its own while someone is at it, though others rise or sink."""
     with bus.run("processors", "all"):
         page = visit().open("?devices=ends,stays")
         going_on = page.locator("#episodes tbody tr[data-on=true]")
@@ -113,6 +113,10 @@ def test_an_alert_that_ends_leaves_the_focus_where_it_is(visit: Visit, bus: Bus)
         tell_until(bus, "stays", 40, page.locator("#episodes tbody tr[data-on=false]", has_text="ends"))
         assert going_on.locator("a").all_inner_texts() == ["stays"]
         assert page.evaluate("document.activeElement.textContent") == "stays"
+        page.evaluate("document.activeElement.blur()")
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#episodes tbody tr'))")
+        tell_until(bus, "ends", 40, going_on.filter(has_text="ends"))
+        assert page.evaluate("getSelection().toString()").startswith("stays")
 
 
 def test_alerts_are_counted_while_the_page_is_paused(visit: Visit, bus: Bus) -> None:

@@ -50,8 +50,14 @@
     return isKnown ? "No alert in the last 15 min." : "Not known: no alerts come through.";
   }
 
-  /** Give each episode its own row: a new one leaves the others as they stand. */
+  /** Give each episode a row: its own while someone is at one, else that of its place, for rows that move are twice as dear. */
   function place(keys) {
+    if (!isUsed()) {
+      const lines = [...body.rows];
+      rows.clear();
+      keys.forEach((key, index) => rows.set(key, lines[index] ?? row()));
+      for (const line of lines.slice(keys.length)) line.remove();
+    }
     const wanted = new Set(keys);
     for (const [key, line] of rows) {
       if (wanted.has(key)) continue;
@@ -60,6 +66,12 @@
     }
     for (const key of keys) if (!rows.has(key)) rows.set(key, row());
     dom.order(body, keys.map((key) => rows.get(key)));
+  }
+
+  /** Tell whether the focus, a button that is pressed, or a selection is in a row. */
+  function isUsed() {
+    const selection = getSelection();
+    return body.matches(":focus-within, :active") || (!selection.isCollapsed && selection.containsNode(body, true));
   }
 
   function fill(line, episode, view) {
