@@ -1,6 +1,6 @@
-"""A device's clock that is ahead and is set right, on a bus with all jobs.
+"""A clock that is ahead and is set right, and whose time an alert has.
 
-What is decided of it, and why: docs/decisions/0005-clock-ahead.md.
+What is decided of clocks, and why: docs/decisions/0005-clock-ahead.md.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.support.command import run
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.prometheus import samples
 from tests.support.real_kafka import free_ports
-from tests.support.topics import Record, produce, values
+from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import differences, expected_from_readings
 from tests.support.waiting import wait_until
 
@@ -77,3 +77,24 @@ def test_a_clock_that_is_ahead_and_set_right(fresh_settings: Settings, tmp_path:
     assert differences(expected_from_readings(good), *results) == []
     proof = run(fresh_settings, "verify")
     assert (proof.returncode, proof.stderr) == (0, ""), proof.stdout
+
+
+def test_the_time_of_an_alert_is_its_own_where_kafka_gives_it(fresh_settings: Settings, tmp_path: Path) -> None:
+    """Else its reading's: what the delay of job `alert-count` begins with."""
+    produce(fresh_settings, SENSOR, sent(STEADY, range(-60, 0)))
+    with Jobs(fresh_settings, tmp_path / "log") as jobs:
+        jobs.start("alert")  # a second or more after the last reading, of which an alert of its own time is told
+        jobs.settle("alert")
+        jobs.stop("alert")
+    read_ms = times_ms(fresh_settings, SENSOR)
+    waited_ms = [time_ms - read_ms[timestamp] for timestamp, time_ms in times_ms(fresh_settings, ALERT).items()]
+    assert len(waited_ms) == len(range(-60, 0, 2))
+    if fresh_settings.embedded_broker:
+        assert set(waited_ms) == {0}
+    else:
+        assert min(waited_ms) > 100
+
+
+def times_ms(settings: Settings, topic: Topic) -> dict[str, int]:
+    """Return the record times of what stands in a topic, by the timestamp of the reading."""
+    return {json.loads(m.value() or b"")["timestamp"]: m.timestamp()[1] for m in read_all(settings, topic)}
