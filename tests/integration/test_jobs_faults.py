@@ -5,13 +5,14 @@ leads to: nothing missing, nothing wrong and, exactly once, nothing twice.
 """
 
 import contextlib
+import itertools
 import logging
 import shutil
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +27,12 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
+from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.command import run_all
 from tests.support.faults.bus import AFTER_A_KILL_S
 from tests.support.faults.sight import OUTPUTS, Sight
 from tests.support.jobs import THREE_JOBS, Jobs
+from tests.support.parts import most_resident_bytes, resident_bytes
 from tests.support.raw_records import UNREADABLE, RawDevice
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import Expected, differences, expected_from_readings
@@ -39,6 +42,10 @@ DEVICES = 20
 BATCH_S = 0.1
 _SEEN_WITHIN_S = 60.0
 _TRIES = 3
+#: Of the records that no job can read, whatever their values look like.
+_NOISE_HEADER = "trace"
+_SMALL_BYTES = 1_000
+_GROWS_AT_MOST_MB = 100.0
 
 _log = logging.getLogger(__name__)
 
@@ -87,11 +94,15 @@ def _readings(moment_ms: int, second: int, bad_share: int) -> Iterator[Record]:
 
 def verdict(settings: Settings, *, once: bool) -> tuple[list[str], Expected]:
     """Return what is wrong in the topics, and what should stand there."""
-    good = [value for value in values(settings, SENSOR) if _is_json(value)]
-    expected = expected_from_readings(good)
-    alerts, counts, means = (values(settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP))
-    alerts = [value for value in alerts if _is_json(value)]
-    return differences(expected, alerts, counts, means, once=once), expected
+    expected = expected_from_readings(_good(settings, SENSOR))
+    counts, means = (values(settings, topic) for topic in (ALERT_COUNT, AVG_TEMP))
+    return differences(expected, _good(settings, ALERT), counts, means, once=once), expected
+
+
+def _good(settings: Settings, topic: Topic) -> list[bytes]:
+    """Return the values that can be read: those of records that are no noise, if they are JSON."""
+    found = (message for message in read_all(settings, topic) if _NOISE_HEADER not in dict(message.headers() or ()))
+    return [value for value in (message.value() for message in found) if _is_json(value)]
 
 
 def _is_json(value: bytes) -> bool:
@@ -272,35 +283,54 @@ def test_a_twin_ends_the_older_one_with_one_line(real_settings: Settings, tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Path) -> None:
-    """100,000 unreadable records on `sensor` and as many on `alert`: each in `dead-letter` once, with key and headers.
+    """100,000 unreadable records of all small kinds on `sensor`, as many on `alert`: each in `dead-letter` once.
 
-    Hardly a line of log, and what is good behind them is read.
+    With its kind, key and headers. Hardly a line of log, memory stays, and what is good between and behind is read.
     """
+    sent = {SENSOR: _noise(SENSOR, sensor_cases), ALERT: _noise(ALERT, alert_cases)}
     with Jobs(real_settings, tmp_path / "log") as jobs:
         jobs.start(*THREE_JOBS)
-        for topic in (ALERT, SENSOR):
-            produce(real_settings, topic, _noise(topic))
         with Feeder(real_settings):
             wait_for_news(real_settings, jobs)
+            pids = {name: part.process.pid for name, part in jobs.running.items() if part.process is not None}
+            before = {name: resident_bytes(pid) for name, pid in pids.items()}
+            for topic in (ALERT, SENSOR):
+                produce(real_settings, topic, (record for _, record in sent[topic]))
+            wait_for_news(real_settings, jobs)
         jobs.settle("alert", "avg-temp", "alert-count", within_s=120)  # beside other tests 1,500 records/s were seen
+        grown_mb = {name: (most_resident_bytes(pid) - before[name]) / 1e6 for name, pid in pids.items()}
         jobs.stop(*THREE_JOBS)
+    _log.info("grown by %s MB", grown_mb)
+    assert max(grown_mb.values()) < _GROWS_AT_MOST_MB, grown_mb
     letters = Counter(_letter(message) for message in read_all(real_settings, DEAD_LETTER))
-    sent = [(topic.name, record) for topic in (SENSOR, ALERT) for record in _noise(topic)]
-    assert letters == Counter((real_settings.topic_prefix + name, *record[:2], *record[2]) for name, record in sent)
+    names = {topic: real_settings.topic_name(topic) for topic in sent}
+    assert letters == Counter(
+        (names[topic], kind, record.key, record.value, *record.headers)
+        for topic, noise in sent.items()
+        for kind, record in noise
+    )
     assert (tmp_path / "log").stat().st_size < 10_000
-    wrong, _ = verdict(real_settings, once=True)
-    assert wrong == []
+    last = {message.partition(): message for message in read_all(real_settings, SENSOR)}  # good, behind all the noise
+    assert not any(_NOISE_HEADER in dict(message.headers() or ()) for message in last.values())
+    wrong, expected = verdict(real_settings, once=True)
+    assert (wrong, len(expected.means) > DEVICES, len(expected.counts) > DEVICES) == ([], True, True)
 
 
-def _noise(topic: Topic) -> Iterator[Record]:
-    headers = [("trace", topic.name.encode())]
-    return (Record(b"device-%d" % (number % DEVICES), b"%d" % number, headers) for number in range(100_000))
+def _noise(topic: Topic, cases: Callable[[datetime], list[Case]]) -> list[tuple[str, Record]]:
+    """Return the kind and the record of 100,000 that cannot be read, each kind of small value in turn."""
+    small = [case for case in cases(datetime.now(UTC)) if case.kind and len(case.value or b"") < _SMALL_BYTES]
+    kinds = [(case.kind or "", case.value) for case in small]
+    assert len(kinds) > 40
+    headers = [(_NOISE_HEADER, topic.name.encode())]
+    turns = zip(range(100_000), itertools.cycle(kinds), strict=False)
+    return [(kind, Record(b"device-%d" % (number % DEVICES), value, headers)) for number, (kind, value) in turns]
 
 
 def _letter(message: Message) -> tuple[object, ...]:
-    """Return the source of a dead letter, and what its record was: key, value, headers."""
+    """Return the source and kind of a dead letter, and what its record was: key, value, headers."""
     headers = message.headers()
-    return dict(headers)["source.topic"].decode(), message.key(), message.value(), *headers[:-5]
+    said = dict(headers)
+    return said["source.topic"].decode(), said["error.kind"].decode(), message.key(), message.value(), *headers[:-5]
 
 
 @pytest.mark.slow
