@@ -30,7 +30,7 @@ _HANGS_AFTER_LOOKS: Final = 60
 _JUDGED_AFTER_S: Final = 5.0
 _JUDGED_AGAIN_AFTER_S: Final = 60.0
 _MOST_EPOCHS: Final = 100  # whatever browsers make up
-#: The thread works 5 ms at a stretch while it catches up, as long as Python lets one wait for the GIL by itself.
+#: A batch takes 5 ms, which is Python's own switch interval; at 1 ms a tick does not wait for all of it.
 _GIL_WAIT_S: Final = 0.001
 _STEADY_POLLS: Final = 50  # so many after a failure mean that it is over; about 2 s when it is quiet
 

@@ -76,10 +76,10 @@ class Held:
             self.rings[topic].make_ready(records)
         return records.as_arrays(), self.names.numbers(records.device_ids)
 
-    def let_go(self, topic: str) -> None:
+    def free_old(self, topic: str) -> None:
         """Free what `make_ready` and `append` have left; as the former, without the store's lock."""
         if topic in self.rings:
-            self.rings[topic].let_go()
+            self.rings[topic].free_old()
 
     def append(self, topic: str, records: Records, known: Integers | None = None) -> None:
         """Put records of a topic in; what was put in before is left out. `known` is of `make_ready`."""

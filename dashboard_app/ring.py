@@ -151,8 +151,8 @@ class Ring:
         self._lost = np.zeros(0, np.int64)  # by partition: rows before this offset are not held (any more)
         self._newest_append_ms: int | None = None
         self._marks = Marks()
-        self._spare: _Places | None = None  # made ready
-        self._left: object = None  # where rows stood before
+        self._prepared: _Places | None = None  # made ready
+        self._old: object = None  # where rows stood before
 
     def statistics(self) -> Statistics:
         """Return how full it is."""
@@ -182,11 +182,11 @@ class Ring:
         fit = self._fit(int(sizes_of(records.fragments).sum()))
         room = self._wanted_room(end, self._most(fit))
         if self._room <= fit and room > self._room:
-            self._spare = self._moved(room)
+            self._prepared = self._moved(room)
 
-    def let_go(self) -> None:
+    def free_old(self) -> None:
         """Free what is not needed after rows were put in: in a large ring that takes some ms too."""
-        self._spare = self._left = None
+        self._prepared = self._old = None
 
     def append(self, records: Records, devices: Sequence[int] | Integers) -> None:
         """Put records in; `devices` are their devices' numbers. They must be fresh by `offsets`."""
@@ -316,10 +316,10 @@ class Ring:
 
     def _resize(self, room: int) -> None:
         """Make room for so many rows, and move those that are held to their new places."""
-        made = self._spare
+        made = self._prepared
         if made is None or (made.rows, made.room) != ((self._first, self._next), room):
             made = self._moved(room)
-        self._spare, self._left = None, (self._columns, self._encoded)
+        self._prepared, self._old = None, (self._columns, self._encoded)
         _, self._room, self._columns, self._encoded = made
 
     def _moved(self, room: int) -> _Places:

@@ -128,7 +128,7 @@ def _by_password(
             return _challenge()
         found = gate.look(client_address(proxies), given.username, given.password)
         if isinstance(found, float):
-            answer = refusal(429, "too many wrong passwords; wait")
+            answer = _challenge(429, "too many wrong passwords; wait")
             answer.headers["Retry-After"] = str(int(found) + 1)
             return answer
         if found is None:
@@ -199,8 +199,8 @@ class Gate:
         return last_s + min(2.0 ** min(count - free, 10), _LONGEST_WAIT_S) - self._clock_s()
 
 
-def _challenge() -> Response:
-    answer = refusal(401, "sign in")
+def _challenge(status: int = 401, said: str = "sign in") -> Response:
+    answer = refusal(status, said)
     answer.headers["WWW-Authenticate"] = 'Basic realm="sensorbus", charset="UTF-8"'
     return answer
 

@@ -49,7 +49,7 @@ class Store:
             ready, known = self._held.make_ready(topic, records)
             with self._changing():
                 self._held.append(topic, ready, known)
-            self._held.let_go(topic)
+            self._held.free_old(topic)
 
     def append_dead_letters(self, records: Records) -> None:
         """Count dead letters; only when they came is held."""

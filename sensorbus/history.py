@@ -62,13 +62,13 @@ def counts_cut(settings: Settings, consumer: Consumer, held: Whole, since_ms: in
     return cuts(settings, consumer, held[ALERT_COUNT])
 
 
-def has_lost(settings: Settings, cut: Cuts, partition: int, start_ms: int) -> bool:
+def has_lost(settings: Settings, expected: Expected, partition: int, start_ms: int) -> bool:
     """Tell whether retention may have taken results of a window: they came before the first that is left there.
 
     So did their readings, and no event time is later than by how much a clock may be ahead.
     """
-    first_ms = cut.get(partition)
-    return first_ms is not None and start_ms <= first_ms + settings.clock_ahead_limit_ms
+    first_ms = expected.counts_cut.get(partition)
+    return first_ms is not None and start_ms <= first_ms + expected.apart_ms + settings.clock_ahead_limit_ms
 
 
 def letters_from_ms(settings: Settings, consumer: Consumer, held: Whole, since_ms: int, now_ms: int) -> int:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
-from sensorbus import history, progress, records, steps
+from sensorbus import count_sequence, history, progress, records
 from sensorbus.comparison import Comparison, compare_copies, compare_letters
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
@@ -60,8 +60,8 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
     plan = _Plan(reader, since_ms, warm_ms, apart_ms)
     asked = settings, consumer, plan.whole, since_ms or 0, now_ms
     begin_ms, letters_ms = history.results_from_ms(*asked), history.letters_from_ms(*asked)
-    begin_ms += apart_ms * (begin_ms > (since_ms or 0))
-    letters_ms += apart_ms * (letters_ms > 0)
+    begin_ms = begin_ms + apart_ms if begin_ms > (since_ms or 0) else begin_ms
+    letters_ms = letters_ms + apart_ms if letters_ms else 0
     cut = history.cuts(settings, consumer, plan.whole[SENSOR])
     begins = history.begins_ms(settings, cut, begin_ms, now_ms)
     reader.begin("reads and compares")
@@ -225,6 +225,7 @@ def _compare_alerts(
     """Compare the alerts; `source` learns which of them cannot be read: job alert-count writes their letters."""
     row = Comparison(kind="alert", expected=expected.alerts.total())
     seen: Counter[progress.Identity] = Counter()
+    early: Counter[progress.Identity] = Counter()  # which may be of readings that do not count
     for message in found:
         headers = kafka.headers(message)  # once: a second answer may end the process
         place, append_ms = source.see(message)
@@ -244,6 +245,7 @@ def _compare_alerts(
             row.different += _needs_a_reason(expected, window, message, bounds)
         elif messages.has_device_key(message.key(), alert.device_id):
             seen[identity] += 1
+            early[identity] += append_ms < bounds.since_ms
         else:
             row.different += 1
     for identity, wanted in expected.alerts.items():
@@ -251,7 +253,7 @@ def _compare_alerts(
         absent = max(0, wanted - told)
         row.found += wanted - absent
         row.missing += max(0, absent - expected.pending.alerts[identity])
-        row.duplicated += max(0, told - wanted)
+        row.duplicated += max(0, told - early[identity] - wanted)
     row.pending = row.expected - row.found - row.missing
     return row
 
@@ -270,20 +272,21 @@ def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Mess
             values[window].append(count.alert_count)
             if count.alert_count > expected.counts[window] and not bounds.explain(window[0], message.timestamp()[1]):
                 too_high.add(window)
-            if history.has_lost(settings, expected.counts_cut, message.partition(), count.start_ms):
+            if history.has_lost(settings, expected, message.partition(), count.start_ms):
                 cut.add(window)
         else:
             row.different += 1
     for window, wanted in expected.counts.items():
         told, due = values.get(window, []), expected.pending.counts.get(window, wanted)
-        begin_by = None if window in cut else expected.begin_counts.get(window, 1)
-        is_right = window not in too_high and steps.rise(told, begin_by) and steps.lead_to(due, told)
-        is_complete = is_right and steps.lead_to(wanted, told)
+        begin = expected.begin_counts.get(window, 1)
+        is_rising = count_sequence.is_gapless(told, None if window in cut else begin)
+        is_right = window not in too_high and is_rising and count_sequence.reaches(due if due >= begin else 0, told)
+        is_complete = is_right and count_sequence.reaches(wanted, told)
         row.found += is_complete
         row.pending += is_right and not is_complete
         row.missing += not told and not is_right
         row.different += bool(told) and not is_right
-        row.duplicated += len(told) - len(steps.news(told))
+        row.duplicated += len(told) - len(count_sequence.without_repeats(told))
         if not is_right:
             row.wrong.add(window)
     return row

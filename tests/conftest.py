@@ -10,6 +10,7 @@ import signal
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import hypothesis
@@ -103,6 +104,13 @@ def kafka_settings(broker_settings: Settings, tmp_path_factory: pytest.TempPathF
 def fresh_settings(kafka_settings: Settings) -> Settings:
     """Give a bus of the test's own, with empty topics, on each kind of broker."""
     return _with_topics(kafka_settings)
+
+
+@pytest.fixture
+def real_settings(real_kafka_address: str, tmp_path: Path) -> Settings:
+    """Give a bus of the test's own, with empty topics, on the shared real Kafka."""
+    address, state_dir = real_kafka_address, tmp_path / "state"
+    return _with_topics(Settings(kafka_bootstrap_servers=address, topic_prefix=_prefix(), state_dir=state_dir))
 
 
 @pytest.fixture(scope="module")

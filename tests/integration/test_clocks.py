@@ -22,7 +22,6 @@ from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import differences, expected_from_readings
 from tests.support.waiting import wait_until
 
-BEGIN_MS = wall_clock_ms() // 1_000 * 1_000
 #: Devices of one partition, so that one's clock could close another's windows.
 STEADY, AHEAD, REFUSED = [
     name for name in map("oven-{}".format, range(100)) if partition_of(name.encode(), kafka.EMBEDDED_PARTITIONS) == 0
@@ -31,9 +30,14 @@ STEADY, AHEAD, REFUSED = [
 AHEAD_S = [*range(-60, -30), *range(240, 245), *range(-25, 0), *range(246, 263)]
 
 
-def sent(device: str, seconds: Iterable[int]) -> list[Record]:
-    """Return readings at these seconds from now, every second one hot."""
-    times = [(second, iso_timestamp(BEGIN_MS + second * 1_000)) for second in seconds]
+def now_ms() -> int:
+    """Return the time, in whole seconds."""
+    return wall_clock_ms() // 1_000 * 1_000
+
+
+def sent(begin_ms: int, device: str, seconds: Iterable[int]) -> list[Record]:
+    """Return readings at these seconds from then, every second one hot."""
+    times = [(second, iso_timestamp(begin_ms + second * 1_000)) for second in seconds]
     return [Record(device.encode(), encode_reading(device, time, 40.0 - 20 * (second % 2))) for second, time in times]
 
 
@@ -42,9 +46,9 @@ def rows(settings: Settings, topic: Topic, device: str) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, values(settings, topic)) if row["device_id"] == device]
 
 
-def starts_s(settings: Settings, device: str) -> list[int]:
-    """Return the seconds from now at which the windows begin whose mean is told."""
-    return [(row["start"] - BEGIN_MS) // 1_000 for row in rows(settings, AVG_TEMP, device)]
+def starts_s(settings: Settings, begin_ms: int, device: str) -> list[int]:
+    """Return the seconds from then at which the windows begin whose mean is told."""
+    return [(row["start"] - begin_ms) // 1_000 for row in rows(settings, AVG_TEMP, device)]
 
 
 def late(jobs: Jobs) -> float:
@@ -57,19 +61,21 @@ def test_a_clock_that_is_ahead_and_set_right(fresh_settings: Settings, tmp_path:
     log = tmp_path / "log"
     with Jobs(fresh_settings, log, {"avg-temp": free_ports()[0]}) as jobs:
         jobs.start(*THREE_JOBS)
-        produce(fresh_settings, SENSOR, sent(AHEAD, AHEAD_S[:35]))
-        produce(fresh_settings, SENSOR, sent(REFUSED, [*range(-60, -30), *range(360, 365)]))
-        produce(fresh_settings, SENSOR, sent(STEADY, range(-60, 0)))
-        produce(fresh_settings, SENSOR, sent(REFUSED, range(-30, 0)))
-        produce(fresh_settings, SENSOR, sent(AHEAD, AHEAD_S[35:]))
+        begin_ms = now_ms()
+        produce(fresh_settings, SENSOR, sent(begin_ms, AHEAD, AHEAD_S[:35]))
+        produce(fresh_settings, SENSOR, sent(begin_ms, REFUSED, [*range(-60, -30), *range(360, 365)]))
+        produce(fresh_settings, SENSOR, sent(begin_ms, STEADY, range(-60, 0)))
+        produce(fresh_settings, SENSOR, sent(begin_ms, REFUSED, range(-30, 0)))
+        produce(fresh_settings, SENSOR, sent(begin_ms, AHEAD, AHEAD_S[35:]))
         jobs.settle(*THREE_JOBS)
         wait_until(lambda: late(jobs) == len(range(-25, 0)), 10, "each late reading to be counted, and no other", log)
         jobs.stop(*THREE_JOBS)
     refused = [json.loads(value) for value in values(fresh_settings, DEAD_LETTER)]
-    times = [iso_timestamp(BEGIN_MS + second * 1_000) for second in range(360, 365)]
+    times = [iso_timestamp(begin_ms + second * 1_000) for second in range(360, 365)]
     assert [(row["device_id"], row["timestamp"]) for row in refused] == [(REFUSED, time) for time in times]
-    assert starts_s(fresh_settings, STEADY) == starts_s(fresh_settings, REFUSED) == [*range(-69, -10)]
-    assert starts_s(fresh_settings, AHEAD) == [*range(-69, -30), *range(231, 253)]
+    starts = {device: starts_s(fresh_settings, begin_ms, device) for device in (STEADY, REFUSED, AHEAD)}
+    assert starts[STEADY] == starts[REFUSED] == [*range(-69, -10)]
+    assert starts[AHEAD] == [*range(-69, -30), *range(231, 253)]
     assert f"a reading of {AHEAD}" in log.read_text()
     assert len(rows(fresh_settings, ALERT, AHEAD)) == sum(second % 2 == 0 for second in AHEAD_S)
     good = [value for value in values(fresh_settings, SENSOR) if json.loads(value)["timestamp"] not in times]
@@ -81,7 +87,7 @@ def test_a_clock_that_is_ahead_and_set_right(fresh_settings: Settings, tmp_path:
 
 def test_the_time_of_an_alert_is_its_own_where_kafka_gives_it(fresh_settings: Settings, tmp_path: Path) -> None:
     """Else its reading's: what the delay of job `alert-count` begins with."""
-    produce(fresh_settings, SENSOR, sent(STEADY, range(-60, 0)))
+    produce(fresh_settings, SENSOR, sent(now_ms(), STEADY, range(-60, 0)))
     with Jobs(fresh_settings, tmp_path / "log") as jobs:
         jobs.start("alert")  # a second or more after the last reading, of which an alert of its own time is told
         jobs.settle("alert")

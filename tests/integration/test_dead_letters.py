@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,10 +88,9 @@ def test_letters_that_can_be_read_by_now_are_sent_back(fresh_settings: Settings)
 
 
 @pytest.mark.slow
-def test_no_letter_is_sent_while_a_transaction_may_hide_that_it_was(real_kafka_address: str) -> None:
+def test_no_letter_is_sent_while_a_transaction_may_hide_that_it_was(real_settings: Settings) -> None:
     """Behind an open one a marker is not seen; when it has ended, the letter is sent, and not again."""
-    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-")
-    kafka.ensure_topics(settings, "test")
+    settings = real_settings
     produce(settings, DEAD_LETTER, [with_prefix(settings, letter(0, READING % (b"2026-01-01T00:00:00Z", b"20.0")))])
     hanging = kafka.producer(settings, "test", **{"transactional.id": f"{settings.topic_prefix}hanging"})
     hanging.init_transactions(30)
@@ -110,12 +108,9 @@ def test_no_letter_is_sent_while_a_transaction_may_hide_that_it_was(real_kafka_a
 
 
 @pytest.mark.slow
-def test_what_is_sent_back_leads_to_results_once_whatever_is_killed(real_kafka_address: str, tmp_path: Path) -> None:
+def test_what_is_sent_back_leads_to_results_once_whatever_is_killed(real_settings: Settings, tmp_path: Path) -> None:
     """Repaired readings raise alerts and are in their windows; the replay is killed, and the next sends the rest."""
-    settings = Settings(
-        kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-", state_dir=tmp_path
-    )
-    kafka.ensure_topics(settings, "test")
+    settings = real_settings
     with Jobs(settings, tmp_path / "log") as jobs:
         jobs.start(*THREE_JOBS)
         produce(settings, SENSOR, [oven(second, 20.0) for second in range(4)])

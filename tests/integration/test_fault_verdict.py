@@ -3,7 +3,6 @@
 No job runs: the test writes what `alert` would have, or what a broken one would.
 """
 
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,7 +11,6 @@ import pytest
 from sensorbus.contract.messages import encode_reading
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
-from sensorbus.runtime import kafka
 from tests.support.faults.verdict import Verdict, judge
 from tests.support.faults.witness import FOREIGN, GOOD, Witness, is_bad
 from tests.support.topics import Record, produce, read_all
@@ -103,15 +101,13 @@ def test_a_bad_alert_is_one_dead_letter(
     assert judge(fresh_settings, witness).problems == [f"letters of alert: {problem}" for problem in said]
 
 
-def test_the_witness_writes_each_large_bad_value_three_times_on_both_topics(real_kafka_address: str) -> None:
+def test_the_witness_writes_each_large_bad_value_three_times_on_both_topics(real_settings: Settings) -> None:
     """100,000 brackets, 1 MB and 5 MB of text, in turn, under devices' keys; then no more, however many faults come."""
-    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-")
-    kafka.ensure_topics(settings, "test")
-    witness = Witness(settings, 1)
+    witness = Witness(real_settings, 1)
     for _ in range(20):
         witness.large()
     witness.finish()
     for topic in (SENSOR, ALERT):
-        found = read_all(settings, topic)
+        found = read_all(real_settings, topic)
         assert Counter(len(m.value() or b"") for m in found) == {100_000: 3, 1_000_000: 3, 5_000_000: 3}
         assert all(is_bad(m) and (m.key() or b"").startswith(b"witness-") for m in found)

@@ -10,7 +10,6 @@ import logging
 import shutil
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -119,20 +118,10 @@ def dead_letters_are_the_bad_records(settings: Settings) -> bool:
 
 
 @pytest.fixture
-def real_settings(real_kafka_address: str, tmp_path: Path) -> Settings:
-    """Give a bus on the shared real Kafka, with empty topics."""
-    return _settings_on(real_kafka_address, tmp_path)
-
-
-def _settings_on(address: str, tmp_path: Path) -> Settings:
-    settings = Settings(
-        kafka_bootstrap_servers=address,
-        topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
-        state_dir=tmp_path / "state",
-    )
-    kafka.ensure_topics(settings, "test")
-    wait_until(lambda: _means_seen(settings) is not None, 20, "the new topics to have leaders")
-    return settings
+def real_settings(real_settings: Settings) -> Settings:
+    """Give it once its topics have leaders."""
+    wait_until(lambda: _means_seen(real_settings) is not None, 20, "the new topics to have leaders")
+    return real_settings
 
 
 def _means_seen(settings: Settings) -> int | None:
@@ -150,7 +139,7 @@ def wait_for_news(settings: Settings, jobs: Jobs) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("instance_id", ["one", None], ids=["stable-id", "dynamic"])
 def test_kills_lose_nothing_and_repeat_nothing(
     instance_id: str | None, real_settings: Settings, tmp_path: Path
@@ -166,7 +155,7 @@ def test_kills_lose_nothing_and_repeat_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kills_at_least_once_repeat_only_equal_results(fresh_settings: Settings, tmp_path: Path) -> None:
     """At least once, nothing is lost, a repeated mean equals the first, and an alert counts once in every window."""
     settings = fresh_settings.model_copy(update={"processing_guarantee": "at-least-once"})

@@ -354,11 +354,10 @@ def test_a_topic_that_is_written_to_all_the_time_is_read_to_its_end_as_it_was(fr
 
 
 def test_offsets_that_wait_for_a_transaction_are_told_as_such(
-    real_kafka_address: str, monkeypatch: pytest.MonkeyPatch
+    real_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kafka is there: it is another transaction that must end, and not the broker that must come back."""
-    settings = Settings(kafka_bootstrap_servers=real_kafka_address, topic_prefix=f"t{uuid.uuid4().hex[:8]}-")
-    kafka.ensure_topics(settings, "test")
+    settings = real_settings
     group = settings.consumer_group("avg-temp")
     place = TopicPartition(settings.topic_name(SENSOR), 0, 0)
     producer = kafka.producer(settings, "test", **{"transactional.id": f"{group}.1"})

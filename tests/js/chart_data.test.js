@@ -48,15 +48,15 @@ test("beyond, the bands of the whole fleet and the hottest of the selection are 
   assert.deepEqual(chart.traces.slice(10).map((trace) => [trace.name, trace.yaxis]), [["alerts", "y2"]]);
 });
 
-test("of the hottest, those whose readings are still to come are told apart: the legend shows no line of theirs", () => {
+test("of the hottest, those without a reading in view are told apart: the legend shows no line of theirs", () => {
   const model = fleetOf(101);
   const hot = [...model.devices.values()].slice(50, 55);
   hot.forEach((device, index) => (device.celsius = 40 + index));
   hot[1].series = bus.series.create();
   const chart = bus.chartData.build(model, view(model));
-  assert.deepEqual([...chart.coming], [hot[1].id]);
+  assert.deepEqual([...chart.withoutLine], [hot[1].id]);
   assert.equal(chart.drawn.length, 5);
-  assert.equal(bus.chartData.build(model, view(model, { ids: [hot[1].id] })).coming.size, 0); // one line, nothing to tell apart
+  assert.equal(bus.chartData.build(model, view(model, { ids: [hot[1].id] })).withoutLine.size, 0); // one line, nothing to tell apart
 });
 
 test("the hottest stay shown until another is clearly hotter", () => {

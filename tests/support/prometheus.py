@@ -42,13 +42,14 @@ class Prometheus:
     def __init__(self, folder: Path, targets: Mapping[str, str], **of_the_page: Any) -> None:
         """`targets` gives each target of the file the address where it listens here.
 
-        A job of the file without one is left out; `of_the_page` is put into that of the page.
+        With `of_the_page`, which is put into that of the page, it is the only one.
         """
         (config,) = documents("prometheus/prometheus.yml")
         config["global"]["scrape_interval"] = "1s"
         for each in config["scrape_configs"]:
             (static,) = each["static_configs"]
-            static["targets"] = [targets[target] for target in static["targets"] if target in targets]
+            wanted = static["targets"] if not of_the_page else targets.keys() & static["targets"]
+            static["targets"] = [targets[target] for target in wanted]
             if each["job_name"] == "sensorbus-dashboard":
                 each.update(of_the_page)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))

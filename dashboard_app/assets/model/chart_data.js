@@ -46,14 +46,14 @@
 
   /**
    * Return {mode, fromMs, toMs, offsetMs: of the axis, span: in words, traces, shapes, layout, drawn: [id],
-   * coming: Set of those of the hottest whose readings have not come yet, looks: id -> look, points, note, bands, strip: see alert_strip.js};
+   * withoutLine: Set of those of the hottest without a reading in view, looks: id -> look, points, note, bands, strip: see alert_strip.js};
    * traces and shapes are Plotly's but painter.js draws them.
    *
    * `view`: {ids, nowMs, windowMs, unit, zone, colours, zoom: {fromMs, toMs, y: [low, high] in °C or null} or null,
    * shown: the hottest so far, widthPx: of the plot, if it is known, alertsKnown: do they come through?}.
    */
   function build(model, view) {
-    const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), coming: new Set(), points: 0,
+    const chart = { mode: mode(view.ids.length), traces: [], drawn: wanted(model, view.ids, view.shown), withoutLine: new Set(), points: 0,
       low: Infinity, high: -Infinity };
     chart.looks = chart.mode === "grouped" ? new Map() : bus.colours.apart(chart.drawn.map((id) => model.devices.get(id)));
     const span = { fromMs: view.zoom?.fromMs ?? view.nowMs - view.windowMs, toMs: view.zoom?.toMs ?? view.nowMs };
@@ -108,7 +108,7 @@
     const x = [];
     const y = [];
     addPoints(chart, model, id, context, x, y);
-    if (chart.mode === "overview" && x.length === 0) chart.coming.add(id);
+    if (chart.mode === "overview" && x.length === 0) chart.withoutLine.add(id);
     const { token, dash } = chart.looks.get(id);
     chart.traces.push({
       type: "scatter", mode: "lines", x, y, name: escape(id), connectgaps: false,

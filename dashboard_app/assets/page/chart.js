@@ -218,13 +218,13 @@
 
   let legendKey = "";
   function drawLegend() {
-    const shown = last.looks.size ? last.drawn.map((id) => [id, last.looks.get(id), last.coming.has(id)]) : [];
+    const shown = last.looks.size ? last.drawn.map((id) => [id, last.looks.get(id), last.withoutLine.has(id)]) : [];
     const key = JSON.stringify(shown);
     if (key === legendKey) return;
     legendKey = key;
     dom.show(dom.by("legend"), shown.length > 0);
-    dom.by("legend").replaceChildren(...shown.map(([id, look, isComing]) => {
-      const item = dom.make("span", isComing ? "legend-item is-coming" : "legend-item");
+    dom.by("legend").replaceChildren(...shown.map(([id, look, isWithoutLine]) => {
+      const item = dom.make("span", isWithoutLine ? "legend-item is-without-line" : "legend-item");
       item.append(swatch(look), dom.make("span", "", id, { title: id }));
       return item;
     }));

@@ -260,7 +260,7 @@
   function look() {
     const signal = AbortSignal.timeout(LOOK_WITHIN_MS);
     fetch(`${page.model.config.prefix}_favicon.ico`, { method: "HEAD", cache: "no-store", signal }).then(
-      ({ status, headers }) => bus.connection.told(page.connection, status, headers.has("Retry-After")),
+      ({ status, headers }) => bus.connection.told(page.connection, status, headers.has("WWW-Authenticate")),
       () => bus.connection.told(page.connection, null),
     );
   }

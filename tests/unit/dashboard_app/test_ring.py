@@ -44,7 +44,7 @@ def _put(ring: Ring, records: Records, devices: list[int], *, is_ready: bool) ->
         records = records.as_arrays()
         ring.make_ready(records)
     ring.append(ring.offsets.fresh(records), devices)
-    ring.let_go()
+    ring.free_old()
 
 
 def _filled(batches: list[list[tuple[int, int, int, int]]], ring: Ring, *, is_ready: bool = True) -> list[Plain]:

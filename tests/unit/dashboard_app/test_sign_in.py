@@ -155,6 +155,7 @@ def test_who_is_wrong_too_often_waits_longer_and_longer(users: Path) -> None:
     assert [status(client, "ann", "x") for _ in range(4)] == [401, 401, 401, 429]
     answer = client.get("/page", auth=("ann", PASSWORD))
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert "WWW-Authenticate" in answer.headers  # by which the page tells it from a proxy's limit
     assert status(client, "bob", PASSWORD) == 200
     for wait_s in (1, 2, 4, 8, 16, 32, 60, 60):
         clock.now_s += wait_s - 0.5

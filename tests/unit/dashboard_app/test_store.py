@@ -311,7 +311,7 @@ def test_a_ring_grows_while_others_may_read() -> None:
     assert (set(is_locked), len(is_locked) > 3) == ({False}, True)
     wrong: list[str] = []
     assert (_numbers(ask(store), wrong), wrong) == (list(range(10_000, 60_000)), [])
-    assert (ring._spare, ring._left) == (None, None)
+    assert (ring._prepared, ring._old) == (None, None)
 
 
 @pytest.mark.slow

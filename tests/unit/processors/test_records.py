@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import orjson
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from processors.batches import UnreadableBatch
 from processors.outputs import Headers, Output
-from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, original, step
+from processors.records import DEAD_LETTER_HEADERS, Place, dead_letter_headers, note_late, original, step
 from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.messages import Alert, Reading, encode_alert, encode_reading, parse_alert, parse_reading
 from sensorbus.contract.topics import ALERT, SENSOR
+from sensorbus.runtime.logs import FoldRepeats
 from tests.support.bad_input import Case, sensor_cases
 from tests.support.job_parts import at, bus_of, seen
 
@@ -116,6 +118,15 @@ def test_a_dead_letter_that_was_sent_back_gets_new_headers() -> None:
     assert [name for name, _ in again] == ["a", *DEAD_LETTER_HEADERS]
     assert dict(again)["source.offset"] == b"9"
     assert dict(again)["error.message"] == "°".encode()
+
+
+def test_late_alerts_have_a_line_beside_late_readings(caplog: pytest.LogCaptureFixture) -> None:
+    """In job `all` one thread tells of both; the second of each within some seconds is folded."""
+    meter = bus_of().meter
+    for what in ("a reading", "an alert", "a reading", "an alert"):
+        at("sensor", 3, 42, partial(note_late, meter, what, "oven", "now"))
+    folding = FoldRepeats(clock_s=lambda: 0.0)
+    assert [folding.filter(record) for record in caplog.records] == [True, True, False, False]
 
 
 def test_a_dead_letter_is_logged_with_the_place_of_the_record(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,21 +9,21 @@ read there was told before, and is a repeat too.
 from collections.abc import Sequence
 
 
-def news(told: Sequence[int]) -> list[int]:
+def without_repeats(told: Sequence[int]) -> list[int]:
     """Return the counts that are no repeats, in their order."""
     return [number for number in dict.fromkeys(told) if number >= told[0]]
 
 
-def rise(told: Sequence[int], begin_by: int | None) -> bool:
+def is_gapless(told: Sequence[int], begin_by: int | None) -> bool:
     """Tell whether the counts that are no repeats rise by one, from `begin_by` at the latest (None: from any count)."""
-    fresh = news(told)
+    fresh = without_repeats(told)
     if not fresh:
         return True
     is_whole = fresh[0] >= 1 and (begin_by is None or fresh[0] <= begin_by)
     return is_whole and fresh == list(range(fresh[0], fresh[0] + len(fresh)))
 
 
-def lead_to(due: int, told: Sequence[int]) -> bool:
+def reaches(due: int, told: Sequence[int]) -> bool:
     """Tell whether a reader of these counts came to know the one due.
 
     Readers keep the last one: after repeats of earlier counts it must come again.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sensorbus import steps
+from sensorbus import count_sequence
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from sensorbus import steps
 )
 def test_what_was_told_before_is_no_news(told: list[int], news: list[int]) -> None:
     """Also what was told before the first that is read."""
-    assert steps.news(told) == news
+    assert count_sequence.without_repeats(told) == news
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_was_told_before_is_no_news(told: list[int], news: list[int]) -> No
 )
 def test_counts_rise_by_one(told: list[int], begin_by: int | None, *, rises: bool) -> None:
     """From the first of an alert that counts, or from any where retention may have taken the others."""
-    assert steps.rise(told, begin_by) == rises
+    assert count_sequence.is_gapless(told, begin_by) == rises
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_counts_rise_by_one(told: list[int], begin_by: int | None, *, rises: boo
 )
 def test_the_last_count_is_what_readers_keep(due: int, told: list[int], *, leads: bool) -> None:
     """The one that is due was told, and nothing lower behind it."""
-    assert steps.lead_to(due, told) == leads
+    assert count_sequence.reaches(due, told) == leads
