@@ -27,7 +27,6 @@ from tests.bench import bytewax_flow, kafka_streams_job
 MEAN_LENGTH_MS: Final = 10_000
 COUNT_LENGTH_MS: Final = 5_000
 STEP_MS: Final = 1_000
-_IDLE_S: Final = 2.0  # Quix stops when nothing came for so long; it costs hardly any CPU
 
 
 class Contender(NamedTuple):
@@ -62,29 +61,29 @@ def our_job(job: str, source: Topic) -> Callable[[Settings, int], None]:
     return run
 
 
-def quix_final(settings: Settings, _readings: int) -> None:
+def quix_final(settings: Settings, readings: int) -> None:
     """Average as the tutorial does it."""
     application = _quix(settings)
     frame: Any = application.dataframe(_json_topic(application, settings, SENSOR))
     frame = frame.apply(lambda reading: reading["temperature"]).hopping_window(MEAN_LENGTH_MS, STEP_MS)
     frame.mean().final().to_topic(_json_topic(application, settings, AVG_TEMP))
-    application.run(timeout=_IDLE_S, collect=False)
+    application.run(count=readings, collect=False)
 
 
-def quix_current(settings: Settings, _readings: int) -> None:
+def quix_current(settings: Settings, readings: int) -> None:
     """Count with a result for every window that an alert falls in."""
     application = _quix(settings)
     frame: Any = application.dataframe(_json_topic(application, settings, ALERT))
     frame = frame.hopping_window(COUNT_LENGTH_MS, STEP_MS).count().current()
     frame.to_topic(_json_topic(application, settings, ALERT_COUNT))
-    application.run(timeout=_IDLE_S, collect=False)
+    application.run(count=readings, collect=False)
 
 
-def quix_nothing(settings: Settings, _readings: int) -> None:
+def quix_nothing(settings: Settings, readings: int) -> None:
     """Read and do nothing."""
     application = _quix(settings)
     application.dataframe(application.topic(settings.topic_name(SENSOR), value_deserializer="bytes"))
-    application.run(timeout=_IDLE_S, collect=False)
+    application.run(count=readings, collect=False)
 
 
 def plain_loop(settings: Settings, readings: int) -> None:

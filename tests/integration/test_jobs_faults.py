@@ -28,7 +28,7 @@ from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.command import run_all
-from tests.support.faults.bus import AFTER_A_KILL_S
+from tests.support.faults.bus import AFTER_A_KILL_S, PATIENCE
 from tests.support.faults.sight import OUTPUTS, Sight
 from tests.support.jobs import THREE_JOBS, Jobs
 from tests.support.parts import most_resident_bytes, resident_bytes
@@ -224,7 +224,7 @@ def test_lost_and_broken_state_is_rebuilt(real_settings: Settings, tmp_path: Pat
             jobs.kill("avg-temp")
             shutil.rmtree(real_settings.state_dir / "avg-temp")
             jobs.start("avg-temp")
-            wait_for_news(real_settings, jobs)
+            away_s = wait_for_news(real_settings, jobs)
             jobs.kill("alert-count")
             spoil(real_settings.state_dir / "alert-count")
             jobs.start("alert-count")
@@ -232,6 +232,7 @@ def test_lost_and_broken_state_is_rebuilt(real_settings: Settings, tmp_path: Pat
         jobs.stop(*THREE_JOBS)
     wrong, _ = verdict(real_settings, once=True)
     assert wrong == []
+    assert away_s < PATIENCE * AFTER_A_KILL_S
 
 
 def spoil(directory: Path) -> None:
