@@ -34,6 +34,7 @@ class Comparison:
     different: int = 0
     duplicated: int = 0
     late: int = 0
+    unjudged: int = 0  # results of a time whose readings were not read
     may_repeat: bool = False
     unreadable: list[str] = field(default_factory=list)
     wrong: set[Window] = field(default_factory=set)  # of windows: those that are missing, or expected and different

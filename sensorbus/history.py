@@ -226,6 +226,14 @@ def remarks_on_clocks(windows: set[Window]) -> list[str]:
     return [remark]
 
 
+def remarks_on_the_unjudged(number: int, begin_ms: int) -> list[str]:
+    """Return a line if there are results that only readings may explain which were not read."""
+    if not number:
+        return []
+    begin = messages.iso_timestamp(begin_ms)
+    return [f"not judged: {number} results of event times before {begin}, for the readings behind them were not read"]
+
+
 def remarks_on_results(settings: Settings, since_ms: int, begin_ms: int, letters_ms: int) -> list[str]:
     """Return a line each where results, or dead letters alone, are gone that began in the time that was asked for."""
     remarks = []

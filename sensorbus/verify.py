@@ -6,7 +6,6 @@ At least once, a result may stand there again, equal to the first, and an alert 
 Where retention has cut `sensor`, or a clock stepped back before what is read, history.py says what is due.
 """
 
-import contextlib
 import math
 import time
 from collections import Counter, defaultdict
@@ -16,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from sensorbus import count_sequence, history, progress, records
+from sensorbus.bounds import Bounds, appended_ms, unseen_ms
 from sensorbus.comparison import Comparison, compare_copies, compare_letters
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
@@ -85,7 +85,8 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
         *history.remarks_on_clocks(unknown),
         *history.remarks_on_results(settings, since_ms or 0, begin_ms, letters_ms),
     ]
-    return Verdict(look() if unknown else rows, remarks)
+    rows = look() if unknown else rows
+    return Verdict(rows, [*remarks, *history.remarks_on_the_unjudged(sum(row.unjudged for row in rows), begin_ms)])
 
 
 class _Plan:
@@ -174,7 +175,7 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
     seen. Copies have a row, `sensor`, where there is a reading under a foreign key.
     """
     newer = expected.unread(outputs[SENSOR])
-    bounds = _Bounds(since_ms, expected.sensor.newest_ms, _unseen_ms(settings, newer), expected.apart_ms)
+    bounds = Bounds(since_ms, expected.sensor.newest_ms, unseen_ms(settings, newer), expected.apart_ms)
     alerts = Source(ALERT, expected.sensor.begin_ms)
     rows = [
         _compare_alerts(settings, expected, alerts, outputs[ALERT], bounds),
@@ -189,38 +190,8 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
     return rows
 
 
-class _Bounds(NamedTuple):
-    """Which results count, and which may be of readings not seen: those appended after the newest that was seen.
-
-    Partitions end one after the other when they are asked, so also those appended after a reading of its device was
-    that came behind the end of its partition: the newest seen may be of another one, and younger.
-    """
-
-    since_ms: int
-    after_ms: int
-    unseen_ms: Mapping[str, int]  # by device, when its first such reading was appended
-    apart_ms: int  # by how much append times on two partitions may be wrong to each other
-
-    def explain(self, device_id: str, append_ms: int) -> bool:
-        """Tell whether a result of this device, appended then, may be of a later reading."""
-        unseen_ms = self.unseen_ms.get(device_id)
-        latest_ms = append_ms + self.apart_ms
-        return unseen_ms is not None and (latest_ms > self.after_ms or latest_ms >= unseen_ms)
-
-
-def _unseen_ms(settings: Settings, readings: Iterable[Message]) -> dict[str, int]:
-    """Return by device when the first of its readings was appended."""
-    first_ms: dict[str, int] = {}
-    for message in readings:
-        append_ms = _append_ms(message)
-        with contextlib.suppress(InvalidMessageError):
-            device_id = messages.parse_reading(message.value(), append_ms, settings.time_rules).device_id
-            first_ms[device_id] = min(append_ms, first_ms.get(device_id, append_ms))
-    return first_ms
-
-
 def _compare_alerts(
-    settings: Settings, expected: Expected, source: Source, found: Iterable[Message], bounds: _Bounds
+    settings: Settings, expected: Expected, source: Source, found: Iterable[Message], bounds: Bounds
 ) -> Comparison:
     """Compare the alerts; `source` learns which of them cannot be read: job alert-count writes their letters."""
     row = Comparison(kind="alert", expected=expected.alerts.total())
@@ -242,7 +213,7 @@ def _compare_alerts(
         identity = progress.identity(alert)
         if identity not in expected.alerts:
             window = (alert.device_id, alert.event_time_ms)
-            row.different += _needs_a_reason(expected, window, message, bounds)
+            _judge(row, expected, window, message, bounds)
         elif messages.has_device_key(message.key(), alert.device_id):
             seen[identity] += 1
             early[identity] += append_ms < bounds.since_ms
@@ -258,7 +229,7 @@ def _compare_alerts(
     return row
 
 
-def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Message], bounds: _Bounds) -> Comparison:
+def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Message], bounds: Bounds) -> Comparison:
     row = Comparison(kind="alert-count", expected=len(expected.counts), late=expected.late_alerts)
     values: defaultdict[Window, list[int]] = defaultdict(list)
     too_high: set[Window] = set()
@@ -267,7 +238,7 @@ def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Mess
         window = (count.device_id, count.start_ms)
         _note_told(row, expected, window, message, bounds)
         if window not in expected.counts:
-            row.different += _needs_a_reason(expected, window, message, bounds)
+            _judge(row, expected, window, message, bounds)
         elif _is_in_place(message, count, settings.alert_count_length_ms):
             values[window].append(count.alert_count)
             if count.alert_count > expected.counts[window] and not bounds.explain(window[0], message.timestamp()[1]):
@@ -292,7 +263,7 @@ def _compare_counts(settings: Settings, expected: Expected, found: Iterable[Mess
     return row
 
 
-def _compare_averages(settings: Settings, expected: Expected, found: Iterable[Message], bounds: _Bounds) -> Comparison:
+def _compare_averages(settings: Settings, expected: Expected, found: Iterable[Message], bounds: Bounds) -> Comparison:
     row = Comparison(kind="avg-temp", expected=len(expected.averages), late=expected.late_readings)
     seen: Counter[Window] = Counter()
     for message, mean in _readable(row, found, messages.parse_avg_temp):
@@ -300,7 +271,7 @@ def _compare_averages(settings: Settings, expected: Expected, found: Iterable[Me
         _note_told(row, expected, window, message, bounds)
         wanted = expected.averages.get(window)
         if wanted is None:
-            row.different += _needs_a_reason(expected, window, message, bounds)
+            _judge(row, expected, window, message, bounds)
             continue
         seen[window] += 1
         if not (_is_in_place(message, mean, settings.avg_temp_length_ms) and _is_equal(wanted, mean.avg_celsius)):
@@ -333,18 +304,16 @@ def _is_in_place(message: Message, result: messages.AlertCount | messages.AvgTem
     return has_its_key and result.end_ms - result.start_ms == length_ms
 
 
-def _note_told(row: Comparison, expected: Expected, window: Window, message: Message, bounds: _Bounds) -> None:
-    device_id, start = window
-    if _append_ms(message) >= max(bounds.since_ms, expected.begin_ms(device_id)):
-        row.told[device_id] = min(start, row.told.get(device_id, start))
-
-
-def _needs_a_reason(expected: Expected, window: Window, message: Message, bounds: _Bounds) -> bool:
-    """Tell whether a result that is not expected is wrong: neither of earlier readings nor of later ones."""
+def _judge(row: Comparison, expected: Expected, window: Window, message: Message, bounds: Bounds) -> None:
+    """Count a result that is not expected as wrong, if it is neither of earlier readings nor of later ones."""
+    explained = window in expected.earlier or bounds.explain(window[0], message.timestamp()[1])
     begin_ms = max(bounds.since_ms, expected.begin_ms(window[0]))
-    is_in_time = _append_ms(message) >= begin_ms and not bounds.explain(window[0], message.timestamp()[1])
-    return window not in expected.earlier and window[1] >= begin_ms and is_in_time
+    if appended_ms(message) >= begin_ms and not explained:
+        row.different += window[1] >= begin_ms
+        row.unjudged += window[1] < begin_ms
 
 
-def _append_ms(message: Message) -> int:
-    return kafka.append_time_ms(*message.timestamp())
+def _note_told(row: Comparison, expected: Expected, window: Window, message: Message, bounds: Bounds) -> None:
+    device_id, start = window
+    if appended_ms(message) >= max(bounds.since_ms, expected.begin_ms(device_id)):
+        row.told[device_id] = min(start, row.told.get(device_id, start))

@@ -17,7 +17,7 @@ BUS_LAYERS = (
     {"sensorbus.reading"},
     {"sensorbus.progress"},
     {"sensorbus.expectation"},
-    {"sensorbus.history", "sensorbus.comparison", "sensorbus.count_sequence"},
+    {"sensorbus.history", "sensorbus.comparison", "sensorbus.count_sequence", "sensorbus.bounds"},
     {"sensorbus.up", "sensorbus.doctor", "sensorbus.verify", "sensorbus.dead_letters"},
     {"sensorbus.cli"},
     {"sensorbus.__main__"},
