@@ -53,3 +53,5 @@ def test_a_link_shows_the_same_colours_though_a_device_joined_in_between(
         wait_until(lambda: page.evaluate(_LINES) == later.evaluate(_LINES), 10, "the same lines")
         keep(page, f"colours-{theme}")
         keep(later, f"colours-{theme}-phone")
+        for shown in (page, later):
+            shown.context.close()  # before their page is gone, which they would complain of
