@@ -22,7 +22,7 @@ from tests.support.certificates import Authority
 from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.needs import need
 from tests.support.nginx import Nginx
-from tests.support.oidc_provider import CLIENT, SECRET, Provider
+from tests.support.oidc_provider import Provider
 
 PREFIX = "/temperature/"
 TIMEOUT_MS = 15_000
@@ -48,11 +48,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             tmp_path,
             dashboard_url_prefix=PREFIX,
             dashboard_workers=2,
-            dashboard_sign_in="oidc",
-            dashboard_oidc_issuer=provider.issuer,
-            dashboard_oidc_client_id=CLIENT,
-            dashboard_oidc_client_secret=SECRET,
-            dashboard_session_secret="marker-session-secret-that-is-long",  # noqa: S106  # no secret
+            **provider.of_a_page(),
         )
         proxy = Nginx(tmp_path, Authority(tmp_path).issue("localhost"), page.settings.dashboard_port)
         with page.part, proxy:

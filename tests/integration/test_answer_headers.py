@@ -22,7 +22,7 @@ from dashboard_app.guard import HEADERS, ONLY_TLS
 from sensorbus.contract.settings import Settings
 from tests.support.dashboards import Dashboard, dashboard
 from tests.support.faulty_page import order
-from tests.support.oidc_provider import CLIENT, SECRET, Provider
+from tests.support.oidc_provider import Provider
 from tests.support.parts import part
 from tests.support.real_kafka import free_ports
 from tests.support.strangers import TOLD, Listener, answer_to_bytes
@@ -173,11 +173,7 @@ def test_what_the_sign_in_at_a_provider_answers(lonely: Settings, tmp_path: Path
         page = dashboard(
             lonely,
             tmp_path,
-            dashboard_sign_in="oidc",
-            dashboard_oidc_issuer=provider.issuer,
-            dashboard_oidc_client_id=CLIENT,
-            dashboard_oidc_client_secret=SECRET,
-            dashboard_session_secret="x" * 32,
+            **provider.of_a_page(),
         )
         with page.part:
             page.wait_listening()

@@ -25,7 +25,7 @@ from tests.support.dashboards import dashboard, fed_bus, send_readings
 from tests.support.hostile import Claim, Hostile, password_claim, token_claim
 from tests.support.needs import need
 from tests.support.nginx import Nginx
-from tests.support.oidc_provider import CLIENT, SECRET, Provider
+from tests.support.oidc_provider import Provider
 from tests.support.parts import child_pids, part, resident_bytes
 from tests.support.real_kafka import free_ports
 from tests.support.strangers import LOG_BYTES, MEMORY_BYTES, Listener, held_open, send
@@ -52,7 +52,6 @@ WAYS_BACK: Final = (
     "/sign-in/back?state[]=x&state=y&state=z&code",
     f"/sign-in/back?state={'x' * 5_000}&code={'y' * 2_000}",
 )
-SESSION: Final = "marker-session-secret-that-is-long"
 _log = logging.getLogger(__name__)
 
 
@@ -203,12 +202,8 @@ def test_the_sign_in_at_a_provider_refuses_them(bus: Settings, tmp_path: Path, n
         page = dashboard(
             bus,
             tmp_path,
-            dashboard_sign_in="oidc",
-            dashboard_oidc_issuer=provider.issuer,
-            dashboard_oidc_client_id=CLIENT,
-            dashboard_oidc_client_secret=SECRET,
             dashboard_oidc_audience="programs",
-            dashboard_session_secret=SESSION,
+            **provider.of_a_page(),
         )
         with page.part:
             page.wait_listening()

@@ -25,7 +25,7 @@ from tests.support import prometheus
 from tests.support.dashboards import Dashboard, dashboard, fed_bus
 from tests.support.manifests import DEPLOY, alert_rules, dashboard_queries, documents
 from tests.support.needs import need
-from tests.support.oidc_provider import AUDIENCE, CLIENT, SECRET, Provider
+from tests.support.oidc_provider import AUDIENCE, SECRET, Provider
 from tests.support.parts import part
 from tests.support.prometheus import Prometheus
 from tests.support.real_kafka import free_ports
@@ -208,12 +208,8 @@ def test_prometheus_has_a_token_as_the_page_of_security_says(tmp_path: Path) -> 
         page = dashboard(
             bus,
             tmp_path,
-            dashboard_sign_in="oidc",
-            dashboard_oidc_issuer=provider.issuer,
-            dashboard_oidc_client_id=CLIENT,
-            dashboard_oidc_client_secret=SECRET,
             dashboard_oidc_audience=AUDIENCE,
-            dashboard_session_secret="marker-session-secret-that-is-long",  # noqa: S106  # no secret
+            **provider.of_a_page(),
         )
         with page.part:
             page.wait_listening()

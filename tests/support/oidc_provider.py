@@ -24,6 +24,7 @@ CLIENT: Final = "sensorbus-page"
 SECRET: Final = "marker-client-secret"  # noqa: S105  # of a provider that lives as long as a test
 PROGRAM: Final = "exporter"
 AUDIENCE: Final = "sensorbus-api"
+SESSION: Final = "marker-session-secret-that-is-long"
 _POLL_S: Final = 0.02  # how long stopping takes
 _LONGEST_SLOW_S: Final = 30.0
 
@@ -62,6 +63,16 @@ class Provider:
         """Return its address, which is its name."""
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def of_a_page(self) -> dict[str, str]:
+        """Return the settings of a page that has people sign in here."""
+        return {
+            "dashboard_sign_in": "oidc",
+            "dashboard_oidc_issuer": self.issuer,
+            "dashboard_oidc_client_id": CLIENT,
+            "dashboard_oidc_client_secret": SECRET,
+            "dashboard_session_secret": SESSION,
+        }
 
     def __enter__(self) -> Self:
         """Listen on a free port."""

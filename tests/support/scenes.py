@@ -22,7 +22,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import kafka
 from tests.support.dashboards import Dashboard, dashboard, fed_bus
-from tests.support.oidc_provider import CLIENT, SECRET, Provider
+from tests.support.oidc_provider import Provider
 from tests.support.parts import part
 from tests.support.topics import Record, produce
 
@@ -255,11 +255,7 @@ def _sign_in(camera: Camera) -> None:
             page = dashboard(
                 settings,
                 folder,
-                dashboard_sign_in="oidc",
-                dashboard_oidc_issuer=provider.issuer,
-                dashboard_oidc_client_id=CLIENT,
-                dashboard_oidc_client_secret=SECRET,
-                dashboard_session_secret="marker-session-secret-that-is-long",  # noqa: S106  # no secret
+                **provider.of_a_page(),
             )
             with page.part:
                 page.wait_listening()
