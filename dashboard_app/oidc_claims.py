@@ -17,8 +17,7 @@ def user_of(claims: Mapping[str, Any], settings: Settings) -> User | None:
 
 def role_of(claims: Mapping[str, Any], settings: Settings) -> Role | None:
     """Return the role that the claim lists: one as text or several as a list; it may stand within another claim."""
-    given = _given(claims, settings.dashboard_oidc_role_claim)
-    roles = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+    roles = _listed(_given(claims, settings.dashboard_oidc_role_claim)) or []
     if settings.dashboard_oidc_operator_role in roles:
         return "operator"
     return "viewer" if settings.dashboard_oidc_viewer_role in ("*", *roles) else None
@@ -32,11 +31,11 @@ def why_nobody(claims: Mapping[str, Any], settings: Settings) -> str:
     given = _given(claims, path)
     if given is None:
         return f"the token has no claim {path} ({variable}); it has {_shown(sorted(claims))}"
-    if not isinstance(given, str | list):
+    roles = _listed(given)
+    if roles is None:
         return f"claim {path} of the token is neither a text nor a list ({variable})"
     wanted = f"{settings.dashboard_oidc_viewer_role} nor {settings.dashboard_oidc_operator_role}"
-    has = _shown([given] if isinstance(given, str) else given)
-    return f"claim {path} ({variable}) has neither {wanted}; it has {has}"
+    return f"claim {path} ({variable}) has neither {wanted}; it has {_shown(roles)}"
 
 
 def _given(claims: Mapping[str, Any], path: str) -> Any:
@@ -45,6 +44,11 @@ def _given(claims: Mapping[str, Any], path: str) -> Any:
     for step in [path] if path in claims else path.split("."):
         given = given.get(step) if isinstance(given, Mapping) else None
     return given
+
+
+def _listed(given: Any) -> list[Any] | None:
+    """Return what a claim lists, None where it is neither a text nor a list."""
+    return [given] if isinstance(given, str) else given if isinstance(given, list) else None
 
 
 def _shown(names: list[Any]) -> str:

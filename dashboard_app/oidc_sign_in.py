@@ -92,14 +92,12 @@ class SignIn:
         except REFUSED as error:
             if self.user() is not None:  # in another tab, meanwhile
                 return _unstored(redirect(self._home, 303))
-            address = client_address(self._settings.dashboard_proxy_networks)
-            _log.warning("a sign-in from %s failed: %s", address, _why(error), extra={"fold_by": address})
+            self._warn("a sign-in from %s failed: %s", _why(error))
             said = "The sign-in did not come to its end. Try again."
             return plain_pages.page(400, "Not signed in", (said,), self._home)
-        user = user_of(claims, self._settings)
+        user = self._user_of(claims)
         session.clear()
         if user is None:
-            self._tell_of_nobody(claims)
             said = "You have no role here. Ask whoever runs this page to give you one."
             out = f"{self._home}{plain_pages.SIGN_OUT}"
             return plain_pages.page(403, "No access", (said,), self._home, sign_out=out)
@@ -134,19 +132,21 @@ class SignIn:
             claims = self._provider.who_has(token)
         except (AWAY, *REFUSED) as error:
             g.is_provider_away = isinstance(error, AWAY)
-            address = client_address(self._settings.dashboard_proxy_networks)
-            _log.warning("an access token from %s is refused: %s", address, _why(error), extra={"fold_by": address})
+            self._warn("an access token from %s is refused: %s", _why(error))
             return None
+        return self._user_of(claims)
+
+    def _user_of(self, claims: Mapping[str, Any]) -> User | None:
+        """Return whose claims these are; log why nobody's: mostly roles are set up otherwise there."""
         user = user_of(claims, self._settings)
         if user is None:
-            self._tell_of_nobody(claims)
+            self._warn("somebody from %s was turned away: %s", why_nobody(claims, self._settings))
         return user
 
-    def _tell_of_nobody(self, claims: Mapping[str, Any]) -> None:
-        """Log why somebody whom the provider knows is let in nowhere: mostly its roles are set up otherwise."""
+    def _warn(self, said: str, why: str) -> None:
+        """Log what became of a try, with the address that it came from; each address has its own line."""
         address = client_address(self._settings.dashboard_proxy_networks)
-        why = why_nobody(claims, self._settings)
-        _log.warning("somebody from %s was turned away: %s", address, why, extra={"fold_by": address})
+        _log.warning(said, address, why, extra={"fold_by": address})
 
     def _address(self, name: str) -> str:
         """Return an address of ours as the browser sees it: host and scheme are the request's, or the proxy's word."""

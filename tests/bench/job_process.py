@@ -32,8 +32,7 @@ class JobProcess:
 
     def peak_mb(self) -> float:
         """Return the most memory that it has held at once, in MB."""
-        status = Path(f"/proc/{self._pid()}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1000
+        return parts.most_resident_bytes(self._pid()) / 1e6
 
     def records(self) -> int:
         """Return how many records it has read; up to a second old."""

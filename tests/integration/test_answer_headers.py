@@ -170,11 +170,7 @@ def test_what_the_sign_in_by_password_answers(lonely: Settings, tmp_path: Path) 
 def test_what_the_sign_in_at_a_provider_answers(lonely: Settings, tmp_path: Path) -> None:
     """302 there and 303 back, 400 without a way there, 401 for programs."""
     with Provider({"preferred_username": "ann", "roles": ["sensorbus-viewer"]}) as provider:
-        page = dashboard(
-            lonely,
-            tmp_path,
-            **provider.of_a_page(),
-        )
+        page = dashboard(lonely, tmp_path, **provider.of_a_page())
         with page.part:
             page.wait_listening()
             sent = ask(page, "GET", "/", **HTML)

@@ -16,7 +16,6 @@ from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.command import run
 from tests.support.jobs import THREE_JOBS, Jobs
-from tests.support.prometheus import samples
 from tests.support.real_kafka import free_ports
 from tests.support.topics import Record, produce, read_all, values
 from tests.support.verifier import differences, expected_from_readings
@@ -53,7 +52,7 @@ def starts_s(settings: Settings, begin_ms: int, device: str) -> list[int]:
 
 def late(jobs: Jobs) -> float:
     """Return how many late readings job `avg-temp` tells of."""
-    return sum(samples(f"http://127.0.0.1:{jobs.ops_ports['avg-temp']}/metrics", "sensorbus_job_late_total").values())
+    return sum(jobs.metrics("avg-temp", "sensorbus_job_late_total").values())
 
 
 def test_a_clock_that_is_ahead_and_set_right(fresh_settings: Settings, tmp_path: Path) -> None:

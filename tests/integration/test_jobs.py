@@ -23,10 +23,10 @@ from sensorbus.runtime import kafka
 from tests.support.bad_input import Case, alert_cases, sensor_cases
 from tests.support.command import run
 from tests.support.jobs import INPUTS, THREE_JOBS, Jobs
-from tests.support.prometheus import Samples, samples
+from tests.support.prometheus import Samples
 from tests.support.raw_records import RAW_DEVICES, RawDevice
 from tests.support.real_kafka import free_ports
-from tests.support.topics import Record, produce, read_all, values
+from tests.support.topics import Record, has_own_key, produce, read_all, values
 from tests.support.verifier import Shape, differences, expected_from_readings, late
 from tests.support.waiting import wait_until
 
@@ -78,7 +78,7 @@ class Bus:
         """Return how many good records came when a window of theirs was closed: 1 s after they began, or later."""
         bad = {(message.key(), message.value()) for message in self.dead_letters}
         good = [message for message in self._on(topic) if (message.key(), message.value()) not in bad]
-        return late(message.value() for message in good if _has_own_key(message))
+        return late(message.value() for message in good if has_own_key(message))
 
     def _on(self, topic: Topic) -> list[Message]:
         return self.sensor if topic is SENSOR else self.alerts
@@ -176,17 +176,15 @@ def _metrics_of(jobs: Jobs, name: str, records: int) -> Samples:
     told: list[Samples] = []
 
     def tells_all() -> bool:
-        told.append(samples(f"http://127.0.0.1:{jobs.ops_ports[name]}/metrics", "sensorbus_job_"))
-        return (
-            sum(value for (sample, _), value in told[-1].items() if sample == "sensorbus_job_records_total") == records
-        )
+        told.append(jobs.metrics(name, "sensorbus_job_"))
+        return _records_told(told[-1]) == records
 
     wait_until(tells_all, 10, f"{name} to tell of {records} records", jobs.log)
     return told[-1]
 
 
-def _has_own_key(message: Message) -> bool:
-    return bool(message.key() == json.loads(message.value())["device_id"].encode())
+def _records_told(told: Samples) -> float:
+    return sum(value for (sample, _), value in told.items() if sample == "sensorbus_job_records_total")
 
 
 def _without_raw(messages: list[Message], topic: Topic, raw: list[Message]) -> list[Message]:
@@ -228,8 +226,7 @@ def test_the_metrics_of_each_job_are_what_came_in_and_out(bus: Bus) -> None:
         assert len(lags) > len(INPUTS[name])
         assert max(lags) == 0
         looked_at, delay_s = (told[f"sensorbus_job_delay_seconds_{what}", ""] for what in ("count", "sum"))
-        records = sum(value for (sample, _), value in told.items() if sample == "sensorbus_job_records_total")
-        assert records / 100 < looked_at < records / 10  # one in 32 on average
+        assert _records_told(told) / 100 < looked_at < _records_told(told) / 10  # one in 32 on average
         assert delay_s < 60 * looked_at
 
 

@@ -3,21 +3,19 @@
 1, 2 and 4 members on 4 and on 16 partitions, exactly once and at least once.
 """
 
-import json
 import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Message
 
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 from sensorbus.runtime import kafka
 from tests.support.crew import DEVICES, Crew
 from tests.support.groups import generation
-from tests.support.topics import read_all, values
+from tests.support.topics import has_own_key, read_all, values
 from tests.support.verifier import Expected, differences, expected_from_readings
 
 AT_LEAST_ONCE = "at-least-once"
@@ -48,12 +46,6 @@ def crew(real_kafka_address: str, tmp_path: Path, request: pytest.FixtureRequest
         yield crew
 
 
-def device_of(message: Message) -> bytes:
-    """Return the device of a result, which must be its key."""
-    device_id: str = json.loads(message.value() or b"")["device_id"]
-    return device_id.encode()
-
-
 def assert_output_is_that_of_one(*crews: Crew) -> None:
     """Let all be read, by one crew after the other, and compare every record.
 
@@ -71,7 +63,7 @@ def assert_output_is_that_of_one(*crews: Crew) -> None:
     if jobs.isdisjoint(("all", "avg-temp")):
         expected.means.clear()
     results = [read_all(settings, topic) for topic in (ALERT, ALERT_COUNT, AVG_TEMP)]
-    assert all(message.key() == device_of(message) for each in results for message in each)
+    assert all(has_own_key(message) for each in results for message in each)
     alerts, counts, means = ([message.value() or b"" for message in each] for each in results)
     repeated = {"alerts": len(alerts) - len(set(alerts)), "averages": len(means) - len(set(means))}
     _log.info("%d alerts, %d counts, %d averages, repeated: %s", len(alerts), len(counts), len(means), repeated)

@@ -15,6 +15,7 @@ from sensorbus.contract.topics import ALERT, SENSOR, TOPICS, Topic
 from sensorbus.records import partitions, watermarks
 from sensorbus.runtime import kafka
 from tests.support.parts import Part, part
+from tests.support.prometheus import Samples, samples
 from tests.support.topics import read_all
 from tests.support.waiting import wait_until
 
@@ -65,6 +66,10 @@ class Jobs:
     def kill(self, name: str) -> None:
         """Kill -9."""
         self.running.pop(name).kill()
+
+    def metrics(self, name: str, prefix: str) -> Samples:
+        """Return what a job tells of the families that begin so; it has one of the `ops_ports`."""
+        return samples(f"http://127.0.0.1:{self.ops_ports[name]}/metrics", prefix)
 
     def settle(self, *names: str, within_s: float = 45.0) -> None:
         """Wait until these jobs, in this order, have committed all that stands in their inputs, and all is visible.

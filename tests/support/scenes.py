@@ -252,11 +252,7 @@ def _sign_in(camera: Camera) -> None:
     with tempfile.TemporaryDirectory() as name, Provider({"preferred_username": "ann"}) as provider:
         folder = Path(name)
         with fed_bus(folder, 50) as settings:
-            page = dashboard(
-                settings,
-                folder,
-                **provider.of_a_page(),
-            )
+            page = dashboard(settings, folder, **provider.of_a_page())
             with page.part:
                 page.wait_listening()
                 camera.shoot("no-role", page.url)

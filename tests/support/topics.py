@@ -1,5 +1,6 @@
 """Writes records to a topic and reads a topic whole, as lists."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -62,3 +63,8 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
 def values(settings: Settings, topic: Topic) -> list[bytes]:
     """Return the values that stand committed in a topic, partition by partition in their order."""
     return [message.value() for message in read_all(settings, topic)]
+
+
+def has_own_key(message: Message) -> bool:
+    """Tell whether a reading or a result stands under its device's key."""
+    return bool(message.key() == json.loads(message.value() or b"")["device_id"].encode())
