@@ -47,6 +47,7 @@ def _command(kind: str, port: int) -> Sequence[str]:
         "ours": ("-m", "gunicorn", "-c", "dashboard_app/gunicorn_conf.py", f"{_PAGES}.ours:build()"),
         "naive Dash": (*_GTHREAD, "--no-control-socket", "-b", f"127.0.0.1:{port}", f"{_PAGES}.naive:build()"),
         "Bokeh": ("-m", f"{_PAGES}.bokeh_page"),
+        "Bokeh, all of it": ("-m", f"{_PAGES}.bokeh_whole"),
         "Streamlit": (
             *("-m", "streamlit", "run", "tests/bench/pages/streamlit_loop.py", "--server.headless", "true"),
             *("--server.address", "127.0.0.1", "--server.port", str(port), "--browser.gatherUsageStats", "false"),
@@ -56,7 +57,7 @@ def _command(kind: str, port: int) -> Sequence[str]:
 
 @contextmanager
 def serving(kind: str, devices: int, folder: Path, **variables: str) -> Iterator[Server]:
-    """Run a page: "ours", "naive Dash", "Bokeh" or "Streamlit"."""
+    """Run a page: "ours", "naive Dash", "Bokeh", "Bokeh, all of it" or "Streamlit"."""
     port = free_ports()[0]
     environment = {
         **os.environ,

@@ -1,10 +1,11 @@
-"""An equal page on a Bokeh server: lines that grow, and a table."""
+"""A page on a Bokeh server: lines that grow, and a table."""
 
 import itertools
 import os
 import statistics
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
@@ -20,7 +21,7 @@ from tests.bench.pages.fleet import LINES, WINDOW_S, Readings
 
 DEVICES: Final = int(os.environ.get("BENCH_DEVICES", "5"))
 ALL_LINES: Final = 100  # as ours, up to so many devices
-_TICK_MS: Final = 1_000
+TICK_MS: Final = 1_000
 
 
 class Window:
@@ -41,43 +42,59 @@ class Window:
         return values[-1], round(statistics.fmean(values[-10:]), 2)
 
 
+_Window = TypeVar("_Window", bound=Window)
+
+
+class Lines:
+    """A line for each of some devices."""
+
+    def __init__(self, window: Window) -> None:
+        """Draw what is held."""
+        self._window = window
+        shown = list(window.held)[: ALL_LINES if DEVICES <= ALL_LINES else LINES]
+        self._sources = {name: ColumnDataSource(points(window, name, 0)) for name in shown}
+        self._told = {name: window.held[name][-1][0] for name in shown}
+        self.root = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=320, output_backend="canvas")
+        for name, colour in zip(shown, itertools.cycle(Category10_10), strict=False):
+            self.root.line("x", "y", source=self._sources[name], color=colour)
+        self.root.x_range.follow = "end"
+        self.root.x_range.follow_interval = WINDOW_S * 1_000
+
+    def tick(self) -> None:
+        """Tell what is new."""
+        for name, source in self._sources.items():
+            new = points(self._window, name, self._told[name])
+            if new["x"]:
+                self._told[name] = new["x"][-1]
+                source.stream(new, rollover=WINDOW_S)
+
+
 def page(window: Window, document: Document) -> None:
     """Lay the page out and stream to it each second."""
-    shown = list(window.held)[: ALL_LINES if DEVICES <= ALL_LINES else LINES]
-    lines = {name: ColumnDataSource(_points(window, name, 0)) for name in shown}
-    plot = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=320, output_backend="canvas")
-    for name, colour in zip(shown, itertools.cycle(Category10_10), strict=False):
-        plot.line("x", "y", source=lines[name], color=colour)
-    plot.x_range.follow = "end"
-    plot.x_range.follow_interval = WINDOW_S * 1_000
+    lines = Lines(window)
     rows = [window.row(name) for name in window.held]
     table = ColumnDataSource({"id": list(window.held), "now": [r[0] for r in rows], "mean": [r[1] for r in rows]})
     columns = [TableColumn(field=field, title=field) for field in ("id", "now", "mean")]
-    document.add_root(column(plot, DataTable(source=table, columns=columns), sizing_mode="stretch_width"))
-    told = {name: window.held[name][-1][0] for name in shown}
+    document.add_root(column(lines.root, DataTable(source=table, columns=columns), sizing_mode="stretch_width"))
 
     def tick() -> None:
-        for name, source in lines.items():
-            new = _points(window, name, told[name])
-            if new["x"]:
-                told[name] = new["x"][-1]
-                source.stream(new, rollover=WINDOW_S)
+        lines.tick()
         now = [window.row(name) for name in window.held]
         whole = slice(0, len(now))
         fleet.count_tick()
         table.patch({"now": [(whole, [r[0] for r in now])], "mean": [(whole, [r[1] for r in now])]})
 
-    document.add_periodic_callback(tick, _TICK_MS)
+    document.add_periodic_callback(tick, TICK_MS)
 
 
-def _points(window: Window, name: str, after_ms: int) -> dict[str, list[Any]]:
+def points(window: Window, name: str, after_ms: int) -> dict[str, list[Any]]:
+    """Return a device's readings after that time, as Bokeh's columns."""
     new = [(time_ms, celsius) for time_ms, celsius in window.held[name] if time_ms > after_ms]
     return {"x": [time_ms for time_ms, _ in new], "y": [celsius for _, celsius in new]}
 
 
-def main() -> None:
+def serve(window: _Window, page: Callable[[_Window, Document], None]) -> None:
     """Serve until told to stop."""
-    window = Window()
     fleet.run(DEVICES, window.take)
     port = int(os.environ["BENCH_PORT"])
     server = Server(
@@ -91,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Window(), page)
