@@ -37,7 +37,7 @@ _HOW_TO_SIGN_IN: Final = {
     "proxy": "This page is reached by way of a proxy that knows who you are.",
     "oidc": "Load this page again to sign in.",
 }
-#: A checked password is not hashed again for so long: scrypt costs more than all of a tick.
+#: A checked password is not hashed again until nobody came with it for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
 _MOST_REMEMBERED: Final = 1_000
 _FREE_TRIES: Final = 3
@@ -148,26 +148,36 @@ class Gate:
         self._key = secrets.token_bytes(32)
         self._some_hash = next((user.password_hash for user in users.values()), "")  # for names that are not there
         self._remembered: dict[bytes, float] = {}  # digests of what was right, and until when they count
+        self._refused: dict[bytes, float] = {}  # the same of what was wrong, each from an address
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # how many, and when the last one was
         self._lock = threading.Lock()  # held from the look at the failures to the note of the next one
 
     def look(self, address: str, name: str, password: str) -> User | float | None:
         """Return the user whose password that is, None for a wrong one, or for how many seconds none is looked at.
 
-        Who was right a moment ago waits for nobody else at the address. A name that is not there takes as long.
+        Who was right a moment ago waits for nobody else at the address, and what was wrong from there a moment ago does
+        not count again: an open page of who was taken out would shut out all behind its router. A name that is not
+        there takes as long.
         """
         user = self._users.get(name)
         known_hash = user.password_hash if user else self._some_hash
         digest = hmac.digest(self._key, f"{name}\0{known_hash}\0{password}".encode(), hashlib.sha256)
-        wait_s = self._wait_s((address, name), _FREE_TRIES)
-        if user is not None and wait_s <= 0 and self._remembered.get(digest, 0.0) > self._clock_s():
-            return user
+        here = digest + address.encode()
+        if self._wait_s((address, name), _FREE_TRIES) <= 0:
+            if user is not None and self._is_known(self._remembered, digest):
+                return user
+            if self._is_known(self._refused, here):
+                _warn_of(address)
+                return None
         if not self._lock.acquire(timeout=_QUEUES_S):
             return 1.0
         try:
             wait_s = max(
                 self._wait_s((address, name), _FREE_TRIES), self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS)
             )
+            if wait_s <= 0 and self._is_known(self._refused, here):  # of several at once, one is enough
+                _warn_of(address)
+                return None
             return wait_s if wait_s > 0 else self._checked(address, user, (name, known_hash, password), digest)
         finally:
             self._lock.release()
@@ -178,13 +188,24 @@ class Gate:
         if not check_password_hash(known_hash, password) or user is None:
             for key in ((address, name), (address, "")):
                 self._note_failure(key, now_s)
-            _log.warning("wrong password or name from %s", address, extra={"fold_by": address})
+            self._remember(self._refused, digest + address.encode())
+            _warn_of(address)
             return None
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[digest] = now_s + _REMEMBERED_S
+        self._remember(self._remembered, digest)
         self._failures.pop((address, name), None)
         return user
+
+    def _is_known(self, known: dict[bytes, float], one: bytes) -> bool:
+        """Tell whether this still counts; then it does for another while, as long as somebody asks."""
+        if known.get(one, 0.0) <= self._clock_s():
+            return False
+        known[one] = self._clock_s() + _REMEMBERED_S
+        return True
+
+    def _remember(self, known: dict[bytes, float], one: bytes) -> None:
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known[one] = self._clock_s() + _REMEMBERED_S
 
     def _note_failure(self, key: tuple[str, str], now_s: float) -> None:
         count, last_s = self._failures.pop(key, (0, now_s))  # the newest stands last
@@ -197,6 +218,10 @@ class Gate:
         if count < free:
             return 0.0
         return last_s + min(2.0 ** min(count - free, 10), _LONGEST_WAIT_S) - self._clock_s()
+
+
+def _warn_of(address: str) -> None:
+    _log.warning("wrong password or name from %s", address, extra={"fold_by": address})
 
 
 def _challenge(status: int = 401, said: str = "sign in") -> Response:

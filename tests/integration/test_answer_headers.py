@@ -33,7 +33,7 @@ TICK: Final = "/_dash-update-component"
 JSON: Final = {"Content-Type": "application/json"}
 BODY: Final = json.dumps(tick_body({"cursor": None, "detail": [], "history": []}))
 HTML: Final = {"Accept": "text/html"}
-WRONG: Final = {"Authorization": f"Basic {base64.b64encode(b'ann:wrong').decode()}"}
+WRONG: Final = [{"Authorization": f"Basic {base64.b64encode(f'ann:wrong {n}'.encode()).decode()}"} for n in range(10)]
 #: gunicorn, werkzeug, Flask, Dash and Python are not named with a version, nor is where a file lies.
 _VERSION_OR_PATH: Final = re.compile(rb"(?i)(gunicorn|werkzeug|flask|dash|python)[/ -]?v?\d|/[\w./-]+\.py\b")
 
@@ -162,7 +162,7 @@ def test_what_the_sign_in_by_password_answers(lonely: Settings, tmp_path: Path) 
         for path in ("/", "/none", "/metrics", "/api/v1/devices"):
             check(ask(page, "GET", path), 401)
         check(ask(page, "POST", TICK, BODY, **JSON), 401)
-        answers = [ask(page, "GET", "/", **WRONG) for _ in range(10)]
+        answers = [ask(page, "GET", "/", **wrong) for wrong in WRONG]
         check(answers[0], 401)
         check(answers[-1], 429)
 

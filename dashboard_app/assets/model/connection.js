@@ -42,8 +42,8 @@
 
   /** Something else than a tick was answered, with that HTTP status, null for none: is there someone who knows the visitor?
    *
-   *  `asksWho`: the answer asks for a name and password. So does our 429 after wrong ones (a browser's of who was taken out
-   *  of the file of users), and not a proxy's limit of requests. */
+   *  `asksWho`: the answer asks for a name and password. So does our 429 after wrong ones, and not a proxy's limit of
+   *  requests. */
   function told(connection, status, asksWho = false) {
     const isUnknown = status === UNAUTHORIZED || (status === TOO_MANY && asksWho);
     connection.isSignedOut = connection.lost && isUnknown; // a good answer may have come since
