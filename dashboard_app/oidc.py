@@ -21,7 +21,7 @@ from requests import ConnectionError as NoConnectionError
 from requests import RequestException, Timeout
 
 from dashboard_app.oidc_turns import Once, Turns
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.settings import Settings, variable_name
 
 #: Raised when the provider cannot be asked, and when it or a browser said what cannot be taken.
 AWAY: Final = RequestException
@@ -100,7 +100,9 @@ class Provider:
         return token["userinfo"], held["to"]
 
     def who_has(self, token: str) -> Mapping[str, Any]:
-        """Return the claims of a program's access token."""
+        """Return the claims of a program's access token, if programs may come at all."""
+        if self._audience is None:
+            raise LookupError(f"{variable_name('dashboard_oidc_audience')} is not set")
         self._load()
         try:
             return self._verified(token)

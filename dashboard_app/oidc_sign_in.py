@@ -25,6 +25,8 @@ from sensorbus.contract.settings import Settings, variable_name
 _BACK: Final = "sign-in/back"
 _SIGNED_OUT: Final = "signed-out"
 _SHOWN_CHARACTERS: Final = 300
+#: Which setting says what such a claim of a program's token must be.
+_EXPECTED_BY: Final = {"aud": "dashboard_oidc_audience", "iss": "dashboard_oidc_issuer"}
 #: Who finds others before the provider comes again by himself after so many seconds.
 _RETRY_S: Final = "1"
 
@@ -126,13 +128,11 @@ class SignIn:
 
     def _program(self, token: str) -> User | None:
         """Return whose access token that is, if programs may come at all."""
-        if self._settings.dashboard_oidc_audience is None:
-            return None
         try:
             claims = self._provider.who_has(token)
         except (AWAY, *REFUSED) as error:
             g.is_provider_away = isinstance(error, AWAY)
-            self._warn("an access token from %s is refused: %s", _why(error))
+            self._warn("an access token from %s is refused: %s", f"{_why(error)}{_setting_of(error)}")
             return None
         return self._user_of(claims)
 
@@ -177,6 +177,12 @@ def _away(error: Exception, issuer: str, home: str) -> Response:
 def _why(error: Exception) -> str:
     """Return an error in a line: addresses at most, never a token."""
     return f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
+
+
+def _setting_of(error: Exception) -> str:
+    """Return, of a claim that is missing or another one, the setting that it is compared with."""
+    expected_by = _EXPECTED_BY.get(getattr(error, "claim", ""))
+    return f" ({variable_name(expected_by)})" if expected_by else ""
 
 
 def _unstored(answer: Any) -> Response:

@@ -22,7 +22,7 @@ from dashboard_app import ops, plain_pages
 from dashboard_app.client_address import Networks, client_address, is_within
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.users import Role, User, is_name, read_users
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.settings import Settings, variable_name
 
 if TYPE_CHECKING:
     from dashboard_app.oidc_sign_in import SignIn
@@ -37,6 +37,7 @@ _HOW_TO_SIGN_IN: Final = {
     "proxy": "This page is reached by way of a proxy that knows who you are.",
     "oidc": "Load this page again to sign in.",
 }
+_NO_PROXY: Final = "%s names a user and is not believed: it is none of the proxies (%s)"
 #: A checked password is not hashed again until nobody came with it for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
 _MOST_REMEMBERED: Final = 1_000
@@ -108,8 +109,11 @@ def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
 
 def _by_proxy(proxies: Networks, users: Mapping[str, User]) -> Callable[[], Response | None]:
     def check() -> Response | None:
-        name = request.headers.get(USER_HEADER, "")
-        if not is_within(request.remote_addr, proxies) or not is_name(name):
+        name, is_believed = request.headers.get(USER_HEADER, ""), is_within(request.remote_addr, proxies)
+        if name and not is_believed:
+            address = client_address(proxies)
+            _log.warning(_NO_PROXY, address, variable_name("dashboard_proxies"), extra={"fold_by": address})
+        if not is_believed or not is_name(name):
             return refusal(401, "sign in at the proxy")
         _let_in(name, users[name].role if name in users else "viewer")
         return None

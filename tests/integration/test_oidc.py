@@ -412,26 +412,38 @@ def test_a_token_without_a_role_is_told_of_in_the_log(provider: Provider, caplog
     assert "somebody from 127.0.0.1 was turned away: the token has no claim roles" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("changes", "bent", "told"),
+    [
+        ({"dashboard_oidc_audience": None}, {}, "SENSORBUS_DASHBOARD_OIDC_AUDIENCE is not set"),
+        ({}, {"aud": None}, "Missing claim: 'aud' (SENSORBUS_DASHBOARD_OIDC_AUDIENCE)"),
+        ({}, {"aud": CLIENT}, "Invalid claim: 'aud' (SENSORBUS_DASHBOARD_OIDC_AUDIENCE)"),
+        ({}, {"iss": "https://id.example.com/"}, "Invalid claim: 'iss' (SENSORBUS_DASHBOARD_OIDC_ISSUER)"),
+        ({}, {"exp": 1}, "expired"),
+    ],
+)
+def test_a_token_that_is_not_for_us_is_one_line_with_the_setting(
+    provider: Provider, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], bent: dict[str, Any], told: str
+) -> None:
+    """Expired, for somebody else, an id token, any where none may come; and nothing of the token."""
+    token = provider.token(**{"sub": PROGRAM, "aud": AUDIENCE, "roles": "sensorbus-viewer"} | bent)
+    assert bearer(browser(settings_of(provider, **changes)), token) == 401
+    (line,) = [each.getMessage() for each in caplog.records if each.name.startswith("dashboard_app")]
+    assert line.startswith("an access token from 127.0.0.1 is refused: ")
+    assert told in line
+    assert token.split(".")[1] not in line
+
+
 def test_other_tokens_of_programs_are_refused(provider: Provider) -> None:
-    """Expired, for somebody else, without a role, forged, an id token, none; and all where none may come."""
+    """Without an end or a role, forged, none."""
     client = browser(settings_of(provider))
     good: dict[str, Any] = {"sub": PROGRAM, "aud": AUDIENCE, "roles": ["sensorbus-viewer"]}
     assert bearer(client, provider.token(**good)) == 200
-    wrong: list[dict[str, Any]] = [
-        {"exp": 1},
-        {"exp": None},
-        {"aud": CLIENT},
-        {"aud": None},
-        {"iss": "x"},
-        {"roles": []},
-    ]
-    for bent in wrong:
-        assert bearer(client, provider.token(**good | bent)) == 401
+    for wrong in (good | {"exp": None}, good | {"roles": []}):
+        assert bearer(client, provider.token(**wrong)) == 401
     for token in ("", "x", "a.b.c", provider.token(**good)[:-4] + "AAAA"):
         assert bearer(client, token) == 401
     provider.forges = key("unknown")
     asked = len(provider.asked)
     assert [bearer(client, provider.token(**good)) for _ in range(5)] == [401] * 5
     assert len(provider.asked) - asked <= 1  # the keys are not fetched for each
-    provider.forges = None
-    assert bearer(browser(settings_of(provider, dashboard_oidc_audience=None)), provider.token(**good)) == 401

@@ -308,14 +308,18 @@ def test_a_named_proxy_is_believed() -> None:
         assert client.get("/page", headers={sign_in.USER_HEADER: name}).status_code == 401
 
 
-def test_nobody_else_is(users: Path) -> None:
-    """The same header from elsewhere is 401, whatever it says of its way."""
+def test_nobody_else_is(users: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The same header from elsewhere is 401, whatever it says of its way, and one line for who has set it up."""
     settings = Settings(dashboard_sign_in="proxy", dashboard_proxies="10.0.0.0/8", dashboard_users_file=users)
     client = client_of(settings)
     claims = {sign_in.USER_HEADER: "bob", "X-Forwarded-For": "10.0.0.1"}
     assert client.get("/page", headers=claims).status_code == 401
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line == "127.0.0.1 names a user and is not believed: it is none of the proxies (SENSORBUS_DASHBOARD_PROXIES)"
     answer = client.get("/page", headers=claims, environ_base={"REMOTE_ADDR": "10.1.2.3"})
     assert answer.json == {"user": "bob", "role": "operator"}
+    assert client.get("/page").status_code == 401
+    assert len(caplog.records) == 1  # who names nobody is a stranger like any
 
 
 def test_passwords_are_in_no_log(users: Path, caplog: pytest.LogCaptureFixture) -> None:
