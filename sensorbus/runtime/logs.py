@@ -6,6 +6,7 @@ name can neither break a line nor colour a terminal. Called once per process, be
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -31,6 +32,8 @@ _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 _PLACE_FIELDS: Final = frozenset({"device", "topic", "partition", "offset"})
 #: How confluent-kafka logs each line of librdkafka's: kind (FAIL, GETPID), client, text.
 _RDKAFKA_LINE: Final = "%s [%s] %s"
+#: librdkafka 2.10 hides all secrets when its option `debug` lists what is set, but for that of OAuth's client.
+_SECRET_OPTION: Final = re.compile(r"(\.secret = ).+", re.DOTALL)
 # What `str.isprintable` refuses (control, format and surrogate characters) is escaped; a space is printable.
 
 
@@ -163,7 +166,10 @@ def _event(record: logging.LogRecord) -> str:
 def _message(record: logging.LogRecord) -> str:
     held_back = getattr(record, "folded", 0)
     suffix = f" (and {held_back} more like it)" if held_back else ""
-    return record.getMessage() + suffix
+    said = record.getMessage()
+    if record.msg == _RDKAFKA_LINE:
+        said = _SECRET_OPTION.sub(r"\1[redacted]", said)
+    return said + suffix
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

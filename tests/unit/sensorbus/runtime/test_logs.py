@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+from confluent_kafka import Producer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -183,6 +184,19 @@ def test_a_line_of_librdkafka_hides_none_of_another_kind() -> None:
     fold = FoldRepeats(clock_s=Clock())
     lines = [record("%s [%s] %s", kind, "client", f"try {number}") for number, kind in enumerate(("A", "FAIL", "A"))]
     assert [fold.filter(each) for each in lines] == [True, True, False]
+
+
+def test_no_line_of_librdkafka_shows_a_secret(root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its option `debug` has it list what is set, which is for who looks for a fault and sends the log to others."""
+    logs.configure(Settings(log_level="DEBUG"), "alert")
+    secrets = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
+    given = {"debug": "conf", "client.id": "shown"}
+    Producer(given | dict.fromkeys(secrets, "marker-hunter2"), logger=logging.getLogger("rdkafka")).poll(0)
+    said = capsys.readouterr().err
+    assert root_logger.handlers
+    assert "client.id = shown" in said
+    assert [secret for secret in secrets if f"{secret} = [redacted]" in said] == [*secrets]
+    assert "marker" not in said
 
 
 def test_information_and_marked_events_are_never_folded() -> None:
