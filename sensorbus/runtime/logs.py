@@ -44,8 +44,9 @@ def configure(settings: Settings, part: str) -> None:
     handler.addFilter(FoldRepeats())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares.
-    for chatty in ("quixstreams", "rdkafka", "werkzeug"):
+    # Quix says at INFO how it is configured and what each rebalance does, librdkafka how each connection fares, and
+    # authlib at DEBUG what only a browser's own session may know.
+    for chatty in ("quixstreams", "rdkafka", "werkzeug", "authlib"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     if settings.log_level == "DEBUG":  # then librdkafka says what its option `debug` asks for, every client's alike
         logging.getLogger("rdkafka").setLevel(logging.DEBUG)

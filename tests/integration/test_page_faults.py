@@ -4,7 +4,9 @@ Its consumer thread throws or hangs, or a tick takes seconds; everything around 
 """
 
 import logging
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +29,7 @@ BACK_WITHIN_S: Final = 5.0
 SAID_WITHIN_S: Final = 15.0
 REPLACED_WITHIN_S: Final = 70.0
 OTHERS_WITHIN_S: Final = 1.0
+FROZEN_S: Final = 33.0
 _ASKED: Final = 20  # the kernel chooses which of two workers answers
 _log = logging.getLogger(__name__)
 
@@ -123,6 +126,31 @@ def test_a_worker_whose_consumer_thread_hangs_is_replaced(bus: Settings, tmp_pat
         assert load.outcome.sent_again <= 2 * BROWSERS
         assert set(before) - set(page.worker_pids()) == {who_had(tmp_path, "hang")}
     assert "the consumer thread hangs; this worker ends so that another takes its place" in page.part.said()
+    assert "Traceback" not in page.part.said()
+
+
+@pytest.mark.embedded
+@pytest.mark.long
+@pytest.mark.timeout(150)
+def test_a_page_that_is_frozen_and_goes_on_shows_each_reading_once(bus: Settings, tmp_path: Path) -> None:
+    """All of it, as a machine that sleeps: 33 s, longer than gunicorn waits for a worker, while others write."""
+    page = dashboard(bus, tmp_path, dashboard_workers=2)
+    with page.part:
+        page.wait_ready()
+        browser = page.ticker()
+        browser.tick()
+        assert page.part.process is not None
+        os.killpg(page.part.process.pid, signal.SIGSTOP)
+        frozen_s = time.monotonic()
+        sent = send_readings(bus, 200, 50)
+        wait_until(lambda: time.monotonic() - frozen_s > FROZEN_S, FROZEN_S + 5, "the night to be over")
+        os.killpg(page.part.process.pid, signal.SIGCONT)
+        browser.tick()  # the first question is answered too
+        wait_until(lambda: all_hold(page, 250, sent), SAID_WITHIN_S, "the history", page.part.log)
+        _log.info("whole %.1f s after it woke", time.monotonic() - frozen_s - FROZEN_S)
+        browser.tick()
+        assert by_device(browser.readings) == by_device(written_readings(bus))
+        page.part.stop(within_s=5)
     assert "Traceback" not in page.part.said()
 
 
