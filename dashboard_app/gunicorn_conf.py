@@ -27,6 +27,8 @@ from sensorbus.runtime import process
 _MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 #: What a master tells itself for its end: the folder that it made.
 _METRICS_DIR_VARIABLE: Final = "_SENSORBUS_DASHBOARD_METRICS_DIR"
+#: A worker's files there, and some of others.
+_COUNTS_IN_BYTES: Final = 1_000_000
 #: A new worker that takes longer, at a reload, is not waited for.
 _ANSWERS_WITHIN_S: Final = 60.0
 _ONE_WORKER: Final = (
@@ -118,7 +120,9 @@ def on_starting(server: Any) -> None:
         _log.warning("the page has no sign-in and listens on %s: everybody who reaches it sees it", open_to)
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
         # Before prometheus_client is imported, which looks at it once.
-        os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-")
+        # In memory: these files are mapped, and on a full disk each worker would end by SIGBUS as soon as it counts.
+        folder = None if os.environ.get("TMPDIR") else worker_tmp_dir
+        os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-", dir=folder)
         os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
     server.handle_hup = partial(_hang_up, server, server.handle_hup)
     server.handle_usr2 = partial(_log.warning, "SIGUSR2 does nothing: start a new version beside this one")
@@ -190,11 +194,14 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Take a dead worker's gauges out of /metrics; called in the master."""
+    """Take a dead worker's gauges out of /metrics, and say if it had no room to count; called in the master."""
     if _MULTIPROCESS_VARIABLE in os.environ:
         from prometheus_client import multiprocess  # noqa: PLC0415  # only now: it looks at the variable when imported
 
         multiprocess.mark_process_dead(worker.pid)
+        folder = os.environ[_MULTIPROCESS_VARIABLE]
+        if shutil.disk_usage(folder).free < _COUNTS_IN_BYTES:
+            _log.error("no room in %s (TMPDIR), where workers keep what /metrics shows: without it they end", folder)
 
 
 def on_exit(_server: Any) -> None:
