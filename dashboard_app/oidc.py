@@ -27,6 +27,10 @@ from sensorbus.contract.settings import Settings, variable_name
 AWAY: Final = RequestException
 REFUSED: Final = (OAuthError, JoseError, LookupError, TypeError, ValueError, RuntimeError)
 _NAME: Final = "sensorbus"
+_NO_COOKIE: Final = (
+    "; nobody says that the browser came by https, without which it keeps no cookie "
+    f"({variable_name('dashboard_proxies')})"
+)
 #: What a token may be signed with: by the provider's private key, never by nothing or by what we know too.
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _TIMEOUT_S: Final = 5.0
@@ -84,7 +88,7 @@ class Provider:
         held = self._client.framework.get_state_data(session, state)
         until_s = _end_of(f"_state_{_NAME}_{state}") if held else 0.0
         if not held or until_s <= time.time():
-            raise LookupError("a way back that is not known, or too old")
+            raise LookupError(f"a way back that is not known, or too old{'' if request.is_secure else _NO_COOKIE}")
         self._load()
         self._keys()
         with self._hands_codes_in.one():
