@@ -108,4 +108,6 @@ def test_a_live_page_has_no_serious_fault(visit: Visit, live_bus: Bus, state: st
     if state == "kiosk":
         expect(page.get_by_role("button")).to_have_count(0)
         expect(page.locator("#chart-note")).to_be_visible()
+        page.keyboard.press("/")
+        assert page.locator("#filter-panel").get_attribute("hidden") is not None, "it would be open and not seen"
     assert serious_faults(page) == []

@@ -4,6 +4,7 @@ Empty, silent, hostile, cut off.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
 from tests.support.axe import serious_faults
+from tests.support.parts import Part
 from tests.support.waiting import wait_until
 
 _NOTHING: Final = "\N{EN DASH}"
@@ -67,6 +69,26 @@ def test_a_silent_device_turns_stale_then_offline(visit: Visit, bus: Bus) -> Non
     expect(card.locator(".age")).to_have_text(re.compile(r"^1\d s ago$"))
     expect(card.locator(".average")).to_have_text(_NOTHING)
     expect(page.locator(".tile-mean .tile-value")).to_have_text(_NOTHING)
+
+
+def _seldom(dashboard: Part) -> Part:
+    """Expect a reading once in 10 s."""
+    return replace(dashboard, environment={**dashboard.environment, "SENSORBUS_READING_PERIOD_MS": "10000"})
+
+
+def test_an_average_of_before_says_how_old_it_is_and_leaves_the_count_its_room(visit: Visit, tmp_path: Path) -> None:
+    """On the card of a device that is late."""
+    with open_bus(tmp_path, _seldom) as own, own.run("processors", "all"):
+        tell(own, "late", 35, tuple(range(70_000, 31_000, -1_000)))
+        page = visit(own).open("?unit=K")
+        card = page.get_by_role("article", name="late", exact=True)
+        expect(card.locator(".age")).to_have_text(re.compile(r"^\d\d s ago, average \d\d s ago$"), timeout=40_000)
+        expect(card.locator(".word")).to_have_text("STALE")
+        expect(card.locator(".average")).to_have_text("308.1 K")
+        card.locator(".alerts").evaluate("one => { one.textContent = '88'; }")
+        cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+        assert card.locator(".age, .windows dd").evaluate_all(cut) == []
+        page.close()  # before its server: a request that breaks off is a complaint
 
 
 #: What is cut off of the longest that a list of alerts can say, put in by hand.
@@ -238,8 +260,9 @@ def _named_by_pointer(page: Page, name: str, kind: str) -> str:
 def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bus) -> None:
     """And shown as soon as it speaks."""
     tell(bus, "known", 20)  # on an empty bus the page waits for the first reading of all
-    page = visit().open("?devices=stranger")
-    _wait_text(page, "#notice", "^Not heard of: stranger. Shown as soon as a reading comes.$")
+    longest = "z" * 128  # in one word, which a phone has to break
+    page = visit().open(f"?devices=stranger,{longest}")
+    _wait_text(page, "#notice", f"^Not heard of: stranger, {longest}. Shown as soon as a reading comes.$")
     _wait_text(page, "#filter-value", "^0 of ")
     assert serious_faults(page) == []
     tell(bus, "stranger", 20)

@@ -73,8 +73,8 @@
     dom.text(parts.arrow, change.arrow);
     dom.text(parts.change, change.text);
     dom.text(parts.trend, change.word && ` ${change.word}`);
-    dom.text(parts.age, bus.format.age(clockMs - shown.tMs));
-    drawAverage(parts, shown, view);
+    const lateMs = drawAverage(parts, shown, view);
+    dom.text(parts.age, bus.format.age(clockMs - shown.tMs) + (lateMs ? `, average ${bus.format.age(lateMs)}` : ""));
     const { path, highs } = bus.sparkline.draw(device.series, {
       ...SPARK, fromMs: clockMs - SPARK_MS, toMs: clockMs,
       gapMs: bus.model.STALE_PERIODS * model.config.reading_period_ms,
@@ -84,15 +84,16 @@
     dom.attribute(parts.highs, "d", highs);
   }
 
+  /** Draw the average; return its age where that is to be told: 0 while it is of now. */
   function drawAverage(parts, device, view) {
     const { config } = view.model;
     const average = view.trustAverages ? bus.model.average(view.frozen ?? view.model, device, view.clockMs) : null;
     const ageMs = average ? view.clockMs - average.endMs : 0;
     const late = ageMs > config.avg_temp_length_ms;
-    const text = bus.format.temperature(average?.celsius ?? null, view.unit);
-    dom.text(parts.average, late ? `${text}, ${bus.format.age(ageMs)}` : text);
+    dom.text(parts.average, bus.format.temperature(average?.celsius ?? null, view.unit));
     dom.attribute(parts.average, "title", average ? `window ended ${bus.format.age(ageMs)}` : null);
     parts.average.classList.toggle("late", late);
+    return late ? ageMs : 0;
   }
 
   function drawAlerts(parts, device, view) {

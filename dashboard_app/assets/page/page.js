@@ -83,7 +83,7 @@
   }
 
   function openFilter() {
-    if (page.device === null) bus.filter.open();
+    if (page.device === null && !page.choices.kiosk) bus.filter.open(); // there it is not seen
   }
 
   /** Return the defaults; on the page of one device, its history as far as there is one. */
