@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
-from tests.browser.conftest import Visit, keep, open_bus
+from tests.browser.conftest import Visit, keep, open_bus, tell
 from tests.support.axe import serious_faults
 from tests.support.parts import Part
 from tests.support.ticks import get
@@ -75,15 +75,22 @@ def _small(dashboard: Part) -> Part:
 
 @pytest.mark.slow
 def test_a_dashboard_that_holds_less_than_is_shown_says_why(visit: Visit, tmp_path: Path) -> None:
-    """Since when it holds readings, and with which setting it holds more; not on a chart that begins later."""
+    """Since when it holds readings, and with which setting it holds more; what a file lacks of it is said too."""
     with open_bus(tmp_path, _small) as bus:
-        now_ms = time.time_ns() // 1_000_000
-        value = messages.encode_reading("unit-1", messages.iso_timestamp(now_ms), 20.0)
-        produce(bus.settings, SENSOR, [Record(messages.encode_key("unit-1"), value)] * 1_100)
         page = visit(bus).open("?window=900")
+        tell(bus, "unit-1", 20, (60_000,))
+        temperature = page.get_by_role("article", name="unit-1", exact=True).locator(".temperature")
+        for celsius in (21.0, 22.0, 23.0):  # one after the other: a page that misses some begins anew
+            now_ms = time.time_ns() // 1_000_000
+            value = messages.encode_reading("unit-1", messages.iso_timestamp(now_ms), celsius)
+            produce(bus.settings, SENSOR, [Record(messages.encode_key("unit-1"), value)] * 400)
+            expect(temperature).to_have_text(f"{celsius:.1f} °C")
         said = re.compile(
             r" Readings go back to \d\d:\d\d:\d\d: the dashboard holds no more \(SENSORBUS_DASHBOARD_RING_ROWS\)\.$"
         )
         expect(page.locator("#chart-note")).to_have_text(said)
         assert serious_faults(page) == []
+        page.get_by_role("button", name="Export CSV", exact=True).click()
+        cut = re.compile(r"^Exported in part: the dashboard holds none of before \d\d:\d\d:\d\d\.$")
+        expect(page.locator("#export-note")).to_have_text(cut)
         page.close()  # before its server: a request that breaks off is a complaint

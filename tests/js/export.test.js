@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { load } from "./support/load.js";
+import { heard, load } from "./support/load.js";
 
 const bus = load();
 const FROM = Date.UTC(2026, 10, 24, 21, 0, 0);
@@ -37,6 +37,25 @@ test("names that do not fit into one request are asked for in several, each once
   assert.deepEqual(names.flat(), devices);
   assert.ok(names.every((some) => some.length <= 100));
   assert.ok(addresses.every((address) => address.length < 4_000));
+});
+
+test("what the dashboard does not hold any more is said, of a page that was paused for long", () => {
+  const model = heard(bus, FROM + 100_000, { a: Array(61).fill(20), b: [20] }); // a: from 21:00:40 on
+  const shown = { mode: "lines", drawn: ["a", "b"], bands: null, fromMs: FROM, toMs: FROM + 100_000 };
+  const say = (nowS, parts = {}, fleet = { devices: 2 }) =>
+    bus.export.limit(model, { ...shown, ...parts }, { nowMs: FROM + nowS * 1_000, fleet, zone: "utc" });
+  const all = { is: true, words: "" };
+  assert.deepEqual(say(100), all);
+  assert.deepEqual(say(945), all);
+  assert.deepEqual(say(950), { is: true, words: "Exported in part: the dashboard holds none of before 21:00:50." });
+  assert.deepEqual(say(950, { drawn: ["b"] }), all);
+  assert.deepEqual(say(1_100), { is: false, words: "Not exported: the dashboard holds none of before 21:03:20." });
+  const full = { devices: 2, limit: "rows", held_from_ms: FROM + 60_000 };
+  assert.deepEqual(say(100, {}, full), { is: true, words: "Exported in part: the dashboard holds none of before 21:01:00." });
+  const bands = { mode: "overview", drawn: [], bands: { t: [FROM - 1_000, FROM + 40_000] } };
+  assert.deepEqual(say(100, bands, full), all);
+  assert.equal(say(950, bands).words, "Exported in part: the dashboard holds none of before 21:00:50.");
+  assert.deepEqual(say(1_100, { drawn: [] }), all);
 });
 
 test("an answer that goes on elsewhere is followed", () => {

@@ -6,6 +6,7 @@
   const MOST_NAMES = 100; // of a request: docs/api.md
   const MOST_CHARACTERS = 3_000; // of them; a server takes 4,094 for the whole line
   const LINE_END = "\r\n";
+  const SLACK_MS = 5_000; // an oldest reading that is about to go is no limit
 
   /**
    * Return addresses to ask one after the other, relative to the host.
@@ -25,6 +26,28 @@
     const readings = `${prefix}api/v1/readings.csv?${span}`;
     if (view.devices === null) return [readings];
     return parts(view.devices).map((names) => readings + names.join(""));
+  }
+
+  /**
+   * Return {is: can it be exported, words: to be said of it} of a chart: of a page that was paused for long it shows more
+   * than the dashboard holds. Bands outlive the readings that they were made of. `now`: {nowMs, fleet, zone}.
+   */
+  function limit(model, chart, { nowMs, fleet, zone }) {
+    const historyMs = nowMs - Math.min(model.config.history_ms, bus.model.SERIES_MS);
+    const heldMs = fleet?.limit && chart.mode !== "overview" ? Math.max(historyMs, fleet.held_from_ms) : historyMs;
+    if (heldMs - beginMs(model, chart) <= SLACK_MS) return { is: true, words: "" };
+    const since = `the dashboard holds none of before ${bus.format.clock(heldMs, zone)}`;
+    return chart.toMs < heldMs ? { is: false, words: `Not exported: ${since}.` } : { is: true, words: `Exported in part: ${since}.` };
+  }
+
+  /** Return when the first of what a chart shows was; Infinity where it shows nothing. */
+  function beginMs(model, { mode, bands, drawn, fromMs, toMs }) {
+    const all = mode === "overview" ? [bands?.t ?? []] : drawn.map((id) => {
+      const { series } = model.devices.get(id);
+      return series.tMs.subarray(bus.series.lowerBound(series, fromMs), series.end);
+    });
+    const firsts = all.map((times) => times.find((ms) => ms >= fromMs && ms <= toMs) ?? Infinity);
+    return firsts.reduce((first, ms) => Math.min(first, ms), Infinity);
   }
 
   /** Return the names as pieces of a query, in parts that fit into a request. */
@@ -56,5 +79,5 @@
     return [header, ...lines, ""].join(LINE_END);
   }
 
-  bus.export = { addresses, following, merge };
+  bus.export = { addresses, limit, following, merge };
 })();

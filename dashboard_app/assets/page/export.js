@@ -9,16 +9,17 @@
   let saving = false;
   let noteTimer = null;
 
-  /** Save; says why when that fails. `view`: see model/export.js, and `words` to say at the end. */
+  /** Save; says why when that fails. `view`: see model/export.js, `limit` and other `words` to say at the end. */
   async function save(prefix, view) {
     if (saving) return;
     const addresses = bus.export.addresses(prefix, view);
     if (addresses.length === 0) return note("Nothing to export: no device is shown.");
+    if (!view.limit.is) return note(view.limit.words);
     saving = true;
     const slow = setTimeout(() => note("Exporting."), SLOW_AFTER_MS);
     try {
       download(bus.export.merge(await ask(addresses)), view.toMs);
-      note(view.words);
+      note(`${view.words} ${view.limit.words}`.trim());
     } catch (error) {
       note(`Not exported: ${error.message}.`);
     } finally {

@@ -144,12 +144,14 @@
   function save() {
     const chart = bus.chart.drawn();
     if (!chart) return;
-    const chosen = chart.mode === "overview" ? bus.chosen.inAddress(page.model, chart.bands) : null;
-    const isOfAll = chart.mode === "overview" && page.choices.devices !== null && chosen === null;
-    bus.exporter.save(page.model.config.prefix, {
-      chosen, words: isOfAll ? `Exported: bands of all ${bus.format.plural(page.model.order.length, "device")}, not of the chosen alone.` : "",
-      mode: chart.mode, devices: page.choices.devices && chosenIds(), unit: page.choices.unit,
-      fromMs: chart.fromMs, toMs: chart.toMs,
+    const { model, choices } = page;
+    const isOverview = chart.mode === "overview";
+    const chosen = isOverview ? bus.chosen.inAddress(model, chart.bands) : null;
+    const isOfAll = isOverview && choices.devices !== null && chosen === null;
+    bus.exporter.save(model.config.prefix, {
+      chosen, words: isOfAll ? `Exported: bands of all ${bus.format.plural(model.order.length, "device")}, not of the chosen alone.` : "",
+      mode: chart.mode, devices: choices.devices && chosenIds(), unit: choices.unit, fromMs: chart.fromMs, toMs: chart.toMs,
+      limit: bus.export.limit(shownModel(), chart, { nowMs: liveMs(), fleet: model.fleet, zone: choices.zone }),
     });
   }
 
