@@ -64,6 +64,32 @@ def test_a_hidden_tab_asks_seldom_and_catches_up_at_once_when_it_is_shown(visit:
     assert page.evaluate("globalThis.banners") == []
 
 
+def test_choices_ask_the_server_nothing(visit: Visit) -> None:
+    """Filter, range, unit, zone, theme, order, zoom and pause are drawn from what the browser has.
+
+    In a hidden tab, which asks for nothing by itself meanwhile.
+    """
+    page = visit().open()
+    expect(page.get_by_role("article")).to_have_count(DEVICES)
+    page.evaluate(_SHOW, arg=False)
+    page.wait_for_timeout(1_500)  # a tick may have been due when it was hidden
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "favicon" not in request.url else None)
+    for name in ("Unit", "Time zone", "Theme", "Order", "5 min", "Pause"):
+        page.get_by_role("button", name=name, exact=True).click()
+    page.get_by_role("figure").press("+")
+    page.keyboard.press("/")
+    page.keyboard.type("0003")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article")).to_have_count(DEVICES - 1)
+    for name, text in (("unit", "°F"), ("zone", "UTC"), ("theme", "light"), ("sort", "hottest first")):
+        expect(page.locator(f"#{name}-value")).to_have_text(text)
+    expect(page.locator("#caption")).to_have_text(re.compile(" to "))
+    expect(page.locator(".temperature").first).to_contain_text("°F")
+    expect(page.locator("#pause-note")).to_have_text(re.compile("^paused "))
+    assert asked == []
+
+
 def _told_on_return(page: Page) -> dict[str, Any]:
     """Bring the tab into view; return what its first answer has told, which takes its time."""
 

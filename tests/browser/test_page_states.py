@@ -4,6 +4,7 @@ Empty, silent, hostile, cut off.
 """
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -47,7 +48,7 @@ def _wait_text(page: Page, selector: str, pattern: str, timeout_ms: int = 15_000
 
 
 def test_an_empty_bus_says_what_it_waits_for_then_shows_the_first_device(visit: Visit, tmp_path: Path) -> None:
-    """Where it looks and since when; the first message makes a card within 2 s, give or take a tick."""
+    """Where it looks and since when; the first message makes a card."""
     with open_bus(tmp_path) as empty:
         page = visit(empty).open()
         address = re.escape(empty.settings.bootstrap_servers)
@@ -270,12 +271,18 @@ def test_a_device_of_the_address_that_nobody_knows_is_said(visit: Visit, bus: Bu
 
 
 def test_a_new_device_joins_all_but_not_a_choice(visit: Visit, bus: Bus) -> None:
-    """All is a state of its own."""
+    """All is a state of its own; of three the quickest is there within 2 s, for a busy machine may hold up some."""
     tell(bus, "early", 20)
     everything, chosen = visit().open(), visit().open("?devices=early")
     expect(chosen.get_by_role("article")).to_have_count(1)
-    tell(bus, "joiner", 20)
-    expect(everything.get_by_role("article", name="joiner", exact=True)).to_be_visible()
+    expect(everything.get_by_role("article", name="early", exact=True)).to_be_visible()
+    took_s = []
+    for name in ("joiner-1", "joiner-2", "joiner-3"):
+        began_s = time.monotonic()
+        tell(bus, name, 20)
+        expect(everything.get_by_role("article", name=name, exact=True)).to_be_visible()
+        took_s.append(time.monotonic() - began_s)
+    assert min(took_s) < 2
     chosen.wait_for_timeout(1_500)
     expect(chosen.get_by_role("article")).to_have_count(1)
 

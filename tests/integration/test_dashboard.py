@@ -5,6 +5,9 @@ import json
 import os
 import signal
 import socket
+import sys
+import threading
+import time
 import urllib.error
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -16,6 +19,7 @@ from typing import Final
 import pytest
 
 from dashboard_app.delta import VERSION
+from dashboard_app.feed import Feed
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR, TOPICS
@@ -226,6 +230,20 @@ def _wait_until_told(page: Dashboard, sent: Sequence[tuple[str, int, float]]) ->
         return {device: held[:2] for device, held in other.devices.items()} == newest
 
     wait_until(is_told, 30, "the newest readings", page.part.log)
+
+
+def test_a_consumer_is_closed_within_two_seconds(fresh_settings: Settings) -> None:
+    """Its thread has ended then, and has not been left behind."""
+    others, usual_s, feed = set(threading.enumerate()), sys.getswitchinterval(), Feed(fresh_settings)
+    send_readings(fresh_settings, 0, 100)
+    feed.start()
+    wait_until(lambda: not feed.readiness(), 20, "the history")
+    (thread,) = (one for one in threading.enumerate() if one.name == "feed" and one not in others)
+    began_s = time.monotonic()
+    feed.close()
+    assert time.monotonic() - began_s < 2
+    assert not thread.is_alive()
+    sys.setswitchinterval(usual_s)
 
 
 def test_several_workers_are_stopped_within_five_seconds(fresh_settings: Settings, tmp_path: Path) -> None:
