@@ -45,7 +45,7 @@
     dom.by("page").classList.toggle("is-empty", ids.length === 0);
     const total = bus.format.count(model.order.length);
     const number = ids.length === model.order.length ? total : `${bus.format.count(ids.length)} of ${total}`;
-    dom.text(dom.by("cards-note"), number + outOfView(bus.turns.roundMs(model)));
+    dom.text(dom.by("cards-note"), number + outOfView(ids.length > bus.cards.MOST_IN_PAGE ? bus.turns.roundMs(model) : 0));
   }
 
   /** Return what is to be known of cards out of view: of a large fleet they are told in turn. */
