@@ -83,6 +83,7 @@ test("shortcuts are ignored while someone types, and space presses the button it
   const key = (name, target, more = {}) => bus.keyboard.action({ key: name, target, ...more });
   assert.equal(key(" ", inside([])), "pause");
   assert.equal(key("u", inside([])), "unit");
+  assert.equal(key("U", inside([])), "unit");
   assert.equal(key("u", inside(["input"])), null);
   assert.equal(key(" ", inside(["button"])), null);
   assert.equal(key("t", inside([]), { ctrlKey: true }), null);

@@ -10,7 +10,7 @@
     const target = event.target;
     if (target.closest?.("input, textarea, select, [contenteditable], dialog, [role=listbox]")) return null;
     if (event.key === " " && target.closest?.("button, a, summary")) return null; // presses that button
-    return KEYS[event.key] ?? null;
+    return KEYS[event.key.toLowerCase()] ?? null; // with Caps Lock too
   }
 
   /** Call `act(id)` for shortcuts from now on. */
@@ -20,7 +20,7 @@
       const id = action(event);
       if (!id) return;
       event.preventDefault();
-      act(id);
+      if (!event.repeat) act(id); // a key that is held down is pressed once
     });
   }
 
