@@ -33,8 +33,9 @@ def test_a_fleet_is_told_in_turn(visit: Visit, bus: Bus, simulator: Part) -> Non
     page = visit().open()
     count = {state: page.locator(f"[data-state={state}] strong") for state in ("OK", "STALE", "OFFLINE")}
     expect(page.locator("#cards-note")).to_have_text(_TOLD)
-    few = visit().open("?devices=device-0001,device-0002")
+    few = visit().open("?devices=device-0001,device-0002&paused=1")
     expect(few.locator("#cards-note")).to_have_text("2 of 1,500")  # none of them is out of view
+    expect(few.locator("#pause-note")).to_have_text(re.compile(r"^paused \d+ s, [1-9]\d? new readings?$"))
     few.close()
     wait_js(page, f"{_SIZES}.length > 12", "a dozen ticks")
     assert max(page.evaluate(_SIZES)[-6:]) < 16_000

@@ -165,6 +165,18 @@ test("the summary counts states, means the live and names the hottest", () => {
   assert.equal(hottest.id, "b");
 });
 
+test("a pause holds back the readings of those who are shown", () => {
+  const model = heard(bus, NOW, { a: [20, 21], b: [20] });
+  const pause = { pausedAtMs: NOW, pausedReceived: model.received };
+  const readings = [["a", NOW - 500, 20], ["a", NOW + 1_000, 20], ["b", NOW + 1_000, 20]];
+  bus.model.ingest(model, answer(NOW + 2_000, { readings, devices: [["a", NOW + 2_000, 22, 20], ["b", NOW + 2_000, 20, 20]] }), NOW);
+  assert.equal(bus.model.heldBack(model, null, pause), 5);
+  assert.equal(bus.model.heldBack(model, ["a", "b"], pause), 4); // one of before the pause is shown already
+  assert.equal(bus.model.heldBack(model, ["b"], pause), 2);
+  assert.equal(bus.model.heldBack(model, [], pause), 0);
+  assert.equal(bus.model.heldBack(model, Array(101).fill("a"), pause), 5);
+});
+
 test("all is a choice of its own; a name not heard of is left out", () => {
   const model = heard(bus, NOW, { a: [20], b: [20] });
   assert.equal(fleet.selected(model, null), model.order);

@@ -279,6 +279,15 @@
     return chosen.filter((id) => model.devices.has(id)).sort(byName);
   }
 
+  /** Return how many readings of these devices (null: of all) a pause holds back; of all, too, where they are too many to draw. */
+  function heldBack(model, ids, { pausedAtMs, pausedReceived }) {
+    if (ids === null || bus.chartData.mode(ids.length) === "overview") return model.received - pausedReceived;
+    return ids.reduce((sum, id) => {
+      const { series } = model.devices.get(id);
+      return sum + series.end - bus.series.lowerBound(series, pausedAtMs + 1);
+    }, 0);
+  }
+
   /**
    * Return the next request. Small fleets come whole; of larger ones only what is `wanted`, with the history of
    * what came into view, and what left it is forgotten; of the largest the others are told in turn.
@@ -305,7 +314,7 @@
   }
 
   bus.model = {
-    create, ingest, state, rank, isHigh, alertsNow, average, summary, selected, request, byName,
+    create, ingest, state, rank, isHigh, alertsNow, average, summary, selected, heldBack, request, byName,
     STALE_PERIODS, SERIES_MS, FLEET_WITHOUT_DETAIL,
   };
 })();

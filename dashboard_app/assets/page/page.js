@@ -339,9 +339,9 @@
     }
     dom.text(dom.by("table"), page.tableShown ? "Hide table" : "Show as table");
     dom.attribute(dom.by("table"), "aria-expanded", String(page.tableShown));
-    const held = page.model.received - page.pausedReceived;
-    dom.text(dom.by("pause-note"), page.pausedAtMs === null ? ""
-      : `paused ${bus.format.duration(liveMs() - page.pausedAtMs)}, ${bus.format.plural(held, "new reading")}`);
+    if (page.pausedAtMs === null) return dom.text(dom.by("pause-note"), "");
+    const held = bus.model.heldBack(page.model, choices.devices && chosenIds(), page);
+    dom.text(dom.by("pause-note"), `paused ${bus.format.duration(liveMs() - page.pausedAtMs)}, ${bus.format.plural(held, "new reading")}`);
   }
 
   bus.page = { begin, tick, act };
