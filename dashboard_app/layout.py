@@ -276,9 +276,7 @@ def _help() -> Component:
         [
             html.H2("Keyboard", id="help-title"),
             html.Dl(rows),
-            html.P(
-                "Drag over the chart to zoom in, double click to come back. The address of the page holds the view."
-            ),
+            html.P("Drag over the chart to zoom in, double click to come back. The address holds all but the zoom."),
             html.Form(html.Button("Close", className="button", type="submit"), method="dialog"),
         ],
         id=ids.HELP_DIALOG,
