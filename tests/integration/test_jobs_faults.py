@@ -282,13 +282,12 @@ def test_a_burst_of_bad_input_does_no_harm(real_settings: Settings, tmp_path: Pa
         jobs.start(*THREE_JOBS)
         with Feeder(real_settings):
             wait_for_news(real_settings, jobs)
-            pids = {name: part.process.pid for name, part in jobs.running.items() if part.process is not None}
-            before = {name: resident_bytes(pid) for name, pid in pids.items()}
+            before = jobs.memory_mb(resident_bytes)
             for topic in (ALERT, SENSOR):
                 produce(real_settings, topic, (record for _, record in sent[topic]))
             wait_for_news(real_settings, jobs)
         jobs.settle("alert", "avg-temp", "alert-count", within_s=120)  # beside other tests 1,500 records/s were seen
-        grown_mb = {name: (most_resident_bytes(pid) - before[name]) / 1e6 for name, pid in pids.items()}
+        grown_mb = {name: mb - before[name] for name, mb in jobs.memory_mb(most_resident_bytes).items()}
         jobs.stop(*THREE_JOBS)
     _log.info("grown by %s MB", grown_mb)
     assert max(grown_mb.values()) < _GROWS_AT_MOST_MB, grown_mb

@@ -1,7 +1,7 @@
 """Stream jobs as child processes of a test."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,11 @@ class Jobs:
     def metrics(self, name: str, prefix: str) -> Samples:
         """Return what a job tells of the families that begin so; it has one of the `ops_ports`."""
         return samples(f"http://127.0.0.1:{self.ops_ports[name]}/metrics", prefix)
+
+    def memory_mb(self, resident: Callable[[int], int]) -> dict[str, float]:
+        """Return the memory of each in MB: what it holds, or held at most, as `resident` says of its process id."""
+        processes = {name: child.process for name, child in self.running.items()}
+        return {name: resident(process.pid) / 1e6 for name, process in processes.items() if process is not None}
 
     def settle(self, *names: str, within_s: float = 45.0) -> None:
         """Wait until these jobs, in this order, have committed all that stands in their inputs, and all is visible.
