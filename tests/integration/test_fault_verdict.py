@@ -1,4 +1,4 @@
-"""The judge of the faults sees what went wrong with a copy and with a letter.
+"""The judges of the faults see what went wrong with a copy, a letter, an order.
 
 No job runs: the test writes what `alert` would have, or what a broken one would.
 """
@@ -6,14 +6,16 @@ No job runs: the test writes what `alert` would have, or what a broken one would
 from collections import Counter
 from collections.abc import Sequence
 
+import orjson
 import pytest
 
-from sensorbus.contract.messages import encode_reading
+from sensorbus.contract.messages import Alert, AvgTemp, encode_alert, encode_avg_temp, encode_reading
 from sensorbus.contract.settings import Settings
-from sensorbus.contract.topics import ALERT, DEAD_LETTER, SENSOR
+from sensorbus.contract.topics import ALERT, AVG_TEMP, DEAD_LETTER, SENSOR
 from tests.support.faults.verdict import Verdict, judge
 from tests.support.faults.witness import FOREIGN, GOOD, Witness, is_bad
 from tests.support.topics import Record, produce, read_all
+from tests.support.verifier import Expected, differences, expected_from_readings
 
 VALUE = encode_reading("a", "2026-01-31T12:00:00Z", 20.0)
 ANOTHER = encode_reading("a", "2026-01-31T12:00:00Z", 21.0)
@@ -99,6 +101,54 @@ def test_a_bad_alert_is_one_dead_letter(
     headers += [*source.headers(), ("error.kind", kind)]
     produce(fresh_settings, DEAD_LETTER, [Record(b"a", value, headers) for value in letters])
     assert judge(fresh_settings, witness).problems == [f"letters of alert: {problem}" for problem in said]
+
+
+#: Three alerts of one device, and two of its means, as a job writes them.
+HOT = [encode_reading("a", f"2026-01-31T12:00:{second:02d}Z", 40.0) for second in (0, 9, 21)]
+ALERTS = [encode_alert(Alert("a", reading["timestamp"], 0, 40.0, 104.0, 313.15)) for reading in map(orjson.loads, HOT)]
+MEANS = [encode_avg_temp(AvgTemp("a", start_ms, start_ms + 10_000, 40.0)) for start_ms in (0, 1_000)]
+SWAPPED, REPEATED = (1, 0, 2), (0, 1, 0, 1, 2)
+ORDERS = pytest.mark.parametrize(
+    ("guarantee", "order", "is_right"),
+    [
+        ("exactly-once", (0, 1, 2), True),
+        ("exactly-once", SWAPPED, False),
+        ("at-least-once", REPEATED, True),
+        ("at-least-once", SWAPPED, False),
+    ],
+)
+
+
+@ORDERS
+def test_the_alerts_of_a_device_are_in_the_order_of_its_readings(
+    guarantee: str, order: Sequence[int], is_right: bool, fresh_settings: Settings
+) -> None:
+    """For the judge of the plans; of what may be repeated the first counts."""
+    settings = fresh_settings.model_copy(update={"processing_guarantee": guarantee})
+    witness = Witness(settings, 1)
+    for value in HOT:
+        witness.write(b"a", value, GOOD)
+    witness.finish()
+    produce(settings, ALERT, [Record(b"a", ALERTS[number]) for number in order])
+    produce(settings, AVG_TEMP, [Record(b"a", value) for value in MEANS])
+    said = [problem for problem in judge(settings, witness).problems if problem.startswith("devices in order")]
+    assert said == ([] if is_right else ["devices in order: 0 missing, 1 wrong, 0 repeated"])
+
+
+@ORDERS
+def test_the_verifier_judges_the_order_too(guarantee: str, order: Sequence[int], is_right: bool) -> None:
+    """That of alerts and of means, by device; which records are there is right each time."""
+    once = guarantee == "exactly-once"
+    expected = expected_from_readings(HOT)
+    wrong = differences(expected, [ALERTS[number] for number in order], [], [], once=once)
+    assert [line for line in wrong if line.startswith("alerts")] == ([] if is_right else [_swapped_alerts()])
+    means = [MEANS[number] for number in order if number < len(MEANS)]
+    told = Expected(means={("a", 0): 40.0, ("a", 1_000): 40.0})
+    assert differences(told, [], [], means, once=once) == ([] if is_right else ["means of a come as [1000, 0]"])
+
+
+def _swapped_alerts() -> str:
+    return f"alerts of a come as {[orjson.loads(ALERTS[number])['timestamp'] for number in SWAPPED]}"
 
 
 def test_the_witness_writes_each_large_bad_value_three_times_on_both_topics(real_settings: Settings) -> None:

@@ -28,7 +28,20 @@ from tests.support.faults.bus import (
 )
 from tests.support.faults.driver import Driver
 from tests.support.faults.nemesis import Nemesis
-from tests.support.faults.plan import BROKER, JOBS, SECOND, SIMULATOR, Kind, Plan, freeze, hardest, minute, mix, outage
+from tests.support.faults.plan import (
+    BROKER,
+    JOBS,
+    SECOND,
+    SIMULATOR,
+    Kind,
+    Plan,
+    freeze,
+    hardest,
+    members,
+    minute,
+    mix,
+    outage,
+)
 from tests.support.faults.verdict import judge
 from tests.support.groups import partitions
 from tests.support.real_kafka import RealKafka
@@ -52,6 +65,8 @@ def test_a_plan_follows_from_its_seed() -> None:
     assert mix(7, 600).faults != mix(8, 600).faults
     assert {fault.kind for fault in mix(7, 600).faults} == set(Kind)
     assert [fault.kind for fault in hardest(7).faults].count(Kind.KILL) == 10
+    killed = {fault.target for seed in range(10) for fault in hardest(seed, members(2)).faults}
+    assert killed == {*JOBS, *(f"{job}.2" for job in JOBS), BROKER}
     assert {(fault.target, fault.for_s) for fault in freeze(7).faults} == {
         (target, 30.0) for target in (*JOBS, SIMULATOR, BROKER)
     }

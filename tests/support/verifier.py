@@ -89,7 +89,10 @@ def _ms(timestamp: str) -> int:
 def differences(
     expected: Expected, alerts: Iterable[bytes], counts: Iterable[bytes], means: Iterable[bytes], *, once: bool = True
 ) -> list[str]:
-    """Return one line per wrong record; with `once`, a repeated result is one too."""
+    """Return one line per wrong record, and per device whose results are in another order than the readings.
+
+    With `once`, a repeated result is wrong too; all come in the order of their partitions.
+    """
     wrong = _wrong_alerts(expected, [json.loads(value) for value in alerts], once=once)
     told: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for value in counts:
@@ -104,6 +107,7 @@ def differences(
         if place in found and (once or found[place] != mean["avg_temp"]):
             wrong.append(f"mean of {place} comes again: {found[place]}, {mean['avg_temp']}")
         found[place] = mean["avg_temp"]
+    wrong += _wrong_order("means", sorted(found), found)
     return wrong + _wrong_values("mean", expected.means, found)
 
 
@@ -128,8 +132,20 @@ def _wrong_alerts(expected: Expected, alerts: Sequence[dict[str, Any]], *, once:
                 wrong.append(f"alert of {place} comes again: {first[place]}, {alert}")
         wanted, found = sorted(set(wanted)), list(first)
     if sorted(found) != wanted:
-        wrong += [f"alerts: {len(wanted)} expected, {len(found)} found", *_sample(wanted, found)]
-    return wrong
+        return [*wrong, f"alerts: {len(wanted)} expected, {len(found)} found", *_sample(wanted, found)]
+    return wrong + _wrong_order("alerts", expected.alerts if once else dict.fromkeys(expected.alerts), found)
+
+
+def _wrong_order(name: str, wanted: Iterable[tuple[str, Any]], found: Iterable[tuple[str, Any]]) -> list[str]:
+    """Compare the order of each device's results; of those that are told again, where that may be, the first counts."""
+    orders: list[defaultdict[str, list[Any]]] = [defaultdict(list), defaultdict(list)]
+    for order, places in zip(orders, (wanted, found), strict=True):
+        for device_id, place in places:
+            order[device_id].append(place)
+    want, have = orders
+    return [
+        f"{name} of {device_id} come as {have[device_id]}" for device_id in want if want[device_id] != have[device_id]
+    ]
 
 
 def _sample(wanted: Sequence[object], found: Sequence[object]) -> list[str]:

@@ -8,12 +8,13 @@ import logging
 import random
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.faults import plan as plans
 from tests.support.faults.bus import LONE_BROKER, bus
 from tests.support.faults.nemesis import Nemesis
-from tests.support.faults.plan import JOBS, SIMULATOR, Plan
+from tests.support.faults.plan import SIMULATOR, Plan
 from tests.support.faults.verdict import Verdict, judge
 from tests.support.real_kafka import RealKafka
 
@@ -26,20 +27,23 @@ def main() -> int:
     clean = 0
     for repeat in range(arguments.repeat):
         home = Path(tempfile.mkdtemp(prefix="sensorbus-faults-"))
-        plan = _plan(arguments.plan, seed + repeat, arguments.minutes)
+        members = plans.members(arguments.members)
+        plan = _plan(arguments.plan, seed + repeat, arguments.minutes, members)
         _say(f"plan {arguments.plan}, seed {plan.seed}, {plan.duration_s:.0f} s, {len(plan.faults)} faults; {home}")
         with RealKafka(home / "kafka", **LONE_BROKER) as broker:
-            verdict = run(plan, broker, home, stable=arguments.stable, guarantee=arguments.guarantee)
+            verdict = run(plan, broker, home, members, stable=arguments.stable, guarantee=arguments.guarantee)
         clean += not verdict.problems
         _say("verdict: " + ("WRONG" if verdict.problems else "every promise kept"))
     _say(f"{clean} of {arguments.repeat} runs without a wrong record")
     return 0 if clean == arguments.repeat else 1
 
 
-def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: str) -> Verdict:
+def run(  # noqa: PLR0913  # what is done, where, to whom, and what is not as usual
+    plan: Plan, broker: RealKafka, home: Path, members: Sequence[str], *, stable: bool, guarantee: str
+) -> Verdict:
     """Run a plan on a bus of its own, say what happened, and return the verdict."""
     with bus(broker, home, stable=stable, seed=plan.seed, guarantee=guarantee) as driver:
-        driver.begin(SIMULATOR, *JOBS)
+        driver.begin(SIMULATOR, *members)
         Nemesis(driver, plan).run()
         driver.finish()
     for fault in plan.faults:
@@ -54,12 +58,12 @@ def run(plan: Plan, broker: RealKafka, home: Path, *, stable: bool, guarantee: s
     return verdict
 
 
-def _plan(name: str, seed: int, minutes: float) -> Plan:
+def _plan(name: str, seed: int, minutes: float, members: Sequence[str]) -> Plan:
     if name == "mix":
         return plans.mix(seed, minutes * 60)
     if name == "outage":
         return plans.outage(minutes * 60)
-    return plans.hardest(seed) if name == "hardest" else plans.freeze(seed)
+    return plans.hardest(seed, members) if name == "hardest" else plans.freeze(seed)
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=1, help="how many runs, each with the next seed")
     parser.add_argument("--dynamic", dest="stable", action="store_false", help="members without an instance id")
+    parser.add_argument("--members", type=int, default=1, help="of each job; hardest kills them all, others the first")
     parser.add_argument("--guarantee", choices=("exactly-once", "at-least-once"), default="exactly-once")
     return parser.parse_args()
 

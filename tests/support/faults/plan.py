@@ -132,13 +132,18 @@ def _take(deck: list[Card], chance: random.Random, free: set[str]) -> tuple[Kind
     return Kind.KILL, chance.choice(JOBS)
 
 
-def hardest(seed: int) -> Plan:
-    """Return ten kills of random jobs and one broker restart within a minute: the fence of issue 4."""
+def members(count: int) -> tuple[str, ...]:
+    """Return the names of so many members of each job: `alert`, `alert.2`, ..."""
+    return tuple(f"{job}.{number}" if number > 1 else job for number in range(1, count + 1) for job in JOBS)
+
+
+def hardest(seed: int, targets: Sequence[str] = JOBS) -> Plan:
+    """Return ten kills of random jobs, or of their members, and one broker restart within a minute: issue 4's fence."""
     chance = random.Random(seed)  # noqa: S311  # a plan, not a secret
     restart = chance.randrange(10)
     faults, at_s = [], _FIRST_AT_S
     for number in range(10):
-        faults.append(Fault(round(at_s, 1), Kind.KILL, chance.choice(JOBS)))
+        faults.append(Fault(round(at_s, 1), Kind.KILL, chance.choice(targets)))
         at_s += chance.uniform(1.0, 6.0)
         if number == restart:
             faults.append(Fault(round(at_s, 1), Kind.RESTART, BROKER))
