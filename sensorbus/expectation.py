@@ -10,7 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import Message
 
@@ -27,9 +27,20 @@ from sensorbus.source import Content, Place, Source, content
 #: A window of a device: (device id, start in ms).
 Window = tuple[str, int]
 
+_Value = TypeVar("_Value", int, float)
 _COPY_HEADER: Final = "rekeyed.from"
 _REPLAY_HEADER: Final = "replayed.from"
 _PLACE: Final = re.compile(r"(?P<topic>.+)\[(?P<partition>[0-9]{1,9})\]@(?P<offset>[0-9]{1,18})")
+
+
+class Loss(NamedTuple):
+    """What it means that `sensor` has lost its oldest readings, by partition; times are append times."""
+
+    begins_ms: Mapping[int, int]  # from which on results count, where that is later than for all
+    firsts_ms: Mapping[int, int]  # of the first reading that is left, where all that is left is read
+
+
+NO_LOSS: Final = Loss({}, {})
 
 
 @dataclass(slots=True)
@@ -54,6 +65,9 @@ class Expected:
     averages: dict[Window, float] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)
     earlier: set[tuple[str, int]] = field(default_factory=set)  # (device, event time or window) before `since_ms`
+    earlier_alerts: Counter[Identity] = field(default_factory=Counter)
+    #: Devices with results that would count, but of windows that may hold readings that are gone: they are not judged.
+    torn: set[str] = field(default_factory=set)
     late_readings_of: Counter[str] = field(default_factory=Counter)  # by device
     late_alerts_of: Counter[str] = field(default_factory=Counter)
     copies: dict[Place, Content] = field(default_factory=dict)  # of the readings under a foreign key: each has one
@@ -101,6 +115,7 @@ class Expected:
             mine.update(theirs)  # type: ignore[arg-type]  # each pair is of one kind
         self.pending.averages = {w for w in self.pending.averages if w[0] not in devices} | other.pending.averages
         self.earlier |= other.earlier
+        self.torn |= other.torn
         for counted, anew in (
             (self.late_readings_of, other.late_readings_of),
             (self.late_alerts_of, other.late_alerts_of),
@@ -141,23 +156,55 @@ class Windows:
         return counts, means, late
 
 
+class TornWindows:
+    """Windows that may hold readings that are gone: what was told of them is known, and not judged."""
+
+    def __init__(self, settings: Settings, loss: Loss, expected: Expected) -> None:
+        """Take what is lost, and where to note which devices have such windows."""
+        self._longest_ms = max(settings.avg_temp_length_ms, settings.alert_count_length_ms)
+        self._limit_ms = settings.clock_ahead_limit_ms
+        self._firsts_ms, self._expected = loss.firsts_ms, expected
+        self._to_ms: dict[str, int] = {}  # by device: windows that begin later hold no lost reading
+
+    def note(self, reading: messages.Reading, partition: int) -> None:
+        """Take a reading, before its partition is noted: the first that is left of a device tells which are torn.
+
+        The lost ones were hardly later than it, however slow its clock, nor later than a clock may be ahead.
+        """
+        if partition in self._firsts_ms and reading.device_id not in self._expected.partitions:
+            latest_ms = self._firsts_ms[partition] + self._limit_ms
+            self._to_ms[reading.device_id] = min(reading.event_time_ms + self._longest_ms, latest_ms)
+
+    def whole(self, device_id: str, results: dict[Window, _Value]) -> dict[Window, _Value]:
+        """Return the results of windows that are not torn."""
+        to_ms = self._to_ms.get(device_id)
+        if to_ms is None:
+            return results
+        torn = [window for window in results if window[1] <= to_ms]
+        if torn:
+            self._expected.earlier.update(torn)
+            self._expected.torn.add(device_id)
+        return {window: value for window, value in results.items() if window[1] > to_ms}
+
+
 @dataclass
 class Expectation:
-    """Works through `sensor`, in the order of its partitions; `since_ms` and `begins_ms` are append times."""
+    """Works through `sensor`, in the order of its partitions; `since_ms` is an append time."""
 
     settings: Settings
     since_ms: int
     progress: Progress = field(default_factory=Progress)
-    begins_ms: Mapping[int, int] = field(default_factory=dict)
+    loss: Loss = NO_LOSS
     letters_ms: int = 0
     expected: Expected = field(default_factory=Expected)
 
     def __post_init__(self) -> None:
         """Begin with empty windows."""
         own = self.settings
-        self.expected.begins_ms, self.expected.progress = self.begins_ms, self.progress
+        self.expected.begins_ms, self.expected.progress = self.loss.begins_ms, self.progress
         self.expected.sensor.begin_ms = self.letters_ms
         self._topic = own.topic_name(SENSOR)
+        self._torn = TornWindows(own, self.loss, self.expected)
         self._averages = Windows(own.avg_temp_length_ms, own.avg_temp_step_ms, own.avg_temp_grace_ms)
         self._counts = Windows(own.alert_count_length_ms, own.alert_count_step_ms, own.alert_count_grace_ms)
         self._seen: set[tuple[str, str]] | None = None if own.is_exactly_once else set()
@@ -167,7 +214,7 @@ class Expectation:
         """Take a record of `sensor`: what it leads to is expected, if it came since then."""
         place, append_ms = self.expected.sensor.see(message)
         headers = kafka.headers(message)  # once: a second answer may end the process
-        counted = append_ms >= max(self.since_ms, self.begins_ms.get(place[0], 0))
+        counted = append_ms >= max(self.since_ms, self.loss.begins_ms.get(place[0], 0))
         self.expected.found_copies.update(copy_of(self._topic, message, headers))
         try:
             check_size(message.value(), message.key(), headers, SENSOR)
@@ -186,6 +233,7 @@ class Expectation:
             else:
                 self.expected.earlier_copies.add(place)
             return
+        self._torn.note(reading, place[0])
         self.expected.partitions[reading.device_id] = place[0]
         self.expected.readings += counted
         if not self._is_second_copy(reading.device_id, headers):  # an alert of it is there twice
@@ -208,6 +256,7 @@ class Expectation:
         if not counted:
             self.expected.earlier.update(results, [(reading.device_id, reading.event_time_ms)])
             return
+        results = self._torn.whole(reading.device_id, results)
         self.expected.averages.update(results)
         self.expected.late_readings_of[reading.device_id] += late
         if not self.progress.has_read(self.progress.avg_temp, *place):
@@ -221,6 +270,8 @@ class Expectation:
         if counted:
             self.expected.alerts[identity] += 1
             self.expected.pending.alerts[identity] += not is_written
+        else:
+            self.expected.earlier_alerts[identity] += 1
         if _is_repeat(reading, self._seen):
             return
         numbers, _, late = self._counts.add(device_id, event_time_ms, 1.0)
@@ -228,6 +279,7 @@ class Expectation:
         if not counted:
             self.expected.earlier.update(windows)
             return
+        windows = self._torn.whole(device_id, windows)
         begun = {of: number for of, number in windows.items() if number > 1 and of not in self.expected.counts}
         self.expected.begin_counts.update(begun)
         self.expected.counts.update(windows)
@@ -245,16 +297,15 @@ def expect(  # noqa: PLR0913  # what was read, and what of it counts
     readings: Iterable[Message],
     since_ms: int,
     progress: Progress | None = None,
-    begins_ms: Mapping[int, int] | None = None,
+    loss: Loss = NO_LOSS,
     *,
     letters_ms: int = 0,
 ) -> Expected:
     """Return what must stand in the output topics after these records of `sensor`, in their order per partition.
 
-    Without `progress` the jobs have read everything. `begins_ms`: from when on a partition's results count, if later;
-    `letters_ms`: the dead letters of all.
+    Without `progress` the jobs have read everything. `letters_ms`: from when on dead letters count.
     """
-    expectation = Expectation(settings, since_ms, progress or Progress(), begins_ms or {}, letters_ms)
+    expectation = Expectation(settings, since_ms, progress or Progress(), loss, letters_ms)
     for message in readings:
         expectation.add(message)
     return expectation.expected

@@ -13,7 +13,7 @@ from sensorbus import records
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
-from sensorbus.expectation import Expected, Window, expect
+from sensorbus.expectation import Expected, Loss, Window, expect
 from sensorbus.progress import Progress
 from sensorbus.reading import Reader
 from sensorbus.runtime import kafka
@@ -100,6 +100,17 @@ def begins_ms(settings: Settings, cut: Cuts, since_ms: int, now_ms: int) -> dict
     return {partition: begin_ms for partition, begin_ms in begins.items() if begin_ms > since_ms}
 
 
+def firsts_ms(settings: Settings, cut: Cuts, from_ms: int | None) -> dict[int, int]:
+    """Return when the first reading that is left was appended, by partition of which all that is left is read.
+
+    `from_ms` is the append time from which on it is read (None, and always on the embedded broker: from its beginning).
+    """
+    firsts = {partition: first_ms for partition, first_ms in cut.items() if first_ms is not None}
+    if from_ms is None or settings.embedded_broker:
+        return firsts
+    return {partition: first_ms for partition, first_ms in firsts.items() if from_ms <= first_ms}
+
+
 def warm_up_ms(settings: Settings) -> int:
     """Return how much earlier reading begins: a clock that was ahead has closed windows for as long as it may be."""
     longest_ms = _longest_ms(settings)
@@ -146,7 +157,9 @@ def behind(settings: Settings, wrong: Iterable[Window], read_from_ms: int) -> se
     return {window for window in wrong if window[1] < read_from_ms + settings.clock_ahead_limit_ms}
 
 
-def look_back(reader: Reader, expected: Expected, windows: set[Window], *, since_ms: int, done: Progress) -> None:
+def look_back(  # noqa: PLR0913  # what is wrong, and what is known of it
+    reader: Reader, expected: Expected, windows: set[Window], *, since_ms: int, done: Progress, cut: Cuts
+) -> None:
     """Expect of the devices of these windows what follows from all readings that may bear on them.
 
     A reading that closed such a window was appended at most so much before its end as a clock may be ahead, so it is
@@ -162,7 +175,8 @@ def look_back(reader: Reader, expected: Expected, windows: set[Window], *, since
     held = records.held_from(whole, starts)
     known = {place: range(of.start, expected.sensor.spans[place[1]].last + 1) for place, of in held.items()}
     found = reader.read(starts, known)
-    again = expect(settings, of_devices(found, devices), since_ms, done, expected.begins_ms)
+    loss = Loss(expected.begins_ms, firsts_ms(settings, cut, from_ms))
+    again = expect(settings, of_devices(found, devices), since_ms, done, loss)
     expected.replace_windows(devices, again)
 
 
@@ -213,17 +227,26 @@ def remarks_on_cuts(settings: Settings, cut: Cuts, begins: Mapping[int, int]) ->
     return [remark]
 
 
-def remarks_on_clocks(windows: set[Window]) -> list[str]:
-    """Return a line that names the devices of the windows that nobody can judge."""
-    if not windows:
-        return []
-    devices = sorted({device_id for device_id, _ in windows})
-    named = ", ".join(devices[:_MOST_NAMED]) + (", ..." if len(devices) > _MOST_NAMED else "")
-    remark = (
-        f"windows of devices whose clocks are behind are pending, because they may be late by right ({len(windows)} of "
-        f"{len(devices)}: {named}): whether these clocks stepped back stood in readings that are gone"
-    )
-    return [remark]
+def remarks_on_clocks(windows: set[Window], torn: set[str]) -> list[str]:
+    """Return a line each that names the devices of windows that nobody can judge, and of those that are `torn`."""
+    remarks = []
+    if windows:
+        devices = {device_id for device_id, _ in windows}
+        remarks.append(
+            "windows of devices whose clocks are behind are pending, because they may be late by right "
+            f"({len(windows)} of {len(devices)}: {_named(devices)}): whether these clocks stepped back stood in "
+            "readings that are gone"
+        )
+    if torn:
+        remarks.append(
+            "windows that may have been open for longer than readings are held are not judged: clocks that stand still "
+            f"or are slow, or rare readings ({len(torn)} devices: {_named(torn)})"
+        )
+    return remarks
+
+
+def _named(devices: set[str]) -> str:
+    return ", ".join(sorted(devices)[:_MOST_NAMED]) + (", ..." if len(devices) > _MOST_NAMED else "")
 
 
 def remarks_on_the_unjudged(number: int, begin_ms: int) -> list[str]:

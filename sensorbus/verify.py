@@ -22,7 +22,7 @@ from sensorbus.contract.errors import InvalidMessageError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.sizes import check_size
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, Topic
-from sensorbus.expectation import Expected, Window, expect
+from sensorbus.expectation import Expected, Loss, Window, expect
 from sensorbus.reading import Reader, Tell
 from sensorbus.runtime import kafka
 from sensorbus.runtime.clock import wall_clock_ms
@@ -63,9 +63,9 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
     begin_ms = begin_ms + apart_ms if begin_ms > (since_ms or 0) else begin_ms
     letters_ms = letters_ms + apart_ms if letters_ms else 0
     cut = history.cuts(settings, consumer, plan.whole[SENSOR])
-    begins = history.begins_ms(settings, cut, begin_ms, now_ms)
+    loss = Loss(history.begins_ms(settings, cut, begin_ms, now_ms), history.firsts_ms(settings, cut, warm_ms))
     reader.begin("reads and compares")
-    expected = expect(settings, plan.readings(), begin_ms, done, begins, letters_ms=letters_ms)
+    expected = expect(settings, plan.readings(), begin_ms, done, loss, letters_ms=letters_ms)
     expected.counts_cut, expected.apart_ms = history.counts_cut(*asked), apart_ms
 
     def look() -> list[Comparison]:
@@ -76,13 +76,13 @@ def verify(settings: Settings, consumer: Consumer, since_ms: int | None, tell: T
         windows = history.behind(settings, set().union(*(row.wrong for row in rows)), warm_ms)
         if windows:
             reader.begin("looks further back")
-            history.look_back(reader, expected, windows, since_ms=begin_ms, done=done)
+            history.look_back(reader, expected, windows, since_ms=begin_ms, done=done, cut=cut)
             rows = look()
     unknown = _excuse(settings, expected, rows, cut, begin_ms)
     remarks = [
         *done.remarks,
-        *history.remarks_on_cuts(settings, cut, begins),
-        *history.remarks_on_clocks(unknown),
+        *history.remarks_on_cuts(settings, cut, loss.begins_ms),
+        *history.remarks_on_clocks(unknown, expected.torn),
         *history.remarks_on_results(settings, since_ms or 0, begin_ms, letters_ms),
     ]
     rows = look() if unknown else rows
@@ -215,8 +215,9 @@ def _compare_alerts(
             window = (alert.device_id, alert.event_time_ms)
             _judge(row, expected, window, message, bounds)
         elif messages.has_device_key(message.key(), alert.device_id):
-            seen[identity] += 1
-            early[identity] += append_ms < bounds.since_ms
+            begin_ms = max(bounds.since_ms, expected.begin_ms(alert.device_id))
+            seen[identity] += append_ms >= begin_ms - bounds.apart_ms  # else it is of a reading that does not count
+            early[identity] += begin_ms - bounds.apart_ms <= append_ms < begin_ms
         else:
             row.different += 1
     for identity, wanted in expected.alerts.items():
@@ -224,7 +225,7 @@ def _compare_alerts(
         absent = max(0, wanted - told)
         row.found += wanted - absent
         row.missing += max(0, absent - expected.pending.alerts[identity])
-        row.duplicated += max(0, told - early[identity] - wanted)
+        row.duplicated += max(0, told - early[identity] - expected.earlier_alerts[identity] - wanted)
     row.pending = row.expected - row.found - row.missing
     return row
 

@@ -16,7 +16,7 @@ from sensorbus import history, progress, records, verify
 from sensorbus.contract import messages
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS, Topic
-from sensorbus.expectation import expect
+from sensorbus.expectation import Loss, expect
 from sensorbus.runtime import kafka
 from tests.support.listed_bus import NOW_MS, SETTINGS, Bus
 from tests.support.results import Record
@@ -167,7 +167,7 @@ def test_where_no_reading_is_left_no_result_is_judged(bus: Bus) -> None:
     """Retention took all of an idle partition, and its results stand there still."""
     begins = history.begins_ms(SETTINGS, {2: None}, 0, NOW_MS)
     fill(bus, 20)
-    expected = expect(SETTINGS, cast("Any", bus.topics[SENSOR.name]), 0, None, begins)
+    expected = expect(SETTINGS, cast("Any", bus.topics[SENSOR.name]), 0, None, Loss(begins, {}))
     assert (expected.begin_ms("a"), expected.begin_ms("gone")) == (0, NOW_MS)
 
 
@@ -362,3 +362,57 @@ def test_one_broker_has_one_clock(monkeypatch: pytest.MonkeyPatch, brokers: int,
     told = SimpleNamespace(brokers=dict.fromkeys(range(brokers)))
     monkeypatch.setattr(kafka, "cluster_metadata", lambda _settings, _client: told)
     assert history.clocks_apart_ms(SETTINGS, NOBODY) == apart_ms
+
+
+def slow(bus: Bus, speed: float, celsius: float | None = None) -> None:
+    """Write 15 min of hot readings of a clock that is two hours behind and goes on so much slower, or stands still."""
+    for number in range(900):
+        age_s = 900 - number
+        behind_s = 2 * HOUR_S + int(number * (1 - speed))
+        bus.read_reading("slow", age_s, 40.0 + number % 7 if celsius is None else celsius, behind_s=behind_s)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize("since_s", [None, 300])
+@pytest.mark.parametrize("speed", [0, 0.01])
+def test_a_window_that_holds_readings_that_are_gone_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch, guarantee: str, since_s: int | None, speed: float
+) -> None:
+    """Of a clock that stands still, or nearly: one line names the device. The same with all its readings is judged.
+
+    At least once, equal alerts count once: of a clock that stands still nothing is left to judge.
+    """
+    bus = Bus(monkeypatch, Settings.model_validate({"processing_guarantee": guarantee}))
+    slow(bus, speed)
+    bus.run_jobs()
+    assert bus.verify(since_s) == (GOOD, [])
+    bus.low[SENSOR.name] = 300
+    numbers, remarks = bus.verify(since_s)
+    assert numbers == GOOD
+    said = [line for line in remarks if "are not judged" in line]
+    assert ["(1 devices: slow)" in line for line in said] == [True] * (guarantee == "exactly-once" or speed > 0)
+
+
+def test_a_window_of_a_slow_clock_that_began_later_is_judged(bus: Bus) -> None:
+    """It holds no reading that is gone."""
+    slow(bus, 0.1)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = 300
+    assert bus.verify(None)[0] == GOOD
+    lost = bus.lose(AVG_TEMP, "slow", 200)
+    assert lost > 10
+    assert bus.verify(None)[0]["avg-temp"] == (lost, 0, 0, False)
+
+
+@pytest.mark.parametrize(("since_s", "low"), [(60, 0), (None, 300)], ids=["since", "cut"])
+def test_equal_alerts_on_both_sides_of_the_time_that_counts_are_no_duplicates(
+    bus: Bus, since_s: int | None, low: int
+) -> None:
+    """A device that sends one reading over and over raises as many equal alerts, each a little later than it."""
+    bus.results_behind_ms = -1_500
+    slow(bus, 0, 40.0)
+    bus.run_jobs()
+    bus.low[SENSOR.name] = low
+    assert bus.verify(since_s)[0]["alert"] == (0, 0, 0, True)
+    bus.lose(ALERT, "slow", 100)
+    assert not bus.verify(since_s)[0]["alert"][3]
