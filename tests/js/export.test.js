@@ -56,6 +56,9 @@ test("what the dashboard does not hold any more is said, of a page that was paus
   assert.deepEqual(say(100, bands, full), all);
   assert.equal(say(950, bands).words, "Exported in part: the dashboard holds none of before 21:00:50.");
   assert.deepEqual(say(1_100, { drawn: [] }), all);
+  model.config.history_ms = 3_600_000;
+  assert.deepEqual(say(1_100), all); // lines are of all that is held, bands of 15 min at most
+  assert.equal(say(1_100, bands).is, false);
 });
 
 test("an answer that goes on elsewhere is followed", () => {

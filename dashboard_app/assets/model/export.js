@@ -33,8 +33,10 @@
    * than the dashboard holds. Bands outlive the readings that they were made of. `now`: {nowMs, fleet, zone}.
    */
   function limit(model, chart, { nowMs, fleet, zone }) {
-    const historyMs = nowMs - Math.min(model.config.history_ms, bus.model.SERIES_MS);
-    const heldMs = fleet?.limit && chart.mode !== "overview" ? Math.max(historyMs, fleet.held_from_ms) : historyMs;
+    const isOverview = chart.mode === "overview";
+    const { history_ms: longestMs } = model.config;
+    const historyMs = nowMs - (isOverview ? Math.min(longestMs, bus.model.SERIES_MS) : longestMs);
+    const heldMs = fleet?.limit && !isOverview ? Math.max(historyMs, fleet.held_from_ms) : historyMs;
     if (heldMs - beginMs(model, chart) <= SLACK_MS) return { is: true, words: "" };
     const since = `the dashboard holds none of before ${bus.format.clock(heldMs, zone)}`;
     return chart.toMs < heldMs ? { is: false, words: `Not exported: ${since}.` } : { is: true, words: `Exported in part: ${since}.` };

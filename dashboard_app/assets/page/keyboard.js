@@ -10,7 +10,7 @@
     const target = event.target;
     if (target.closest?.("input, textarea, select, [contenteditable], dialog, [role=listbox]")) return null;
     if (event.key === " " && target.closest?.("button, a, summary")) return null; // presses that button
-    return KEYS[event.key.toLowerCase()] ?? null; // with Caps Lock too
+    return KEYS[event.key?.toLowerCase()] ?? null; // with Caps Lock too
   }
 
   /** Call `act(id)` for shortcuts from now on. */

@@ -52,7 +52,7 @@
     page.device = bus.devicePage.idIn(location.pathname, location.search, config.prefix);
     if (page.device !== null) bus.device.begin(page.device, config);
     adopt(bus.choices.read(location.search, bus.theme.stored(), base()));
-    history.replaceState(null, "", address()); // a link holds the whole view, and Back finds it
+    history.replaceState(null, "", address()); // a link holds the view, and Back finds it
     bus.filter.build((devices) => change({ devices }));
     bus.keyboard.listen((id) => (id === "filter" ? openFilter() : act(id)));
     bus.chart.listen(draw);

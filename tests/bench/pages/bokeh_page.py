@@ -89,7 +89,8 @@ def page(window: Window, document: Document) -> None:
 
 def points(window: Window, name: str, after_ms: int) -> dict[str, list[Any]]:
     """Return a device's readings after that time, as Bokeh's columns."""
-    new = [(time_ms, celsius) for time_ms, celsius in window.held[name] if time_ms > after_ms]
+    held = window.held[name].copy()  # another thread puts in
+    new = [(time_ms, celsius) for time_ms, celsius in held if time_ms > after_ms]
     return {"x": [time_ms for time_ms, _ in new], "y": [celsius for _, celsius in new]}
 
 

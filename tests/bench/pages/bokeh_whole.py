@@ -43,13 +43,18 @@ class Whole(bokeh_page.Window):
     def __init__(self) -> None:
         """Hold nothing yet."""
         super().__init__()
-        self.seconds: deque[tuple[int, list[float], int]] = deque(maxlen=WINDOW_S)
+        self.seconds: deque[dict[str, Any]] = deque(maxlen=WINDOW_S)
+        self._next_ms = 0
         self.open: dict[str, Episode] = {}
         self.ended: deque[Episode] = deque(maxlen=_EPISODES)
 
     def take(self, readings: Readings) -> None:
-        """Keep the last 100 s, and note where alerts begin and end."""
+        """Keep the last 100 s, and note the bands of each second, and where alerts begin and end."""
         super().take(readings)
+        newest_ms = max((time_ms for _, time_ms, _ in readings), default=0)
+        if newest_ms >= self._next_ms and all(self.held.values()):
+            self._next_ms = newest_ms + 1_000
+            self.seconds.append(self._bands(newest_ms))
         for name, time_ms, celsius in readings:
             known = self.open.pop(name, None)
             if celsius > _ALARM_CELSIUS:
@@ -59,12 +64,11 @@ class Whole(bokeh_page.Window):
             elif known:
                 self.ended.append(known)
 
-    def note_second(self) -> None:
-        """Add the bands of now."""
+    def _bands(self, time_ms: int) -> dict[str, Any]:
         values = self.newest()
-        bands = [float(value) for value in np.percentile(values, (0, 10, 50, 90, 100))]
-        newest_ms = max(held[-1][0] for held in self.held.values())
-        self.seconds.append((newest_ms, bands, sum(value > _ALARM_CELSIUS for value in values)))
+        bands = np.percentile(values, (0, 10, 50, 90, 100)).tolist()
+        number = sum(value > _ALARM_CELSIUS for value in values)
+        return {"x": time_ms, "number": number, **dict(zip(_BANDS, bands, strict=True))}
 
     def newest(self) -> list[float]:
         """Return each device's newest temperature."""
@@ -123,7 +127,8 @@ class Chart:
     def __init__(self, window: Whole) -> None:
         """Draw what is held."""
         self._window = window
-        self._bands = ColumnDataSource({name: [] for name in ("x", "number", *_BANDS)})
+        self._bands = ColumnDataSource(self._new(0))
+        self._told_ms = window.seconds[-1]["x"]
         self._lines = [ColumnDataSource({"x": [], "y": []}) for _ in range(_HOTTEST)]
         self._shown: list[str] = [""] * _HOTTEST
         above = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=250, output_backend="canvas")
@@ -148,9 +153,8 @@ class Chart:
 
     def tick(self) -> None:
         """Tell what is new."""
-        time_ms, bands, number = self._window.seconds[-1]
-        new = dict(zip(_BANDS, ([value] for value in bands), strict=True))
-        self._bands.stream({"x": [time_ms], "number": [number], **new}, rollover=WINDOW_S)
+        self._bands.stream(new := self._new(self._told_ms), rollover=WINDOW_S)
+        self._told_ms = max([self._told_ms, *new["x"]])
         held = self._window.held
         hottest = sorted(held, key=lambda name: held[name][-1][1] + (name in self._shown) / 2)[-_HOTTEST:]
         free = [name for name in hottest if name not in self._shown]
@@ -160,6 +164,10 @@ class Chart:
             else:
                 self._shown[at] = free.pop()
                 source.data = bokeh_page.points(self._window, self._shown[at], 0)
+
+    def _new(self, after_ms: int) -> dict[str, list[Any]]:
+        seconds = [second for second in self._window.seconds.copy() if second["x"] > after_ms]
+        return {name: [second[name] for second in seconds] for name in ("x", "number", *_BANDS)}
 
 
 def page(window: Whole, document: Document) -> None:
@@ -174,7 +182,6 @@ def page(window: Whole, document: Document) -> None:
         return DataTable(source=source, columns=columns, **options)
 
     def tick() -> None:
-        window.note_second()
         fleet.count_tick()
         summary.text = window.summary()
         chart.tick()

@@ -204,6 +204,20 @@ def test_who_was_let_in_is_not_locked_out_by_others_at_the_address(users: Path) 
     assert [status(client, "ann", word) for word in ("x", "y", "z", PASSWORD)] == [401, 401, 401, 429]
 
 
+@pytest.mark.parametrize("attacker", ["192.0.2.1", "198.51.100.7"])
+def test_nobody_guesses_the_password_of_who_is_let_in_at_once(users: Path, attacker: str) -> None:
+    """While the address waits, for tries with other names; from where ann is it makes her wait too."""
+    clock = Clock()
+    known = read_users(Settings(dashboard_users_file=users))
+    gate, hers = sign_in.Gate(known, clock), "192.0.2.1"
+    assert gate.look(hers, "ann", PASSWORD) == known["ann"]
+    for number in range(21):
+        gate.look(attacker, f"name-{number}", "x")
+    assert all(isinstance(gate.look(attacker, "ann", f"guess {number}"), float) for number in range(100))
+    assert isinstance(gate.look(attacker, "ann", PASSWORD), float)
+    assert (gate.look(hers, "ann", PASSWORD) == known["ann"]) is (attacker != hers)
+
+
 def test_an_open_page_of_who_was_taken_out_keeps_nobody_else_out(users: Path) -> None:
     """Nor does a program with an old password, of an hour each: it asks with the same one, and that counts once.
 
