@@ -91,11 +91,21 @@ class Expected:
         """Alerts of which a window was closed before."""
         return self.late_alerts_of.total()
 
-    def begin_ms(self, device_id: str) -> int:
+    def begin_ms(self, device_id: str, since_ms: int) -> int:
         """Return from when on results of a device count; of one that has no reading here, when those of all do."""
         if device_id in self.partitions:
-            return self.begins_ms.get(self.partitions[device_id], 0)
-        return max(self.begins_ms.values(), default=0)
+            return max(since_ms, self.begins_ms.get(self.partitions[device_id], 0))
+        return max(since_ms, *self.begins_ms.values(), 0)
+
+    def earlier_equal(self, identity: Identity, before: Counter[Identity]) -> int:
+        """Return how many alerts of earlier readings, equal to this one, may have come since results count.
+
+        Those of `before` came before that. Where `sensor` was not read from its first reading on, they may be of
+        readings that were not seen, and say nothing: then it may be as many as there were earlier readings.
+        """
+        span = self.sensor.spans.get(self.partitions[identity[0]])
+        is_whole = span is not None and span.first == 0
+        return max(0, self.earlier_alerts[identity] - before[identity] * is_whole)
 
     def unread(self, records: Iterable[Message]) -> list[Message]:
         """Return those of these records of `sensor` that do not lie within what was read."""

@@ -206,7 +206,7 @@ def unknown(  # noqa: PLR0913  # what is wrong, and what tells why
         first_ms = cut.get(expected.partitions.get(device_id, -1))
         if first_ms is None or start >= told.get(device_id, start + 1):
             continue
-        begin_ms = max(since_ms, expected.begin_ms(device_id))
+        begin_ms = expected.begin_ms(device_id, since_ms)
         if start + _longest_ms(settings) < min(first_ms + settings.clock_ahead_limit_ms, begin_ms):
             found.add((device_id, start))
     return found
@@ -239,8 +239,9 @@ def remarks_on_clocks(windows: set[Window], torn: set[str]) -> list[str]:
         )
     if torn:
         remarks.append(
-            "windows that may have been open for longer than readings are held are not judged: clocks that stand still "
-            f"or are slow, or rare readings ({len(torn)} devices: {_named(torn)})"
+            "windows that may hold readings that are gone are not judged: of clocks that stand still or are slow, of "
+            "rare readings, or of devices that came or came back since then "
+            f"({len(torn)} {'device' if len(torn) == 1 else 'devices'}: {_named(torn)})"
         )
     return remarks
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from sensorbus import count_sequence, history, progress, records
-from sensorbus.bounds import Bounds, appended_ms, unseen_ms
+from sensorbus.bounds import Bounds, appended_ms, unseen
 from sensorbus.comparison import Comparison, compare_copies, compare_letters
 from sensorbus.contract import messages
 from sensorbus.contract.errors import InvalidMessageError
@@ -175,7 +175,7 @@ def compare(settings: Settings, expected: Expected, outputs: Outputs, since_ms: 
     seen. Copies have a row, `sensor`, where there is a reading under a foreign key.
     """
     newer = expected.unread(outputs[SENSOR])
-    bounds = Bounds(since_ms, expected.sensor.newest_ms, unseen_ms(settings, newer), expected.apart_ms)
+    bounds = Bounds(since_ms, expected.sensor.newest_ms, *unseen(settings, newer), expected.apart_ms)
     alerts = Source(ALERT, expected.sensor.begin_ms)
     rows = [
         _compare_alerts(settings, expected, alerts, outputs[ALERT], bounds),
@@ -195,8 +195,9 @@ def _compare_alerts(
 ) -> Comparison:
     """Compare the alerts; `source` learns which of them cannot be read: job alert-count writes their letters."""
     row = Comparison(kind="alert", expected=expected.alerts.total())
-    seen: Counter[progress.Identity] = Counter()
-    early: Counter[progress.Identity] = Counter()  # which may be of readings that do not count
+    before: Counter[progress.Identity] = Counter()  # of readings that do not count
+    told: Counter[progress.Identity] = Counter()
+    later: Counter[progress.Identity] = Counter()  # of those that are told, what may be of readings not seen
     for message in found:
         headers = kafka.headers(message)  # once: a second answer may end the process
         place, append_ms = source.see(message)
@@ -215,17 +216,18 @@ def _compare_alerts(
             window = (alert.device_id, alert.event_time_ms)
             _judge(row, expected, window, message, bounds)
         elif messages.has_device_key(message.key(), alert.device_id):
-            begin_ms = max(bounds.since_ms, expected.begin_ms(alert.device_id))
-            seen[identity] += append_ms >= begin_ms - bounds.apart_ms  # else it is of a reading that does not count
-            early[identity] += begin_ms - bounds.apart_ms <= append_ms < begin_ms
+            first_ms = expected.begin_ms(alert.device_id, bounds.since_ms) - bounds.apart_ms
+            (before if append_ms < first_ms else told)[identity] += 1
+            if append_ms >= first_ms and bounds.explain(alert.device_id, append_ms):
+                later[identity] += 1
         else:
             row.different += 1
-    for identity, wanted in expected.alerts.items():
-        told = seen[identity]
-        absent = max(0, wanted - told)
+    for identity, wanted in expected.alerts.items():  # equal ones that may be of other readings are no duplicates
+        absent = max(0, wanted - told[identity])
         row.found += wanted - absent
         row.missing += max(0, absent - expected.pending.alerts[identity])
-        row.duplicated += max(0, told - early[identity] - expected.earlier_alerts[identity] - wanted)
+        newer, earlier = bounds.newer_equal(identity, later), expected.earlier_equal(identity, before)
+        row.duplicated += max(0, told[identity] - newer - earlier - wanted)
     row.pending = row.expected - row.found - row.missing
     return row
 
@@ -308,7 +310,7 @@ def _is_in_place(message: Message, result: messages.AlertCount | messages.AvgTem
 def _judge(row: Comparison, expected: Expected, window: Window, message: Message, bounds: Bounds) -> None:
     """Count a result that is not expected as wrong, if it is neither of earlier readings nor of later ones."""
     explained = window in expected.earlier or bounds.explain(window[0], message.timestamp()[1])
-    begin_ms = max(bounds.since_ms, expected.begin_ms(window[0]))
+    begin_ms = expected.begin_ms(window[0], bounds.since_ms)
     if appended_ms(message) >= begin_ms and not explained:
         row.different += window[1] >= begin_ms
         row.unjudged += window[1] < begin_ms
@@ -316,5 +318,5 @@ def _judge(row: Comparison, expected: Expected, window: Window, message: Message
 
 def _note_told(row: Comparison, expected: Expected, window: Window, message: Message, bounds: Bounds) -> None:
     device_id, start = window
-    if appended_ms(message) >= max(bounds.since_ms, expected.begin_ms(device_id)):
+    if appended_ms(message) >= expected.begin_ms(device_id, bounds.since_ms):
         row.told[device_id] = min(start, row.told.get(device_id, start))
