@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dashboard_app.choice import Choice
 from dashboard_app.devices import Newest, Roster
 from dashboard_app.held import CURSOR_TOPICS, TURN_DEVICES, Held
-from dashboard_app.past import Past, ReadOn, Wanted
+from dashboard_app.past import History, Past, ReadOn, Wanted
 from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
 
@@ -90,8 +90,8 @@ class Common:
 class Changes(NamedTuple):
     """The answer's parts: what a browser's question alone asks for, and what it shares with others.
 
-    Readings are JSON arrays in UTF-8. A reading in `common.devices` does not stand in `readings` again. Those of `past`
-    are yet to be read (`whole`).
+    Readings are JSON arrays in UTF-8. A reading in `common.devices` does not stand in `readings` again, nor in
+    `history`, which is yet to be read of `past` (`whole`).
     """
 
     common: Common
@@ -99,14 +99,14 @@ class Changes(NamedTuple):
     readings: Sequence[bytes] = ()
     averages: Columns = Columns()
     past: Past | None = None
+    history: History = History()
 
     def whole(self, read_on: ReadOn) -> "Changes":
-        """Return them with the readings of the past before the others; not under the store's lock."""
+        """Return them with the readings of the past; not under the store's lock."""
         if self.past is None:
             return self
-        number, readings = self.past.read(read_on)
-        skipped = self.skipped + number - len(readings)
-        return self._replace(skipped=skipped, readings=readings + list(self.readings), past=None)
+        number, history = self.past.read(read_on)
+        return self._replace(skipped=self.skipped + number - len(history.values), history=history, past=None)
 
 
 class Shared:

@@ -14,9 +14,11 @@ from dashboard_app.changes import Changes, Columns, Common, Cursor, Question
 from dashboard_app.choice import Choice, bits_in
 from dashboard_app.devices import MAX_DEVICES
 from dashboard_app.held import CURSOR_TOPICS
+from dashboard_app.past import History
+from dashboard_app.ring import Floats, Integers
 
 #: The answer's format; a page of another one loads itself anew.
-VERSION: Final = 6
+VERSION: Final = 7
 _MAX_DETAIL: Final = 200
 _MAX_HISTORY: Final = 50
 _MAX_CURSOR_CHARACTERS: Final = 100_000
@@ -103,12 +105,17 @@ def first_part(
 
 def last_part(changes: Changes, chosen: int | None = None, overview: orjson.Fragment | None = None) -> bytes:
     """Return what follows the first part: what a browser's own question asks for; `chosen`: see docs/tick.md."""
+    told = {
+        "skipped": changes.skipped,
+        "history": len(changes.history.names) and _by_device(changes.history, changes.common.now_ms),
+        "readings": changes.readings and _array(changes.readings),
+    }
     return (
         b",%b"
         % _dumps(
             {
                 "averages": _degrees(changes.averages, changes.common.now_ms),
-                **_told({"skipped": changes.skipped, "readings": changes.readings and _array(changes.readings)}),
+                **_told(told),
                 **({} if chosen is None else {"chosen": chosen} | _told({"overview": overview})),
             }
         )[1:]
@@ -131,11 +138,25 @@ def _dumps(fields: Mapping[str, Any]) -> bytes:
 
 def _degrees(columns: Columns, now_ms: int) -> dict[str, Any]:
     """Return temperatures by device as whole numbers above the lowest, where a browser makes the same ones of them."""
-    hundredths = np.rint(columns.values * 100)
-    if not np.array_equal(hundredths / 100, columns.values):
+    hundredths = _hundredths(columns.values)
+    if hundredths is None:
         return _columns(columns, now_ms, {"celsius": columns.values})
     lowest = int(hundredths.min()) if len(hundredths) else 0
-    return _columns(columns, now_ms, {"lowest": lowest, "hundredths": hundredths.astype(np.int64) - lowest})
+    return _columns(columns, now_ms, {"lowest": lowest, "hundredths": hundredths - lowest})
+
+
+def _hundredths(celsius: Floats) -> Integers | None:
+    """Return whole hundredths of degrees, of which a hundredth each is the very same number; else None."""
+    hundredths = np.rint(celsius * 100)
+    return hundredths.astype(np.int64) if np.array_equal(hundredths / 100, celsius) else None
+
+
+def _by_device(history: History, now_ms: int) -> dict[str, Any]:
+    """Return readings as what each differs in from the one before: of one device little, which compresses well."""
+    hundredths = _hundredths(history.values)
+    values = {"celsius": history.values} if hundredths is None else {"hundredths": np.diff(hundredths, prepend=0)}
+    steps_ms = np.diff(history.times_ms, prepend=now_ms)
+    return {"id": _array(history.names), "readings": history.numbers, "ms": steps_ms, **values}
 
 
 def _columns(columns: Columns, now_ms: int, values: Mapping[str, Any]) -> dict[str, Any]:

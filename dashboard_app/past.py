@@ -1,12 +1,11 @@
-"""The readings that are held, as JSON, for a browser that has none of them.
+"""The readings that are held, for a browser that has none of them.
 
 They are looked for some rows at a time under the store's lock: the writer and other browsers have it in between. From
 the newest back, so that rows that go meanwhile are missing at the oldest end alone, as if it had been asked later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,13 +13,15 @@ from numpy.typing import NDArray
 
 from dashboard_app.devices import Told
 from dashboard_app.held import Held
-from dashboard_app.ring import Integers
+from dashboard_app.ring import Floats, Integers
 from sensorbus.contract.topics import SENSOR
 
-#: So many rows are looked at before others may have the lock, and so many made to JSON: about 1 ms each.
-ROWS_AT_A_TIME: Final = 65_536
-ENCODED_AT_A_TIME: Final = 2_048
+#: So many rows are looked at before others may have the lock: about 1 ms.
+ROWS_AT_A_TIME: Final = 32_768
+_NOTHING: Final = np.zeros((4, 0), np.int64)
 
+#: Device, time and value of readings.
+Columns = tuple[Integers, Integers, Floats]
 #: Calls `look(held, epoch)` under the store's lock.
 ReadOn = Callable[[Callable[[Held, str], Any]], Any]
 
@@ -35,47 +36,53 @@ class Wanted(NamedTuple):
     most: int
 
 
+class History(NamedTuple):
+    """Readings by device, of each in the order of its rows: the ids as JSON, how many each has, times and values."""
+
+    names: Sequence[bytes] = ()
+    numbers: Integers = _NOTHING[0]
+    times_ms: Integers = _NOTHING[0]
+    values: Floats = _NOTHING[0].astype(np.float64)
+
+
 class Past:
     """What a ring held when it began: rows that come later are not found, the cursor stands before them."""
 
-    def __init__(
-        self, held: Held, wanted: Wanted, rows_at_a_time: int = ROWS_AT_A_TIME, encoded: int = ENCODED_AT_A_TIME
-    ) -> None:
+    def __init__(self, held: Held, wanted: Wanted, rows_at_a_time: int = ROWS_AT_A_TIME) -> None:
         """Begin; under the store's lock, as nothing else."""
-        self._ring, self._names, self._wanted = held.rings[SENSOR.name], held.names.by_number, wanted
-        self._rows_at_a_time, self._encoded = rows_at_a_time, encoded
+        self._ring, self._wanted, self._rows_at_a_time = held.rings[SENSOR.name], wanted, rows_at_a_time
+        self._names = held.names.encoded.copy()  # a number may be another device's soon
         self._first, self._end = self._ring.bounds_since(wanted.since_append_ms)
 
-    def read(self, read_on: ReadOn) -> tuple[int, list[bytes]]:
-        """Return how many there are, and the newest of them, `most` at most, in the order of their rows."""
-        end, number, parts = self._end, 0, list[list[bytes]]()
+    def read(self, read_on: ReadOn) -> tuple[int, History]:
+        """Return how many there are, and the newest of them, `most` at most."""
+        end, number, left = self._end, 0, self._wanted.most
+        parts = [(_NOTHING[0], _NOTHING[0], History().values)]
         while end > self._first:
-            end, rows = read_on(partial(self._look, end))
-            left = max(0, self._wanted.most - number)
-            number += max(0, len(rows) - left)
-            rows = rows[max(0, len(rows) - left) :]
-            for until in range(len(rows), 0, -self._encoded):
-                parts.append(read_on(partial(self._encode, rows[max(0, until - self._encoded) : until])))
-                number += len(parts[-1])
-        return number, list(chain.from_iterable(reversed(parts)))
+            end, found, columns = read_on(partial(self._look, end, left))
+            parts.append(columns)
+            number, left = number + found, left - len(columns[0])
+        devices, times_ms, values = (np.concatenate(column) for column in zip(*reversed(parts), strict=True))
+        order = np.argsort(devices, kind="stable")
+        told, numbers = np.unique(devices[order], return_counts=True)
+        names = [self._names[device] for device in told.tolist()]
+        return number, History(names, numbers, times_ms[order], values[order])
 
-    def _look(self, end: int, _held: Held, _epoch: str) -> tuple[int, Integers]:
-        """Return the rows that are wanted of those before `end`, and the first that was looked at."""
+    def _look(self, end: int, most: int, _held: Held, _epoch: str) -> tuple[int, int, Columns]:
+        """Return the first row that was looked at, how many before `end` are wanted, and the newest of these."""
         ring, wanted = self._ring, self._wanted
         self._first = max(self._first, ring.statistics().dropped)
         start = max(self._first, end - self._rows_at_a_time)
         if start >= end:
-            return start, np.zeros(0, np.int64)
+            return start, 0, (_NOTHING[0], _NOTHING[0], History().values)
         if wanted.devices is None:
             rows = np.arange(start, end)
         else:
             rows = start + np.flatnonzero(wanted.devices[ring.column("device", start, end)])
-        columns = (ring.values_of(name, rows) for name in ("append", "device", "partition", "offset"))
-        appends_ms, devices, partitions, offsets = columns
+        keys = (ring.values_of(name, rows) for name in ("append", "device", "partition", "offset"))
+        appends_ms, devices, partitions, offsets = keys
         rows = rows[(appends_ms >= wanted.since_append_ms) & ~wanted.told.has(devices, partitions, offsets)]
-        return start, rows[~np.isin(rows, wanted.without)] if len(wanted.without) else rows
-
-    def _encode(self, rows: Integers, _held: Held, _epoch: str) -> list[bytes]:
-        """Return rows as JSON; of those that are held still, for no other stands in their places then."""
-        held = rows[int(np.searchsorted(rows, self._ring.statistics().dropped)) :]
-        return self._ring.fragments(held, self._names)
+        rows = rows[~np.isin(rows, wanted.without)] if len(wanted.without) else rows
+        told = rows[max(0, len(rows) - most) :]
+        columns = (ring.values_of("device", told), ring.values_of("time", told), ring.values_of("value", told))
+        return start, len(rows), columns

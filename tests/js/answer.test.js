@@ -11,7 +11,7 @@ const config = { ...CONFIG, kafka: "broker:9092", topics: TOPICS };
 function told(parts = {}) {
   const columns = { id: [], age_ms: [], celsius: [] };
   return {
-    v: 6, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
+    v: 7, now: NOW, cursor: "c", devices: columns, averages: columns, fleet: { devices: 0, rate_hz: 0, age_p95_ms: null },
     pipeline: { topics: [300, null] }, ...parts,
   };
 }
@@ -36,6 +36,16 @@ test("temperatures as whole numbers are the numbers that were received", () => {
   const parts = { devices: { age_ms: [1], ...values }, alerts: { id: ["a"], age_ms: [0], ...values }, averages: { age_ms: [1], ...values } };
   const { devices, alerts, averages } = bus.answer.whole(told(parts), config);
   for (const { celsius } of [devices, alerts, averages]) assert.deepEqual(celsius, received);
+});
+
+test("the past is told by device, as what each reading differs in from the one before", () => {
+  const history = { id: ["a", "b"], readings: [2, 1], ms: [-2_500, 1_000, -500], hundredths: [2_195, 12, -4_000] };
+  const newer = [["a", NOW - 500, 20]];
+  const rows = [["a", NOW - 2_500, 21.95], ["a", NOW - 1_500, 22.07], ["b", NOW - 2_000, -17.93]];
+  assert.deepEqual(bus.answer.whole(told({ history, readings: newer }), config).readings, [...rows, ...newer]);
+  const { hundredths: _, ...exact } = history;
+  const values = { ...exact, celsius: [21.951, 22, -17.93] };
+  assert.deepEqual(bus.answer.whole(told({ history: values }), config).readings.map((row) => row[2]), values.celsius);
 });
 
 test("ages are told in the order of the page's topics, and of Kafka only what is wrong", () => {

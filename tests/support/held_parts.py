@@ -5,8 +5,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
+from dashboard_app.changes import Changes
 from dashboard_app.feed import Feed
 from dashboard_app.held import CURSOR_TOPICS, Held
+from dashboard_app.past import History
 from dashboard_app.ring import Records
 from dashboard_app.store import Store
 
@@ -55,6 +57,18 @@ def records(partition: int, first_offset: int, rows: Sequence[Sequence[Any]], ap
         [row[-1] for row in rows],
         [orjson.dumps(row) for row in rows],
     )
+
+
+def told(changes: Changes) -> list[list[Any]]:
+    """Return the readings of an answer, [device, time_ms, value], those of the past first."""
+    return rows_of(changes.history) + [orjson.loads(fragment) for fragment in changes.readings]
+
+
+def rows_of(history: History) -> list[list[Any]]:
+    """Return readings by device as rows."""
+    pairs = zip(history.names, history.numbers.tolist(), strict=True)
+    names = [orjson.loads(name) for name, number in pairs for _ in range(number)]
+    return [list(row) for row in zip(names, history.times_ms.tolist(), history.values.tolist(), strict=True)]
 
 
 def held(ring_rows: int = 1_000, max_devices: int = 1_000, partitions: int = 4) -> Held:

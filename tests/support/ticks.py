@@ -94,14 +94,26 @@ def whole(told: dict[str, Any]) -> dict[str, Any]:
     """Return an answer with all its fields, as the page reads it: the topics' ages by name."""
     pipeline = told["pipeline"]
     ages_ms = dict(zip((topic.name for topic in SHOWN), pipeline["topics"], strict=True))
+    past = _past(told["history"], told["now"]) if "history" in told else []
     return {
         **_NOTHING,
-        **told,
+        **{name: value for name, value in told.items() if name != "history"},
+        "readings": [*past, *told.get("readings", ())],
         "devices": {"previous": [], **_in_degrees(told["devices"])},
         "alerts": _in_degrees(told.get("alerts", _NO_ROWS)),
         "averages": _in_degrees(told["averages"]),
         "pipeline": {"kafka": {"ok": True}, "behind": 0, "dead_letters": 0, **pipeline, "topics": ages_ms},
     }
+
+
+def _past(told: dict[str, Any], now_ms: int) -> list[list[Any]]:
+    """Return readings that are told as what each differs in from the one before, as rows."""
+    pairs = zip(told["id"], told["readings"], strict=True)
+    names = itertools.chain.from_iterable(itertools.repeat(name, number) for name, number in pairs)
+    times_ms = list(itertools.accumulate(told["ms"], initial=now_ms))[1:]
+    sums = itertools.accumulate(told.get("hundredths", ()))
+    values = told["celsius"] if "celsius" in told else [value / 100 for value in sums]
+    return [list(row) for row in zip(names, times_ms, values, strict=True)]
 
 
 def _in_degrees(columns: dict[str, Any]) -> dict[str, Any]:

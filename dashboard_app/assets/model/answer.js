@@ -12,11 +12,28 @@
     return hundredths ? { ...columns, celsius: hundredths.map((value) => (lowest + value) / 100) } : columns;
   }
 
+  /** Return readings by device as rows [id, ms, celsius]: each is told as what it differs in from the one before. */
+  function past({ id, readings, ms: steps, hundredths, celsius }, nowMs) {
+    const rows = [];
+    let ms = nowMs;
+    let sum = 0;
+    id.forEach((name, device) => {
+      for (const end = rows.length + readings[device]; rows.length < end;) {
+        const at = rows.length;
+        ms += steps[at];
+        if (hundredths) sum += hundredths[at];
+        rows.push([name, ms, hundredths ? sum / 100 : celsius[at]]);
+      }
+    });
+    return rows;
+  }
+
   /** Return an answer with all its fields; the topics' ages by their names in the page's `config`. */
-  function whole(told, config) {
+  function whole({ history, ...told }, config) {
     const { kafka, topics } = told.pipeline;
     return {
       ...NOTHING, ...told,
+      readings: [...(history ? past(history, told.now) : []), ...(told.readings ?? [])],
       devices: { previous: [], ...inDegrees(told.devices) },
       alerts: inDegrees(told.alerts ?? NO_ROWS), averages: inDegrees(told.averages),
       pipeline: {

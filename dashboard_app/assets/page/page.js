@@ -3,7 +3,7 @@
   "use strict";
   const bus = (globalThis.sensorbus ??= {});
   const { dom } = bus;
-  const VERSION = 6; // of docs/tick.md
+  const VERSION = 7; // of docs/tick.md
   const DRAW_EVERY_MS = 1_000;
   const WATCH_EVERY_MS = 250;
   const LOOK_WITHIN_MS = 5_000;

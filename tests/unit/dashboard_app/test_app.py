@@ -64,7 +64,7 @@ def test_a_tick_is_answered_as_text_before_kafka_is_there(page: FlaskClient) -> 
     assert answer.status_code == 200
     assert answer.json is not None
     delta = json.loads(answer.json["response"][ids.DELTA]["data"])
-    assert (delta["v"], delta["now"], delta["reset"], delta["devices"]["id"]) == (6, NOW_MS, True, [])
+    assert (delta["v"], delta["now"], delta["reset"], delta["devices"]["id"]) == (7, NOW_MS, True, [])
     assert delta["pipeline"]["kafka"]["ok"] is False
 
 

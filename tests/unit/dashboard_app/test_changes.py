@@ -16,7 +16,7 @@ from dashboard_app.changes import Changes, Cursor, Question, changes, common
 from dashboard_app.devices import roster
 from dashboard_app.held import CURSOR_TOPICS, Held
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
-from tests.support.held_parts import HISTORY_MS, NOW_MS, held, records
+from tests.support.held_parts import HISTORY_MS, NOW_MS, held, records, told
 
 EVERYTHING = Question(None, None, ())
 
@@ -27,7 +27,7 @@ def answered(holds: Held, question: Question) -> Changes:
 
 
 def decoded(fragments: Sequence[bytes]) -> list[Any]:
-    """Return the arrays in fragments."""
+    """Return the texts in fragments."""
     return [orjson.loads(fragment) for fragment in fragments]
 
 
@@ -43,7 +43,7 @@ def test_a_worker_that_is_behind_does_not_send_a_browser_back() -> None:
     holds = with_readings(["a", 1, 20.0], ["a", 2, 21.0])
     ahead = {topic: {0: 9, 1: 0} for topic in CURSOR_TOPICS}
     answer = answered(holds, Question(ahead, None, ()))
-    assert (answer.common.reset, answer.readings) == (False, [])
+    assert (answer.common.reset, told(answer)) == (False, [])
     assert {partition: offset for partition, offset in answer.common.cursor[SENSOR.name].items() if offset} == {0: 9}
     assert set(answer.common.cursor[ALERT.name]) == {0, 1, 2, 3}  # partitions that it does not know yet come along
 
@@ -54,11 +54,11 @@ def test_a_cursor_of_which_rows_are_gone_begins_anew() -> None:
     old = {topic: {0: 1} for topic in CURSOR_TOPICS}
     answer = answered(holds, Question(old, None, ()))
     assert answer.common.reset
-    assert [row[1] for row in decoded(answer.readings)] == [2, 3, 4]  # the newest stands with the device
+    assert [row[1] for row in told(answer)] == [2, 3, 4]  # the newest stands with the device
     whole = answered(holds, EVERYTHING)
-    assert (answer.common.cursor, answer.readings, answer.common.devices.names) == (
+    assert (answer.common.cursor, told(answer), answer.common.devices.names) == (
         whole.common.cursor,
-        whole.readings,
+        told(whole),
         whole.common.devices.names,
     )
 
@@ -68,7 +68,7 @@ def test_what_is_older_than_the_history_is_not_told() -> None:
     holds = held()
     holds.append(SENSOR.name, records(0, 0, [["a", 1, 20.0]], NOW_MS - HISTORY_MS - 1))
     holds.append(SENSOR.name, records(0, 1, [["a", 0, 21.0], ["a", 2, 22.0]], NOW_MS))
-    assert decoded(answered(holds, EVERYTHING).readings) == [["a", 0, 21.0]]
+    assert told(answered(holds, EVERYTHING)) == [["a", 0, 21.0]]
 
 
 def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_too_many_readings_and_alerts_are_cut_to_the_newest(monkeypatch: pytest.
     holds = with_readings(*(["a", number, 20.0] for number in range(6)))
     holds.append(ALERT.name, records(0, 0, [["a", number, 40.0] for number in range(5)]))
     answer = answered(holds, EVERYTHING)
-    assert ([row[1] for row in decoded(answer.readings)], answer.skipped) == ([2, 3, 4], 2)
+    assert ([row[1] for row in told(answer)], answer.skipped) == ([2, 3, 4], 2)
     assert answer.common.alerts.times_ms.tolist() == [3, 4]
 
 
@@ -165,7 +165,7 @@ def test_a_large_fleet_is_told_in_turn() -> None:
         assert found.common.devices.places is not None
         places += found.common.devices.places.tolist()
         rows = [["d0005", NOW_MS, 21.0]] if turn else []  # in its turn it stands with the devices
-        assert (decoded(found.readings), found.common.new) == (rows, 2)
+        assert (told(found), found.common.new) == (rows, 2)
     assert places == list(range(2_500))
 
 

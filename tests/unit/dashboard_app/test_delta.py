@@ -53,12 +53,12 @@ def test_the_answer_has_the_fields_that_the_page_reads() -> None:
     store = started("a", "a", "b")
     found = answer(store, {"cursor": None, "detail": None, "history": []})
     assert found == {
-        "v": 6,
+        "v": 7,
         "now": NOW_MS,
         "cursor": found["cursor"],
         "reset": True,
         "devices": {"id": ["a", "b"], "age_ms": [1_000, 1_000], "lowest": 2_050, "hundredths": [0, 0]},
-        "readings": [["a", NOW_MS - 1_000, 20.5]],
+        "history": {"id": ["a"], "readings": [1], "ms": [-1_000], "hundredths": [2_050]},
         "averages": {"id": [], "age_ms": [], "lowest": 0, "hundredths": []},
         "fleet": {"devices": 2},
         "pipeline": {"topics": [5, None]},
@@ -189,7 +189,7 @@ def test_an_answer_is_capped_and_says_what_it_left_out(monkeypatch: pytest.Monke
     """A browser that lags must not ask for more and more; the newest of each device comes all the same."""
     monkeypatch.setattr("dashboard_app.changes._MAX_READINGS", 3)
     found = answer(started("a", "b", "c", "d", "e", "a", "b", "c", "d", "e"), None)
-    assert [row[0] for row in found["readings"]] == ["c", "d", "e"]
+    assert found["history"]["id"] == ["c", "d", "e"]
     assert (found["skipped"], found["devices"]["id"]) == (2, ["a", "b", "c", "d", "e"])
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import pytest
 
 from dashboard_app import changes as changes_module
@@ -15,7 +14,7 @@ from dashboard_app.held import CURSOR_TOPICS
 from dashboard_app.past import Past, Wanted
 from dashboard_app.store import Store
 from sensorbus.contract.topics import SENSOR
-from tests.support.held_parts import HISTORY_MS, NOW_MS, BusyStore, held, records
+from tests.support.held_parts import HISTORY_MS, NOW_MS, BusyStore, held, records, told
 
 _FIRST: Final = 40
 EVERYTHING: Final = Question(None, None, ())
@@ -43,14 +42,14 @@ class Writer:
 
 def numbers(found: Changes) -> list[int]:
     """Return what an answer tells, the newest of each device included."""
-    told = [orjson.loads(fragment)[2] for fragment in found.readings] + found.common.devices.values.tolist()
-    return sorted(int(number) for number in told)
+    values = [row[2] for row in told(found)] + found.common.devices.values.tolist()
+    return sorted(int(number) for number in values)
 
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at few rows at a time."""
-    monkeypatch.setattr(Past.__init__, "__defaults__", (7, 2))
+    monkeypatch.setattr(Past.__init__, "__defaults__", (7,))
 
 
 def answered(writer: Writer, question: Question, writes: int) -> Changes:
@@ -76,16 +75,17 @@ def test_readings_that_go_meanwhile_are_the_oldest_alone() -> None:
     """There is no hole: what came lately is told without a gap."""
     writer = Writer(ring_rows=_FIRST)
     first = answered(writer, EVERYTHING, 1)
-    told = numbers(first)
-    assert told == list(range(told[0], _FIRST))
-    assert 0 < told[0] < _FIRST - 3
+    found = numbers(first)
+    assert found == list(range(found[0], _FIRST))
+    assert 0 < found[0] < _FIRST - 3
     assert first.skipped == 0
 
 
-def test_the_order_is_that_of_the_rows() -> None:
-    """As if all had been copied at once."""
+def test_the_order_of_a_device_is_that_of_its_rows() -> None:
+    """Of each device, one after the other."""
     found = answered(Writer(10_000), EVERYTHING, 0)
-    assert [orjson.loads(fragment)[2] for fragment in found.readings] == list(range(_FIRST - 3))
+    rows = [[f"d{number % 3}", NOW_MS + number, float(number)] for number in range(_FIRST - 3)]
+    assert told(found) == sorted(rows, key=lambda row: str(row[0]))
 
 
 def test_the_past_of_a_device_that_came_into_view_is_told_beside_what_is_new() -> None:
@@ -94,18 +94,17 @@ def test_the_past_of_a_device_that_came_into_view_is_told_beside_what_is_new() -
     cursor = writer.store.changes(EVERYTHING, NOW_MS).common.cursor
     writer.write(6)
     found = answered(writer, Question(cursor, ["d0", "d1"], ["d1"]), 2)
-    told = [int(orjson.loads(fragment)[2]) for fragment in found.readings]
     newest = {int(value) for value in found.common.devices.values.tolist()}
     wanted = {number for number in range(_FIRST + 6) if number % 3 == 1 or (number % 3 == 0 and number >= _FIRST)}
-    assert sorted(told) == sorted(wanted - newest)
+    assert sorted(int(row[2]) for row in told(found)) == sorted(wanted - newest)
 
 
 def test_the_newest_come_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are counted."""
     monkeypatch.setattr(changes_module, "_MAX_READINGS", 10)
     found = answered(Writer(10_000), EVERYTHING, 1)
-    told = [int(orjson.loads(fragment)[2]) for fragment in found.readings]
-    assert (told, found.skipped) == (list(range(_FIRST - 13, _FIRST - 3)), _FIRST - 13)
+    values = sorted(int(row[2]) for row in told(found))
+    assert (values, found.skipped) == (list(range(_FIRST - 13, _FIRST - 3)), _FIRST - 13)
 
 
 def test_what_is_older_than_wanted_is_left_out() -> None:
@@ -114,10 +113,10 @@ def test_what_is_older_than_wanted_is_left_out() -> None:
     for number in range(20):
         row = ["a", NOW_MS + number, float(number)]
         holds.append(SENSOR.name, records(0, number, [row], append_ms=NOW_MS + number))
-    told = holds.newest.told(np.zeros(1, bool))
-    past = Past(holds, Wanted(None, told, NOW_MS + 12, np.zeros(0, np.int64), 100), 7, 2)
-    _, fragments = past.read(lambda look: look(holds, ""))
-    assert [orjson.loads(fragment)[2] for fragment in fragments] == list(range(12, 20))
+    newest = holds.newest.told(np.zeros(1, bool))
+    past = Past(holds, Wanted(None, newest, NOW_MS + 12, np.zeros(0, np.int64), 100), 7)
+    _, history = past.read(lambda look: look(holds, ""))
+    assert history.values.tolist() == list(range(12, 20))
 
 
 def test_a_worker_that_begins_anew_meanwhile_answers_of_the_old_topics() -> None:

@@ -19,7 +19,7 @@ from dashboard_app.devices import roster
 from dashboard_app.held import ALL_DETAIL_DEVICES, CURSOR_TOPICS
 from dashboard_app.store import Store
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, SENSOR
-from tests.support.held_parts import HISTORY_MS, NOW_MS, records
+from tests.support.held_parts import HISTORY_MS, NOW_MS, records, told
 
 PARTITIONS = 4
 EVERYTHING = Question(None, None, ())
@@ -48,7 +48,7 @@ def shown(columns: Columns) -> list[list[Any]]:
 
 def seen(changes: Changes) -> list[list[Any]]:
     """Return the readings that a browser takes from an answer in which every device is in detail."""
-    return decoded(changes.readings) + shown(changes.common.devices)
+    return told(changes) + shown(changes.common.devices)
 
 
 def ask(store: Store, cursor: Cursor | None = None, detail: Sequence[str] | None = None, *history: str) -> Changes:
@@ -63,9 +63,9 @@ def test_the_first_answer_holds_everything_and_the_next_what_came_since() -> Non
     first = ask(store)
     store.append(SENSOR.name, records(1, 0, [["b", NOW_MS, 22.0]]))
     second = ask(store, first.common.cursor)
-    assert (first.common.reset, decoded(first.readings)) == (True, [["a", NOW_MS - 2, 20.5]])
+    assert (first.common.reset, told(first)) == (True, [["a", NOW_MS - 2, 20.5]])
     assert (shown(first.common.devices), first.common.devices.previous) == ([["a", NOW_MS - 1, 21.0]], [(0, 20.5)])
-    assert (second.common.reset, second.readings) == (False, [])
+    assert (second.common.reset, told(second)) == (False, [])
     assert (shown(second.common.devices), second.common.devices.previous) == ([["b", NOW_MS, 22.0]], [])
     third = ask(store, second.common.cursor)
     empty = [shown(columns) for columns in (third.common.alerts, third.common.counts, third.averages)]
@@ -80,11 +80,11 @@ def test_a_reading_that_is_not_its_devices_newest_is_told_apart() -> None:
     rows = [["a", NOW_MS - 5, 21.0], ["a", NOW_MS - 7, 22.0], ["a", NOW_MS - 4, 23.0]]
     store.append(SENSOR.name, records(0, 1, rows))
     changes = ask(store, cursor)
-    assert (decoded(changes.readings), shown(changes.common.devices)) == (rows[:2], rows[2:])
+    assert (told(changes), shown(changes.common.devices)) == (rows[:2], rows[2:])
     assert changes.common.devices.previous == [(0, 21.0)]
     store.append(SENSOR.name, records(0, 4, [["a", NOW_MS - 6, 24.0]]))
     late = ask(store, changes.common.cursor)
-    assert (decoded(late.readings), shown(late.common.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
+    assert (told(late), shown(late.common.devices)) == ([["a", NOW_MS - 6, 24.0]], [])
 
 
 def test_results_come_since_the_cursor_and_the_last_of_each_window_and_device_alone() -> None:
@@ -108,9 +108,9 @@ def test_readings_come_of_the_devices_in_view_and_history_of_those_that_came_int
     cursor = ask(store, None, ["a"]).common.cursor
     store.append(SENSOR.name, records(0, 3, [["a", 2, 20.0], ["b", 2, 21.0], ["c", 2, 22.0]]))
     store.append(SENSOR.name, records(0, 6, [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]))
-    assert decoded(ask(store, cursor, ["a", "nobody"]).readings) == [["a", 2, 20.0]]
-    assert decoded(ask(store, cursor, ["a", "b"], "b").readings) == [["b", 1, 21.0], ["a", 2, 20.0], ["b", 2, 21.0]]
-    assert decoded(ask(store, cursor, []).readings) == []
+    assert told(ask(store, cursor, ["a", "nobody"])) == [["a", 2, 20.0]]
+    assert told(ask(store, cursor, ["a", "b"], "b")) == [["b", 1, 21.0], ["a", 2, 20.0], ["b", 2, 21.0]]
+    assert told(ask(store, cursor, [])) == []
     assert shown(ask(store, cursor, []).common.devices) == [["a", 3, 20.0], ["b", 3, 21.0], ["c", 3, 22.0]]
 
 
@@ -120,7 +120,7 @@ def test_the_history_of_a_device_without_news_comes_whole() -> None:
     store.append(SENSOR.name, records(0, 0, [["a", 1, 20.0], ["a", 2, 21.0]]))
     cursor = ask(store).common.cursor
     changes = ask(store, cursor, ["a"], "a")
-    assert (decoded(changes.readings), shown(changes.common.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
+    assert (told(changes), shown(changes.common.devices)) == ([["a", 1, 20.0], ["a", 2, 21.0]], [])
 
 
 def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
@@ -130,8 +130,8 @@ def test_with_many_devices_no_reading_is_sent_unless_it_is_asked_for() -> None:
         many = [[f"d{number}", second, 20.0] for number in range(ALL_DETAIL_DEVICES + 1)]
         store.append(SENSOR.name, records(0, second * 1_000, many))
     assert store.is_large
-    assert ask(store).readings == []
-    assert decoded(ask(store, None, ["d7"]).readings) == [["d7", 1, 20.0]]
+    assert told(ask(store)) == []
+    assert told(ask(store, None, ["d7"])) == [["d7", 1, 20.0]]
     assert len(shown(ask(store).common.devices)) == ALL_DETAIL_DEVICES + 1
 
 
@@ -362,8 +362,8 @@ def _write_while_32_read(ring_rows: int, batch: int) -> float:
     for reader in readers:
         reader.start()
     began_s = time.monotonic()
-    for told in batches:
-        store.append(SENSOR.name, told)
+    for some in batches:
+        store.append(SENSOR.name, some)
     took_s = time.monotonic() - began_s
     stop.set()
     for reader in readers:
