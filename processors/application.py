@@ -78,6 +78,8 @@ _FETCHED_AHEAD_KB: Final = 2_048
 _STABLE_MEMBER_TIMEOUT_MS: Final = 180_000
 # One without is given up soon, so that the others (or its own next life) go on.
 _DYNAMIC_SESSION_TIMEOUT_MS: Final = 6_000
+# The embedded broker waits for a killed member's session once or twice: with 6 s its next life read after 6 or 12 s.
+_EMBEDDED_SESSION: Final = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 500}
 _DYNAMIC_TRANSACTION_TIMEOUT_MS: Final = 10_000
 _HEARTBEAT_INTERVAL_MS: Final = 1_500
 _SILENT_AFTER_S: Final = 10.0
@@ -205,7 +207,9 @@ def consumer_options(job: str, settings: Settings) -> dict[str, Any]:
         "heartbeat.interval.ms": _HEARTBEAT_INTERVAL_MS,
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }
-    if settings.instance_id and not settings.embedded_broker:  # which gives a killed member's place to nobody
+    if settings.embedded_broker:  # which gives the place of a killed member with an id to nobody
+        options |= _EMBEDDED_SESSION
+    elif settings.instance_id:
         options["group.instance.id"] = f"{settings.consumer_group(job)}.{settings.instance_id}"
         options["session.timeout.ms"] = _STABLE_MEMBER_TIMEOUT_MS
     return options

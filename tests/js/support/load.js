@@ -35,7 +35,7 @@ function events(now, rows, name) {
 /** Return an answer of the dashboard (docs/tick.md); `parts` replace its empty ones, columns given as rows. */
 export function answer(now, { devices = [], averages = [], alerts = [], counts = [], ...parts } = {}) {
   return {
-    v: 6, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], new: 0,
+    v: 7, now, cursor: "c", reset: false, skipped: 0, roster: null, readings: [], new: 0,
     alerts: events(now, alerts, "celsius"), counts: events(now, counts, "count"),
     devices: columns(now, devices), averages: columns(now, averages), fleet: { devices: 1, rate_hz: 1, age_p95_ms: 300 }, overview: null,
     pipeline: {

@@ -55,6 +55,13 @@ def test_a_dynamic_member_is_given_up_soon(tmp_path: Path) -> None:
     assert producer["transaction.timeout.ms"] == 10_000
 
 
+def test_the_embedded_broker_gives_up_a_member_sooner() -> None:
+    """It may wait twice for a session; members with an id it would keep for three minutes."""
+    options = consumer_options("alert", STABLE.model_copy(update={"embedded_broker": True}))
+    assert (options["session.timeout.ms"], options["heartbeat.interval.ms"]) == (3_000, 500)
+    assert "group.instance.id" not in options
+
+
 def test_at_least_once_has_no_transaction() -> None:
     """Not even a time-out of one."""
     options = producer_options("alert", STABLE.model_copy(update={"processing_guarantee": "at-least-once"}))
