@@ -113,6 +113,7 @@ def test_an_end_without_kafka_waits_for_it(own_kafka: RealKafka, bus: Settings, 
             own_kafka.resume()
         child.wait(0, within_s=40)
     assert totals(child) == (120, 0, 0)
+    wait_until(lambda: count(bus) > 0, 20, "a broker that was frozen to be counted as there", log)
     assert count(bus) == 120
 
 
