@@ -18,10 +18,12 @@ from sensorbus.contract.topics import SENSOR
 
 #: So many rows are looked at before others may have the lock: about 1 ms.
 ROWS_AT_A_TIME: Final = 32_768
-_NOTHING: Final = np.zeros((4, 0), np.int64)
+_NO_NUMBERS: Final = np.zeros(0, np.int64)
+_NO_VALUES: Final = np.zeros(0, np.float64)
 
 #: Device, time and value of readings.
 Columns = tuple[Integers, Integers, Floats]
+_NOTHING: Final[Columns] = (_NO_NUMBERS, _NO_NUMBERS, _NO_VALUES)
 #: Calls `look(held, epoch)` under the store's lock.
 ReadOn = Callable[[Callable[[Held, str], Any]], Any]
 
@@ -40,9 +42,9 @@ class History(NamedTuple):
     """Readings by device, of each in the order of its rows: the ids as JSON, how many each has, times and values."""
 
     names: Sequence[bytes] = ()
-    numbers: Integers = _NOTHING[0]
-    times_ms: Integers = _NOTHING[0]
-    values: Floats = _NOTHING[0].astype(np.float64)
+    numbers: Integers = _NO_NUMBERS
+    times_ms: Integers = _NO_NUMBERS
+    values: Floats = _NO_VALUES
 
 
 class Past:
@@ -57,7 +59,7 @@ class Past:
     def read(self, read_on: ReadOn) -> tuple[int, History]:
         """Return how many there are, and the newest of them, `most` at most."""
         end, number, left = self._end, 0, self._wanted.most
-        parts = [(_NOTHING[0], _NOTHING[0], History().values)]
+        parts = [_NOTHING]
         while end > self._first:
             end, found, columns = read_on(partial(self._look, end, left))
             parts.append(columns)
@@ -74,7 +76,7 @@ class Past:
         self._first = max(self._first, ring.statistics().dropped)
         start = max(self._first, end - self._rows_at_a_time)
         if start >= end:
-            return start, 0, (_NOTHING[0], _NOTHING[0], History().values)
+            return start, 0, _NOTHING
         if wanted.devices is None:
             rows = np.arange(start, end)
         else:

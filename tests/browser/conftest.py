@@ -94,7 +94,7 @@ Visit = Callable[..., Visitor]
 
 
 @contextmanager
-def open_bus(folder: Path, changed: Callable[[Part], Part] = lambda part: part) -> Iterator[Bus]:
+def open_bus(folder: Path, changed: Callable[[Part], Part] = lambda part: part, **variables: str) -> Iterator[Bus]:
     """Start an embedded broker and a dashboard that looks at it; `changed` may start that in another way."""
     with EmbeddedBroker() as broker:
         settings = Settings(
@@ -104,7 +104,7 @@ def open_bus(folder: Path, changed: Callable[[Part], Part] = lambda part: part) 
             dashboard_port=_free_port(),
         )
         kafka.ensure_topics(settings, "test")
-        with changed(part(settings, folder / "dashboard.log", "dashboard_app")) as dashboard:
+        with changed(part(settings, folder / "dashboard.log", "dashboard_app", **variables)) as dashboard:
             started = Bus(settings, broker, dashboard, folder)
             started.wait_ready()
             yield started

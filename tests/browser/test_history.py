@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,6 @@ from sensorbus.contract import messages
 from sensorbus.contract.topics import SENSOR
 from tests.browser.conftest import Visit, keep, open_bus, tell
 from tests.support.axe import serious_faults
-from tests.support.parts import Part
 from tests.support.ticks import get
 from tests.support.topics import Record, produce
 from tests.support.waiting import wait_until
@@ -69,14 +67,10 @@ def test_history_that_is_being_read_is_said_with_how_much_there_is_to_go(visit: 
         page.close()  # before its server: a request that breaks off is a complaint
 
 
-def _small(dashboard: Part) -> Part:
-    return replace(dashboard, environment={**dashboard.environment, "SENSORBUS_DASHBOARD_RING_ROWS": "1000"})
-
-
 @pytest.mark.slow
 def test_a_dashboard_that_holds_less_than_is_shown_says_why(visit: Visit, tmp_path: Path) -> None:
     """Since when it holds readings, and with which setting it holds more; what a file lacks of it is said too."""
-    with open_bus(tmp_path, _small) as bus:
+    with open_bus(tmp_path, SENSORBUS_DASHBOARD_RING_ROWS="1000") as bus:
         page = visit(bus).open("?window=900")
         tell(bus, "unit-1", 20, (60_000,))
         temperature = page.get_by_role("article", name="unit-1", exact=True).locator(".temperature")

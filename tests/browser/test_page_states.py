@@ -5,7 +5,6 @@ Empty, silent, hostile, cut off.
 
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -14,7 +13,6 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Bus, Visit, keep, open_bus, tell, tell_until
 from tests.support.axe import serious_faults
-from tests.support.parts import Part
 from tests.support.waiting import wait_until
 
 _NOTHING: Final = "\N{EN DASH}"
@@ -72,14 +70,9 @@ def test_a_silent_device_turns_stale_then_offline(visit: Visit, bus: Bus) -> Non
     expect(page.locator(".tile-mean .tile-value")).to_have_text(_NOTHING)
 
 
-def _seldom(dashboard: Part) -> Part:
-    """Expect a reading once in 10 s."""
-    return replace(dashboard, environment={**dashboard.environment, "SENSORBUS_READING_PERIOD_MS": "10000"})
-
-
 def test_an_average_of_before_says_how_old_it_is_and_leaves_the_count_its_room(visit: Visit, tmp_path: Path) -> None:
     """On the card of a device that is late."""
-    with open_bus(tmp_path, _seldom) as own, own.run("processors", "all"):
+    with open_bus(tmp_path, SENSORBUS_READING_PERIOD_MS="10000") as own, own.run("processors", "all"):
         tell(own, "late", 35, tuple(range(70_000, 31_000, -1_000)))
         page = visit(own).open("?unit=K")
         card = page.get_by_role("article", name="late", exact=True)

@@ -3,10 +3,6 @@
 Fill the disk, add partitions, delete a topic.
 """
 
-import itertools
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +15,8 @@ from tests.support.faults.driver import Driver
 from tests.support.faults.plan import JOBS
 from tests.support.faults.verdict import judge
 from tests.support.faults.witness import Habits, Witness
-from tests.support.needs import need
 from tests.support.real_kafka import RealKafka
+from tests.support.small_disk import fill, small_disk
 
 STATE_MB = 16
 SAID_WITHIN_S = 15.0
@@ -30,23 +26,10 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Give the state folder of the job that the test asks for on a disk of 16 MB; mounting one takes root."""
-    folder = tmp_path / "state" / request.param
-    folder.mkdir(parents=True)
-    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        need("a small disk needs the right to mount one")
-    yield folder
-    subprocess.run([shutil.which("umount") or "umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Write a file until the disk is full."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        file.writelines(itertools.repeat(bytes(65_536)))
-    return ballast
+def state_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Give the state folder of the job that the test asks for on a disk of 16 MB."""
+    with small_disk(tmp_path / "state" / request.param, STATE_MB) as folder:
+        yield folder
 
 
 def wait_for_the_end(driver: Driver, *jobs: str) -> float:
@@ -58,20 +41,20 @@ def wait_for_the_end(driver: Driver, *jobs: str) -> float:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("small_disk", ["alert-count", "avg-temp"], indirect=True)
-def test_a_full_disk_is_said_and_nothing_is_lost(own_kafka: RealKafka, tmp_path: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize("state_disk", ["alert-count", "avg-temp"], indirect=True)
+def test_a_full_disk_is_said_and_nothing_is_lost(own_kafka: RealKafka, tmp_path: Path, state_disk: Path) -> None:
     """The job ends with one line that names the folder; with room again it goes on, and every record is exact."""
-    job = small_disk.name
+    job = state_disk.name
     with bus(own_kafka, tmp_path, stable=True) as driver:
         driver.begin(*JOBS)
         driver.supervised = False
-        ballast = fill(small_disk)
+        ballast = fill(state_disk)
         wait_for_the_end(driver, job)
         ballast.unlink()
         driver.start(job)
         driver.recover("disk full")
         assert_exact(driver)
-    assert_said(driver.said(job), small_disk)
+    assert_said(driver.said(job), state_disk)
 
 
 def assert_said(said: str, folder: Path) -> None:
@@ -83,13 +66,13 @@ def assert_said(said: str, folder: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("small_disk", JOBS, indirect=True)
-def test_a_first_start_on_a_full_disk_is_said(own_kafka: RealKafka, tmp_path: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize("state_disk", JOBS, indirect=True)
+def test_a_first_start_on_a_full_disk_is_said(own_kafka: RealKafka, tmp_path: Path, state_disk: Path) -> None:
     """Of any job, `alert` too, which has no state but what it has committed."""
-    job = small_disk.name
+    job = state_disk.name
     with bus(own_kafka, tmp_path, stable=True) as driver:
         driver.supervised = False
-        ballast = fill(small_disk)
+        ballast = fill(state_disk)
         driver.witness.begin()
         driver.start(*JOBS)
         wait_for_the_end(driver, job)
@@ -97,7 +80,7 @@ def test_a_first_start_on_a_full_disk_is_said(own_kafka: RealKafka, tmp_path: Pa
         driver.start(job)
         driver.recover("disk full", within_s=120)
         assert_exact(driver)
-    assert_said(driver.said(job), small_disk)
+    assert_said(driver.said(job), state_disk)
 
 
 @pytest.mark.timeout(300)

@@ -199,15 +199,20 @@ def seconds_of(status: Callable[[], int]) -> float:
     return time.monotonic() - started_s
 
 
+def clients(site: Site, number: int, request: str, stack: ExitStack) -> list[ssl.SSLSocket]:
+    """Return so many connections on each of which this much of a request was sent."""
+    made = []
+    for _ in range(number):
+        plain = stack.enter_context(socket.create_connection(("localhost", site.nginx.port), timeout=10))
+        made.append(stack.enter_context(site.trust.wrap_socket(plain, server_hostname="localhost")))
+        made[-1].sendall(request.encode())
+    return made
+
+
 def test_half_sent_requests_keep_nobody_waiting(site: Site) -> None:
     """200 clients whose requests stop in the middle stay with nginx; others, and the probe, wait less than a second."""
     with ExitStack() as stack:
-        slow = []
-        for _ in range(HALF_SENT):
-            plain = stack.enter_context(socket.create_connection(("localhost", site.nginx.port), timeout=10))
-            client = stack.enter_context(site.trust.wrap_socket(plain, server_hostname="localhost"))
-            client.sendall(f"GET {PREFIX} HTTP/1.1\r\nHost: loc".encode())
-            slow.append(client)
+        slow = clients(site, HALF_SENT, f"GET {PREFIX} HTTP/1.1\r\nHost: loc", stack)
         assert seconds_of(lambda: site.ask("GET", PREFIX)[0]) < 1
         assert seconds_of(site.tick) < 1
         assert seconds_of(lambda: get(f"{site.page.root}/healthz")[0]) < 1  # nginx hands no probe on
@@ -251,12 +256,9 @@ def test_a_flood_of_one_address_is_slowed_down(site: Site, tmp_path: Path) -> No
 def test_an_address_has_so_many_connections_and_no_more(site: Site) -> None:
     """100 with a request that is not answered yet; another one is 429, and let in when one of them has gone."""
     with ExitStack() as stack:
-        held = []
-        for _ in range(CONNECTIONS):
-            plain = stack.enter_context(socket.create_connection(("localhost", site.nginx.port), timeout=10))
-            client = stack.enter_context(site.trust.wrap_socket(plain, server_hostname="localhost"))
-            client.sendall(f"POST {TICK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n".encode())
-            held.append(client)
+        held = clients(
+            site, CONNECTIONS, f"POST {TICK} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n", stack
+        )
         wait_until(lambda: site.ask("GET", PREFIX)[0] == 429, 5, "nginx to have read them")
         assert secured(site.ask("GET", PREFIX)[2]) == NOTHING
         held[0].close()

@@ -3,13 +3,10 @@
 Its consumer thread throws or hangs, or a tick takes seconds; everything around it is real.
 """
 
-import itertools
 import logging
 import os
 import re
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +19,8 @@ from sensorbus.contract.settings import Settings
 from tests.support.dashboards import Dashboard, dashboard, fed_bus, send_readings, written_readings
 from tests.support.faulty_page import SLOW_S, order, who_had
 from tests.support.load import Load
-from tests.support.needs import need
 from tests.support.parts import part
+from tests.support.small_disk import fill, small_disk
 from tests.support.ticks import by_device, get
 from tests.support.waiting import wait_until
 
@@ -158,38 +155,30 @@ def test_a_page_that_is_frozen_and_goes_on_shows_each_reading_once(bus: Settings
     assert "Traceback" not in page.part.said()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a disk of 4 MB; mounting one takes root."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = [shutil.which("mount") or "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        need("a small disk needs the right to mount one")
-    yield folder
-    subprocess.run([shutil.which("umount") or "umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.embedded
 @pytest.mark.long
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_full_disk_for_temporary_files(bus: Settings, tmp_path: Path, small_disk: Path, *, moved: bool) -> None:
+def test_a_full_disk_for_temporary_files(bus: Settings, tmp_path: Path, *, moved: bool) -> None:
     """It is not where workers count; moved there by TMPDIR, one line names the folder, and with room all is well."""
     page = dashboard(bus, tmp_path, dashboard_workers=2)
     others = {name: value for name, value in page.part.environment.items() if name != "TMPDIR"}
-    page.part.environment = {**others, **({"TMPDIR": str(small_disk)} if moved else {})}
+    with small_disk(tmp_path / "small", 4) as disk:
+        page.part.environment = {**others, **({"TMPDIR": str(disk)} if moved else {})}
+        judge_a_full_disk(page, disk, moved=moved)
+
+
+def judge_a_full_disk(page: Dashboard, disk: Path, *, moved: bool) -> None:
+    """Fill it and kill a worker; then make room again."""
     with page.part:
         page.wait_ready()
         before = page.worker_pids()
         (counts_in,) = set(re.findall(r"(/\S+/sensorbus-metrics-\w+)/", Path(f"/proc/{before[0]}/maps").read_text()))
-        assert Path(counts_in).parent == (small_disk if moved else Path("/dev/shm"))  # noqa: S108  # where it must be
-        ballast = small_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-            file.writelines(itertools.repeat(bytes(4_096)))
+        assert Path(counts_in).parent == (disk if moved else Path("/dev/shm"))  # noqa: S108  # where it must be
+        ballast = fill(disk)
         os.kill(before[0], signal.SIGKILL)
         if moved:
-            said = f"no room in {small_disk}"
+            said = f"no room in {disk}"
             wait_until(lambda: page.part.said().count(said) > 1, SAID_WITHIN_S * 2, "the line again", page.part.log)
             ballast.unlink()
         wait_until(lambda: page.ready()[0] == 200, 30, "the page", page.part.log)

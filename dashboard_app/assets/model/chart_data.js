@@ -11,7 +11,7 @@
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const MARKER_PX = 7;
   const THRESHOLD_REACH_K = 10;
-  const LIMIT_SLACK_MS = 5_000;
+  const LIMIT_SLACK_MS = 5_000; // an oldest reading that is about to go is no limit
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
   function escape(text) {
@@ -275,5 +275,5 @@
     return ` Readings go back to ${bus.format.clock(fleet.held_from_ms, view.zone)}: ${why} (SENSORBUS_DASHBOARD_RING_ROWS).`;
   }
 
-  bus.chartData = { build, wanted, escape, mode, bounds };
+  bus.chartData = { build, wanted, escape, mode, bounds, LIMIT_SLACK_MS };
 })();

@@ -6,7 +6,6 @@
   const MOST_NAMES = 100; // of a request: docs/api.md
   const MOST_CHARACTERS = 3_000; // of them; a server takes 4,094 for the whole line
   const LINE_END = "\r\n";
-  const SLACK_MS = 5_000; // an oldest reading that is about to go is no limit
 
   /**
    * Return addresses to ask one after the other, relative to the host.
@@ -37,7 +36,7 @@
     const { history_ms: longestMs } = model.config;
     const historyMs = nowMs - (isOverview ? Math.min(longestMs, bus.model.SERIES_MS) : longestMs);
     const heldMs = fleet?.limit && !isOverview ? Math.max(historyMs, fleet.held_from_ms) : historyMs;
-    if (heldMs - beginMs(model, chart) <= SLACK_MS) return { is: true, words: "" };
+    if (heldMs - beginMs(model, chart) <= bus.chartData.LIMIT_SLACK_MS) return { is: true, words: "" };
     const since = `the dashboard holds none of before ${bus.format.clock(heldMs, zone)}`;
     return chart.toMs < heldMs ? { is: false, words: `Not exported: ${since}.` } : { is: true, words: `Exported in part: ${since}.` };
   }
@@ -48,8 +47,7 @@
       const { series } = model.devices.get(id);
       return series.tMs.subarray(bus.series.lowerBound(series, fromMs), series.end);
     });
-    const firsts = all.map((times) => times.find((ms) => ms >= fromMs && ms <= toMs) ?? Infinity);
-    return firsts.reduce((first, ms) => Math.min(first, ms), Infinity);
+    return Math.min(...all.map((times) => times.find((ms) => ms >= fromMs && ms <= toMs) ?? Infinity));
   }
 
   /** Return the names as pieces of a query, in parts that fit into a request. */

@@ -45,6 +45,14 @@ class Window:
 _Window = TypeVar("_Window", bound=Window)
 
 
+def plot(height_px: int) -> figure:
+    """Return a chart of the last 100 s that moves on."""
+    made = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=height_px, output_backend="canvas")
+    made.x_range.follow = "end"
+    made.x_range.follow_interval = WINDOW_S * 1_000
+    return made
+
+
 class Lines:
     """A line for each of some devices."""
 
@@ -54,11 +62,9 @@ class Lines:
         shown = list(window.held)[: ALL_LINES if DEVICES <= ALL_LINES else LINES]
         self._sources = {name: ColumnDataSource(points(window, name, 0)) for name in shown}
         self._told = {name: window.held[name][-1][0] for name in shown}
-        self.root = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=320, output_backend="canvas")
+        self.root = plot(320)
         for name, colour in zip(shown, itertools.cycle(Category10_10), strict=False):
             self.root.line("x", "y", source=self._sources[name], color=colour)
-        self.root.x_range.follow = "end"
-        self.root.x_range.follow_interval = WINDOW_S * 1_000
 
     def tick(self) -> None:
         """Tell what is new."""

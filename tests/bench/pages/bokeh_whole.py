@@ -13,7 +13,6 @@ from bokeh.document import Document
 from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, DataTable, Div, LayoutDOM, Span, TableColumn
 from bokeh.palettes import Category10_10
-from bokeh.plotting import figure
 
 from tests.bench.pages import bokeh_page, fleet
 from tests.bench.pages.bokeh_page import DEVICES, TICK_MS
@@ -131,7 +130,7 @@ class Chart:
         self._told_ms = window.seconds[-1]["x"]
         self._lines = [ColumnDataSource({"x": [], "y": []}) for _ in range(_HOTTEST)]
         self._shown: list[str] = [""] * _HOTTEST
-        above = figure(x_axis_type="datetime", sizing_mode="stretch_width", height=250, output_backend="canvas")
+        above = bokeh_page.plot(250)
         above.varea("x", "min", "max", source=self._bands, fill_alpha=0.1)
         above.varea("x", "p10", "p90", source=self._bands, fill_alpha=0.2)
         for name in ("min", "median", "max"):
@@ -139,15 +138,8 @@ class Chart:
         for source, colour in zip(self._lines, Category10_10, strict=False):
             above.line("x", "y", source=source, color=colour)
         above.add_layout(Span(location=_ALARM_CELSIUS, dimension="width", line_dash="dashed"))
-        above.x_range.follow = "end"
-        above.x_range.follow_interval = WINDOW_S * 1_000
-        below = figure(
-            x_axis_type="datetime",
-            sizing_mode="stretch_width",
-            height=90,
-            output_backend="canvas",
-            x_range=above.x_range,
-        )
+        below = bokeh_page.plot(90)
+        below.x_range = above.x_range
         below.vbar("x", top="number", width=800, source=self._bands)
         self.root = column(above, below, sizing_mode="stretch_width")
 
