@@ -166,6 +166,30 @@ def test_times_below_the_chart_are_whole_on_a_phone_at_every_zoom(visit: Visit) 
         assert all(one["right"] < other["left"] for one, other in itertools.pairwise(boxes))
 
 
+#: What the chart is told of its width where Plotly has not drawn yet, and where it has.
+_WIDTHS: Final = f"""() => new Promise((resolve) => {{
+  const {{ chartData }} = globalThis.sensorbus;
+  const {{ build }} = chartData;
+  const axis = {_GRAPH}._fullLayout.xaxis;
+  const widths = [axis._length];
+  delete axis._length;
+  chartData.build = (model, view) => {{
+    widths.unshift(view.widthPx);
+    chartData.build = build;
+    resolve(widths);
+    return build(model, view);
+  }};
+}})"""
+
+
+def test_times_are_whole_from_the_first_drawing_on(visit: Visit) -> None:
+    """A phone's chart that is drawn before Plotly knows its width has no more times than there is room for."""
+    page = visit(viewport={"width": 360, "height": 780}).open("?devices=steady")
+    expect(page.locator(".xtick text").first).to_be_visible()
+    drawn_px, known_px = page.evaluate(_WIDTHS)
+    assert abs(drawn_px - known_px) < 20
+
+
 def test_on_paper_the_page_is_light_and_the_chart_sharp_and_as_wide_as_paper(visit: Visit, tmp_path: Path) -> None:
     """While it is printed; afterwards all is as it was."""
     page = visit(color_scheme="dark").open("?devices=steady")

@@ -11,6 +11,7 @@
   const MARKERS_PER_LINE = { lines: 110, grouped: 40 }; // over the whole span: more would be a hatching
   const MARKER_PX = 7;
   const THRESHOLD_REACH_K = 10;
+  const MARGIN = { l: 56, r: 14, t: 8, b: 30 };
   const LIMIT_SLACK_MS = 5_000; // an oldest reading that is about to go is no limit
 
   /** Return text that Plotly shows as it is: it would read tags and entities. */
@@ -214,7 +215,7 @@
     const layout = {
       autosize: true, showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "sensorbus",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 56, r: 14, t: 8, b: 30 },
+      margin: { ...MARGIN },
       font,
       hoverlabel: { bgcolor: colours["surface-raised"], bordercolor: colours.line, font: { ...font, color: colours.text } },
       xaxis: {
@@ -275,5 +276,5 @@
     return ` Readings go back to ${bus.format.clock(fleet.held_from_ms, view.zone)}: ${why} (SENSORBUS_DASHBOARD_RING_ROWS).`;
   }
 
-  bus.chartData = { build, wanted, escape, mode, bounds, LIMIT_SLACK_MS };
+  bus.chartData = { build, wanted, escape, mode, bounds, LIMIT_SLACK_MS, MARGIN };
 })();

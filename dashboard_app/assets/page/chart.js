@@ -92,8 +92,7 @@
   /** Draw; false when Plotly is not loaded yet or the visitor is dragging. `view`: see chart_data.js. */
   function draw(model, view) {
     const graph = plot();
-    const widthPx = graph?._fullLayout?.xaxis?._length;
-    last = bus.chartData.build(model, { ...view, zoom, widthPx, shown: last?.mode === "overview" ? last.drawn : [] });
+    last = bus.chartData.build(model, { ...view, zoom, widthPx: widthPx(graph), shown: last?.mode === "overview" ? last.drawn : [] });
     seen = view;
     drawAround();
     if (!graph || graph._dragging) return false;
@@ -105,6 +104,12 @@
     plottedKey = key;
     paintSoon(graph);
     return true;
+  }
+
+  /** Return the width between the axes, before Plotly has drawn it that which it will have; undefined while there is none. */
+  function widthPx(graph) {
+    const { l, r } = bus.chartData.MARGIN;
+    return graph?._fullLayout?.xaxis?._length ?? (Math.max(0, dom.by("chart").clientWidth - l - r) || undefined);
   }
 
   /** Give Plotly all of it; the readings as far as someone can point at them. */
