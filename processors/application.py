@@ -4,6 +4,7 @@ The job runs in the main thread (Quix takes SIGTERM and SIGINT there). See docs/
 measurements behind the numbers.
 """
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from processors import (
     alert,
     alert_count,
     avg_temp,
+    careful,
     embedded,
     ending,
     everything,
@@ -96,10 +98,11 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     _silence_clients()
     health.serve(settings, meter.why_not_ready)
     application: list[JobApplication] = []
+    life = careful.Life(settings, job)
 
     def start() -> None:
         kafka.ensure_topics(settings, job)
-        application.append(build_application(job, settings, meter))
+        application.append(build_application(job, settings, meter, life))
 
     if not kafka.wait_for_broker(settings, job, stop) or not kafka.retry(start, stop):
         return
@@ -118,8 +121,9 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
         lambda: needed_rights.lacking(job, settings, application[0].changelogs()),
     )
     watch.end_when(lambda: ending.overdue(application[0], settings, looks), _LOOK_FOR_THE_END_EVERY_S)
-    if not stop.is_set():
-        ending.run(application[0], settings, looks)
+    with contextlib.closing(life):
+        if not stop.is_set():
+            ending.run(application[0], settings, looks)
     meter.publish()
 
 
@@ -137,11 +141,14 @@ def _silence(settings: Settings, meter: Meter, client: AdminClient) -> str | Non
     return f"no Kafka broker at {place} for {silent_s:.0f} s; the job waits"
 
 
-def build_application(job: str, settings: Settings, meter: Meter) -> JobApplication:
-    """Return the application with the job on it; raises `SensorbusError` with one line for people."""
+def build_application(job: str, settings: Settings, meter: Meter, life: careful.Life | None = None) -> JobApplication:
+    """Return the application with the job on it; raises `SensorbusError` with one line for people.
+
+    If `life` comes after a kill, it reads with care.
+    """
     inputs, build = JOBS[job]
     try:
-        application = _application(job, settings, meter)
+        application = _application(job, settings, meter, life.begin() if life else None)
         build(*(_dataframe(application, settings, topic) for topic in inputs), Bus(settings, meter))
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None
@@ -154,7 +161,7 @@ def build_application(job: str, settings: Settings, meter: Meter) -> JobApplicat
     return application
 
 
-def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
+def _application(job: str, settings: Settings, meter: Meter, raw: careful.Raw | None) -> JobApplication:
     group = settings.consumer_group(job)
     options = kafka.client_options(settings, job)
     servers = options.pop("bootstrap.servers")
@@ -162,6 +169,7 @@ def _application(job: str, settings: Settings, meter: Meter) -> JobApplication:
         servers,
         end_of_batch=functools.partial(batches.end, settings),
         on_commit=meter.committed,
+        raw=raw,
         offsets=None if settings.embedded_broker else _committed_offsets(job, settings),
         consumer_group=group,
         auto_offset_reset="earliest",  # what was sent before the first start counts too

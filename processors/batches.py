@@ -56,14 +56,15 @@ def pass_over(consumer: InternalConsumer, end: Callable[[TopicPartition], int]) 
         first_told.discard(place)
         behind = end(first)
         consumer.seek(TopicPartition(first.topic, first.partition, behind))
-        return _row(first, behind, message)
+        error = message.error()
+        return row(first, behind, error.str() if error else "")
 
     consumer.poll = poll_readable  # type: ignore[method-assign]  # Quix makes the consumer
     consumer.poll_row = poll_row_or_batch  # type: ignore[assignment, method-assign]  # the same
 
 
-def _row(first: TopicPartition, behind: int, message: Message) -> Row:
-    error = message.error()
-    reason = f"the records {first.offset} to {behind - 1} cannot be decompressed: {error.str() if error else ''}"
+def row(first: TopicPartition, behind: int, why: str) -> Row:
+    """Return what stands for the batch from one offset to before another."""
+    reason = f"the records {first.offset} to {behind - 1} cannot be decompressed: {why}"
     context = MessageContext(first.topic, first.partition, behind - 1, 0)
     return Row(UnreadableBatch(reason.encode()), None, wall_clock_ms(), context, [])

@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition
 from quixstreams import Application
 from quixstreams.context import set_message_context
 
-from processors import batches, committed, device_state, outputs, recovery
+from processors import batches, careful, committed, device_state, outputs, recovery
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
@@ -30,21 +30,24 @@ class JobApplication(Application):
         end_of_batch: Callable[[TopicPartition], int],
         on_commit: Callable[[], object],
         offsets: committed.CommittedOffsets | None = None,
+        raw: careful.Raw | None = None,
         **options: Any,
     ) -> None:
         """As Quix's own.
 
         `end_of_batch` finds the offset after a batch that begins at a place; `offsets` are what an earlier life has
-        committed, None on a broker that does not outlive the job.
+        committed, None on a broker that does not outlive the job. With `raw`, what waits is read with care.
         """
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
         batches.pass_over(self._consumer, end_of_batch)
+        if raw is not None:
+            careful.CarefulReader(raw, self._consumer, self._topic_manager, self._is_recovery_due)
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
             committed.note_commits(offsets, self._consumer, self._producer)
-        recovery.hold_back(self._consumer, lambda: self._state_manager.recovery_required, self._check_states)
+        recovery.hold_back(self._consumer, self._is_recovery_due, self._check_states)
         recovery.tell_bounds_at_once(self._consumer, self._topic_manager)
         self._tell_commits(on_commit)
         outputs.hand_on_changes(self._producer)
@@ -68,6 +71,9 @@ class JobApplication(Application):
             set_message_context(place)
             dataframes[place.topic](row.value, row.key, row.timestamp, row.headers)
             context.store_offset(place.topic, place.partition, place.offset)
+
+    def _is_recovery_due(self) -> bool:
+        return self._state_manager.recovery_required
 
     def _check_states(self) -> None:
         stores = self._state_manager.stores.values()

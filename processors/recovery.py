@@ -73,7 +73,8 @@ def hold_back(
         if rows is None:
             return None
         for row in rows[:1] if isinstance(rows, list) else [rows]:
-            _put_back(consumer, row)
+            put_back(consumer, row)
+            _log.info("%s[%d]@%d waits until its state is recovered", row.topic, row.partition, row.offset)
         return None
 
     _with_each_assignment(consumer, note_assignment)
@@ -90,11 +91,11 @@ def _with_each_assignment(consumer: InternalConsumer, action: Callable[[], None]
     consumer.assign = assign_anew  # type: ignore[method-assign]  # Quix makes the consumer
 
 
-def _put_back(consumer: InternalConsumer, row: Row) -> None:
+def put_back(consumer: InternalConsumer, row: Row) -> None:
+    """Have a consumer give a row again, once it is resumed."""
     place = TopicPartition(row.topic, row.partition, row.offset)
     consumer.pause([place])  # not dropped this time, for its fetcher runs; Quix resumes all input after a recovery
     consumer.seek(place)
-    _log.info("%s[%d]@%d waits until its state is recovered", row.topic, row.partition, row.offset)
 
 
 def tell_bounds_at_once(consumer: InternalConsumer, topics: TopicManager) -> None:

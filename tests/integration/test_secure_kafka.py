@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -22,6 +22,8 @@ from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, ALERT_COUNT, AVG_TEMP, DEAD_LETTER, SENSOR, TOPICS
 from sensorbus.runtime import kafka
+from sensorbus.runtime.raw_consumer import RawConsumer
+from sensorbus.runtime.stored_batches import batches, records
 from tests.support import real_kafka
 from tests.support.certificates import Authority, Issued
 from tests.support.dashboards import START_MS, Dashboard, dashboard
@@ -156,6 +158,19 @@ def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> No
     logs = [log.read_text() for log in tmp_path.glob("*.log")]
     assert not [text for text in (*logs, *shown) if PASSWORD in text or SECRET in text]
     assert not [said for said in logs if "authoriz" in said.lower()]
+
+
+@pytest.mark.parametrize("by", KINDS)
+def test_the_client_that_looks_at_batches_is_let_in(guarded: Guarded, by: str) -> None:
+    """As librdkafka is, by the same settings, and with the rights of a job alone."""
+    bus = guarded.bus(f"raw-{by}-")
+    guarded.allow_all(f"raw-{by}-")
+    assert command(guarded.as_user(bus, "topics"), "topics", "create").returncode == 0
+    produce(bus, SENSOR, [Record(b"key", b"value")])
+    with closing(RawConsumer(guarded.as_user(bus, "alert", by=by))) as raw:
+        found = [raw.fetch(bus.topic_name(SENSOR), partition, 0).stored for partition in range(4)]
+    ((record,),) = [list(records(batch)) for stored in found for batch in batches(stored)]
+    assert (record.key, record.value) == (b"key", b"value")
 
 
 WRONG: Final = {

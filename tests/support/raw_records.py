@@ -1,4 +1,4 @@
-"""Records as no client writes them.
+"""Records and batches as no client writes them.
 
 One batch per request, put together byte by byte: https://kafka.apache.org/documentation/#recordbatch
 """
@@ -6,6 +6,7 @@ One batch per request, put together byte by byte: https://kafka.apache.org/docum
 import socket
 import struct
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,6 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, SENSOR, Topic
 from sensorbus.runtime import kafka
 
-_POLYNOMIAL: Final = 0x82F63B78  # of CRC-32C, reflected
 _ANSWERED_WITHIN_S: Final = 10.0
 _NOW_MS: Final = int(time.time()) * 1_000
 
@@ -67,22 +67,40 @@ RAW_DEVICES: Final = [
 ]
 
 
-def record(value: bytes | None, key: bytes | None, headers: RawHeaders = ()) -> bytes:
-    """Return the first record of a batch."""
-    parts = [b"\0\0\0", _bytes(key), _bytes(value), _number(len(headers))]  # attributes, time and offset: none
+def record(value: bytes | None, key: bytes | None, headers: RawHeaders = (), *, number: int = 0) -> bytes:
+    """Return a record of a batch, by its number in it."""
+    parts = [b"\0\0", _number(number), _bytes(key), _bytes(value), _number(len(headers))]  # attributes, time: none
     parts += [_bytes(part) for header in headers for part in header]
     body = b"".join(parts)
     return _number(len(body)) + body
 
 
+def zeros_in_gzip(size: int) -> bytes:
+    """Return what a batch in gzip holds of one record of that many zeros, a multiple of a million."""
+    begin, end = b"\0\0\0" + _number(-1) + _number(size), _number(0)
+    million, packer = bytes(1_000_000), zlib.compressobj(wbits=31)
+    parts = [packer.compress(_number(len(begin) + size + len(end)) + begin)]
+    parts += [packer.compress(million) for _ in range(size // len(million))]
+    return b"".join([*parts, packer.compress(end), packer.flush()])
+
+
+def batch(records: bytes, number: int = 1, *, attributes: int = 0, first: int = 0, time_ms: int = _NOW_MS) -> bytes:
+    """Return a batch of that many records, compressed as its attributes say, of no producer that Kafka knows."""
+    after_sum = struct.pack(">hiqqqhii", attributes, number - 1, time_ms, time_ms, -1, -1, -1, number) + records
+    rest = struct.pack(">ibI", -1, 2, _crc32c(after_sum)) + after_sum
+    return struct.pack(">qi", first, len(rest)) + rest
+
+
 def produce(address: str, topic: str, one: bytes, *, partition: int = 0, time_ms: int = -1) -> None:
     """Write a batch of one record and expect that Kafka takes it."""
-    after_sum = struct.pack(">hiqqqhii", 0, 0, time_ms, time_ms, -1, -1, -1, 1) + one
-    batch = struct.pack(">ibI", -1, 2, _crc32c(after_sum)) + after_sum
-    batch = struct.pack(">qi", 0, len(batch)) + batch
+    produce_batch(address, topic, batch(one, time_ms=time_ms), partition=partition)
+
+
+def produce_batch(address: str, topic: str, stored: bytes, *, partition: int = 0) -> None:
+    """Write a batch and expect that Kafka takes it."""
     name = struct.pack(">h", len(topic)) + topic.encode()
-    body = struct.pack(">hhii", -1, -1, 10_000, 1) + name + struct.pack(">iii", 1, partition, len(batch)) + batch
-    request = struct.pack(">hhih", 0, 3, 1, -1) + body  # Produce, version 3
+    body = struct.pack(">hhii", -1, -1, 10_000, 1) + name + struct.pack(">iii", 1, partition, len(stored)) + stored
+    request = struct.pack(">hhih", 0, 7, 1, -1) + body  # Produce, in the first version that takes zstd
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), _ANSWERED_WITHIN_S) as connection:
         connection.sendall(struct.pack(">i", len(request)) + request)
@@ -105,10 +123,17 @@ def _number(number: int) -> bytes:
     return bytes((*encoded, left))
 
 
+def _remainder(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # the polynomial of CRC-32C, reflected
+    return byte
+
+
+_TABLE: Final = [_remainder(byte) for byte in range(256)]
+
+
 def _crc32c(data: bytes) -> int:
     checksum = 0xFFFFFFFF
     for byte in data:
-        checksum ^= byte
-        for _ in range(8):
-            checksum = checksum >> 1 ^ (_POLYNOMIAL if checksum & 1 else 0)
+        checksum = checksum >> 8 ^ _TABLE[(checksum ^ byte) & 0xFF]
     return checksum ^ 0xFFFFFFFF

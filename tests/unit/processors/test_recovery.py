@@ -90,7 +90,7 @@ def test_a_jobs_application_asks_its_own_state(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(InternalConsumer, "poll_row", lambda _self, **_options: _row())
     monkeypatch.setattr(InternalConsumer, "assign", lambda _self, _partitions: None)
     put_back = Mock()
-    monkeypatch.setattr("processors.recovery._put_back", put_back)
+    monkeypatch.setattr("processors.recovery.put_back", put_back)
     application = JobApplication(
         "127.0.0.1:1",
         end_of_batch=Mock(),

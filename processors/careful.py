@@ -1,0 +1,184 @@
+"""A job whose last life was killed reads with care what waits for it.
+
+A batch of a few MB can be gigabytes when it is decompressed. librdkafka takes the memory for it, and the system kills
+the job, at every start. So after a kill another client reads the partitions of an assignment up to where they end then:
+batch by batch, each decompressed within a bound. One that is larger is left out, and a dead letter tells of it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from confluent_kafka import TopicPartition
+from quixstreams.internal_consumer import InternalConsumer
+from quixstreams.models import MessageContext, Row, TopicManager
+
+from processors import batches, recovery
+from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
+from sensorbus.contract.settings import Settings
+from sensorbus.runtime import kafka, stored_batches
+
+_FILE: Final = "alive"
+_ASKED_WITHIN_S: Final = 30.0
+#: After that long without an answer the job reads as always.
+_GIVEN_UP_AFTER_S: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Raw(Protocol):
+    """What gives batches as Kafka stores them: `sensorbus.runtime.raw_consumer.RawConsumer`."""
+
+    def fetch(self, topic: str, partition: int, offset: int) -> stored_batches.Fetched:
+        """As there."""
+        ...
+
+    def close(self) -> None:
+        """As there."""
+        ...
+
+
+class Life:
+    """Knows whether the last life of a job was killed: an orderly end takes away a file beside its state."""
+
+    def __init__(self, settings: Settings, job: str) -> None:
+        """Look for the file; nothing is written yet."""
+        self._settings = settings
+        self._path = settings.state_dir / job / settings.consumer_group(job) / _FILE
+        self._is_after_kill = self._path.exists()
+
+    def begin(self) -> Raw | None:
+        """Leave the file, and return the other client if the last life was killed; raises `OSError` naming the file.
+
+        None too, with a line in the log, where that client is not let in by the options of the first. The embedded
+        broker is not asked: it does not outlive its jobs.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch()
+        if not self._is_after_kill or self._settings.embedded_broker:
+            return None
+        from sensorbus.runtime.raw_consumer import RawConsumer  # noqa: PLC0415  # half a second of CPU
+
+        try:
+            return RawConsumer(self._settings)
+        except SettingsError as error:
+            _log.warning("the job's last life was killed, and it reads as always: %s", error)
+            return None
+
+    def close(self) -> None:
+        """Take the file away; a folder that is gone has none."""
+        self._path.unlink(missing_ok=True)
+
+
+class CarefulReader:
+    """Gives a consumer's rows from another client, as far as its partitions are to be read with care.
+
+    The consumer itself begins behind that, so it does not meet what is there.
+    """
+
+    def __init__(
+        self, raw: Raw, consumer: InternalConsumer, topics: TopicManager, is_recovery_due: Callable[[], bool]
+    ) -> None:
+        """Take the consumer over; no row is given out while the state of an assignment is still to be recovered."""
+        self._raw, self._consumer, self._topics, self._is_recovery_due = raw, consumer, topics, is_recovery_due
+        self._assign, self._poll_row, self._subscribe = consumer.assign, consumer.poll_row, consumer.subscribe
+        self._waiting: dict[tuple[str, int], Iterator[Row | None]] = {}
+        self._is_their_turn = False
+        consumer.assign = self.assign  # type: ignore[method-assign]  # Quix makes the consumer
+        consumer.poll_row = self.poll_row  # type: ignore[assignment, method-assign]  # the same
+        consumer.subscribe = self.subscribe  # type: ignore[assignment, method-assign]  # the same
+
+    def subscribe(self, **options: Any) -> None:
+        """Subscribe the consumer; what waits of partitions is forgotten before they are given back, or are lost."""
+        for name in ("on_revoke", "on_lost"):
+            options[name] = self._dropping(options[name])
+        self._subscribe(**options)
+
+    def _dropping(self, then: Callable[..., None]) -> Callable[..., None]:
+        def drop(*arguments: Any) -> None:
+            self._waiting.clear()
+            then(*arguments)
+
+        return drop
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Assign partitions to the consumer: inputs from where they end now on."""
+        self._waiting.clear()
+        inputs = [place for place in partitions if place.topic in self._topics.non_changelog_topics]
+        bounds = recovery.bounds_of(self._topics, inputs, _ASKED_WITHIN_S) if inputs else {}
+        self._assign([self._behind(place, bounds.get(place)) for place in partitions])
+
+    def _behind(self, place: TopicPartition, bounds: recovery.Bounds | None) -> TopicPartition:
+        if bounds is None or (begin := max(place.offset, bounds.low)) >= bounds.committed:
+            return place
+        _log.info("after a kill %s[%d] is read with care from %d to %d", *_key(place), begin, bounds.committed)
+        self._waiting[_key(place)] = self._rows(place, begin, bounds.committed)
+        return TopicPartition(place.topic, place.partition, bounds.committed)
+
+    def poll_row(self, **options: Any) -> Row | list[Row] | None:
+        """Return the next row, in turn from what waits and from the consumer; None if there is none yet."""
+        self._is_their_turn = not self._is_their_turn and bool(self._waiting) and not self._is_recovery_due()
+        if self._is_their_turn and (row := self._next()) is not None:
+            return row
+        rows: Row | list[Row] | None = self._poll_row(**(options | {"timeout": 0} if self._waiting else options))
+        for row in rows if isinstance(rows, list) else filter(None, [rows]):
+            if _key(row) in self._waiting:
+                recovery.put_back(self._consumer, row)
+                return None
+        return rows
+
+    def _next(self) -> Row | None:
+        key = next(iter(self._waiting))
+        try:
+            return next(self._waiting[key])
+        except StopIteration:
+            del self._waiting[key]
+            self._consumer.resume([TopicPartition(*key)])
+        if not self._waiting:
+            self._raw.close()
+        return None
+
+    def _rows(self, place: TopicPartition, begin: int, end: int) -> Iterator[Row | None]:
+        """Yield the rows from one offset to another, None while Kafka does not answer.
+
+        After a minute of that, or where batches are of a time before Kafka 0.11, the consumer itself goes on.
+        """
+        offset, heard_s = begin, time.monotonic()
+        while offset < end:
+            try:
+                found, aborted = self._fetch(place, offset)
+            except (BrokerUnavailableError, stored_batches.BatchError) as error:
+                if isinstance(error, stored_batches.BatchError) or time.monotonic() - heard_s > _GIVEN_UP_AFTER_S:
+                    _log.warning("%s[%d] is read as always from %d on: %s", *_key(place), offset, error)
+                    self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
+                    return
+                yield None
+                continue
+            for batch in stored_batches.committed(found, aborted):
+                if batch.first < end:  # the consumer begins there, and Kafka has sent more
+                    yield from _rows_of(place, batch, offset)
+            offset, heard_s = found[-1].last + 1, time.monotonic()
+
+    def _fetch(self, place: TopicPartition, offset: int) -> tuple[list[stored_batches.Batch], list[tuple[int, int]]]:
+        fetched = self._raw.fetch(*_key(place), offset)
+        if found := list(stored_batches.batches(fetched.stored)):
+            return found, fetched.aborted
+        raise BrokerUnavailableError("Kafka has nothing there")
+
+
+def _rows_of(place: TopicPartition, batch: stored_batches.Batch, offset: int) -> Iterator[Row]:
+    try:
+        for record in stored_batches.records(batch):
+            if record.offset >= offset:
+                time_ms = kafka.append_time_ms(record.time_kind, record.time_ms)
+                context = MessageContext(*_key(place), record.offset, len(record.value or b""))
+                headers: Any = list(record.headers)
+                yield Row(record.value, record.key, time_ms, context, headers)
+    except stored_batches.BatchError as error:
+        if batch.last >= offset:
+            yield batches.row(TopicPartition(*_key(place), batch.first), batch.last + 1, str(error))
+
+
+def _key(place: TopicPartition | Row) -> tuple[str, int]:
+    return place.topic, place.partition

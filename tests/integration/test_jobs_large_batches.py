@@ -1,0 +1,122 @@
+"""A batch that is decompressed to gigabytes stops no job for long.
+
+A job that takes more memory than a container of its would have is killed here as the system does it, and started again.
+"""
+
+import itertools
+import struct
+import threading
+from pathlib import Path
+from typing import Final, Self
+
+import cramjam
+import pytest
+
+from sensorbus.contract.messages import encode_reading, iso_timestamp
+from sensorbus.contract.settings import Settings
+from sensorbus.contract.topics import ALERT, AVG_TEMP, DEAD_LETTER, SENSOR
+from sensorbus.runtime.clock import wall_clock_ms
+from tests.support.jobs import Jobs
+from tests.support.parts import resident_bytes
+from tests.support.raw_records import batch, produce_batch, record, zeros_in_gzip
+from tests.support.topics import Record, produce, read_all
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
+
+_JOBS: Final = ("alert", "avg-temp")
+_MEMORY_BYTES: Final = 600_000_000
+_LOOKED_EVERY_S: Final = 0.01
+_READINGS: Final = 200
+#: Of windows that the last readings close: 80 s of them, 100 ms apart, a window each second of 10 s.
+_AVERAGES: Final = 60
+_MANY: Final = 30
+_BOMB_BYTES: Final = 1_000_000_000
+_LZ4_HEADER: Final = bytes.fromhex("04224d18 60 70 73")  # independent blocks of 4 MB, and the sum of that
+
+
+class Bounded:
+    """Jobs that are killed when they take too much memory, and started again; a context manager."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        """Look after these, once they are started."""
+        self._jobs, self._is_over = jobs, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.killed: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Begin to look."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Look no more."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._is_over.wait(_LOOKED_EVERY_S):
+            for name in _JOBS:
+                process = self._jobs.running[name].process
+                if process is not None and resident_bytes(process.pid) > _MEMORY_BYTES:
+                    self._jobs.kill(name)
+                    self.killed.append(name)
+                    self._jobs.start(name)
+
+
+def _in_gzip() -> bytes:
+    return batch(zeros_in_gzip(_BOMB_BYTES), attributes=1)
+
+
+def _in_lz4() -> bytes:
+    """Return it in blocks of 4 MB, each by itself, as Java wants them."""
+    plain = memoryview(record(bytes(_BOMB_BYTES), None))
+    pieces = [plain[at : at + 2**22] for at in range(0, len(plain), 2**22)]
+    blocks = [bytes(cramjam.lz4.compress_block(piece, store_size=False)) for piece in pieces]
+    framed = [_LZ4_HEADER, *(struct.pack("<i", len(block)) + block for block in blocks), bytes(4)]
+    return batch(b"".join(framed), attributes=3)
+
+
+def _in_zstd() -> bytes:
+    """Return one of 90 MB, which librdkafka takes; of many it fetches all at once."""
+    return batch(bytes(cramjam.zstd.compress(record(bytes(90_000_000), None))), attributes=4)
+
+
+@pytest.mark.slow
+def test_batches_of_gigabytes_are_left_out(real_settings: Settings, tmp_path: Path) -> None:
+    """Two with readings around them, then many: each job is killed once or twice; nothing is lost or told twice."""
+    gzip, lz4, zstd = _in_gzip(), _in_lz4(), _in_zstd()  # before: nobody could look after the jobs while it is done
+    times = itertools.count(wall_clock_ms() - 600_000, 100)
+
+    def write(*bombs: bytes) -> None:
+        for bomb in bombs:
+            produce_batch(real_settings.bootstrap_servers, real_settings.topic_name(SENSOR), bomb)
+        values = [encode_reading("device-1", iso_timestamp(next(times)), 40.0) for _ in range(_READINGS)]
+        produce(real_settings, SENSOR, [Record(b"device-1", value) for value in values])
+
+    def told(alerts: int, letters: int) -> bool:
+        found = len(read_all(real_settings, ALERT)), len(read_all(real_settings, DEAD_LETTER))
+        return found[0] >= alerts * _READINGS and found[1] >= letters
+
+    with Jobs(real_settings, tmp_path / "log") as jobs:
+        jobs.start(*_JOBS)
+        with Bounded(jobs) as bounded:
+            write()
+            wait_until(lambda: told(1, 0), 60, "the first alerts", jobs.log)
+            write(gzip)
+            write(lz4)
+            wait_until(lambda: told(3, 2), 90, "what stands behind two", jobs.log)
+            write(*[zstd] * _MANY)
+            wait_until(lambda: told(4, 2 + _MANY), 90, "what stands behind many", jobs.log)
+            wait_until(lambda: len(_means(real_settings)) > _AVERAGES, 60, "the averages", jobs.log)
+        jobs.stop(*_JOBS)
+    assert set(bounded.killed) == set(_JOBS), "memory was not short"
+    assert len(bounded.killed) <= 2 * len(_JOBS) + 1
+    alerts, means = [message.value() for message in read_all(real_settings, ALERT)], _means(real_settings)
+    assert (len(alerts), len(set(alerts)), len(set(means))) == (4 * _READINGS, 4 * _READINGS, len(means))
+    letters = sorted(dict(message.headers())["error.kind"] for message in read_all(real_settings, DEAD_LETTER))
+    assert letters == [b"compression"] * 2 + [b"too-large"] * _MANY
+
+
+def _means(settings: Settings) -> list[bytes | None]:
+    return [message.value() for message in read_all(settings, AVG_TEMP)]
