@@ -4,15 +4,15 @@ from typing import Any, Final
 
 from quixstreams.state.rocksdb import RocksDBOptions
 
-_LOGS: Final = 4
+_LOGS: Final = 2
 
 
 def of(unwritten_bytes: int, cache_bytes: int) -> "StateOptions":
     """Return options by how much a partition's values hold unwritten, and the process caches.
 
     Beside the values stand offsets, 0.1 kB with each commit: by themselves they are written when as many bytes have
-    come, after hours, and every log since then is kept on disk. A bound on the logs has them written with every fourth
-    one.
+    come, after hours, and every log since then is kept on disk. A bound on the logs has them written with every few
+    of them.
     """
     return StateOptions(
         write_buffer_size=unwritten_bytes, max_total_wal_size=_LOGS * unwritten_bytes, block_cache_size=cache_bytes
