@@ -3,6 +3,7 @@
 Behind a proxy that the settings name it is the one that the proxy says, or all browsers would have the same.
 """
 
+import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -20,6 +21,11 @@ def client_address(proxies: Networks) -> str:
     if isinstance(known, IPv6Address):
         return str(known.ipv4_mapped or f"{int(known) >> 64:x}::")
     return str(known)
+
+
+def warn_of(log: logging.Logger, said: str, address: str, *values: object) -> None:
+    """Warn of what came from an address, the first value of `said`; of the same each address has a line of its own."""
+    log.warning(said, address, *values, extra={"fold_by": address})
 
 
 def is_within(address: str | None, networks: Networks) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, redirect, request, session
 
 from dashboard_app import plain_pages
-from dashboard_app.client_address import client_address
+from dashboard_app.client_address import client_address, warn_of
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.oidc import AWAY, REFUSED, Provider
 from dashboard_app.oidc_claims import user_of, why_nobody
@@ -144,9 +144,8 @@ class SignIn:
         return user
 
     def _warn(self, said: str, why: str) -> None:
-        """Log what became of a try, with the address that it came from; each address has its own line."""
-        address = client_address(self._settings.dashboard_proxy_networks)
-        _log.warning(said, address, why, extra={"fold_by": address})
+        """Log what became of a try, with the address that it came from."""
+        warn_of(_log, said, client_address(self._settings.dashboard_proxy_networks), why)
 
     def _address(self, name: str) -> str:
         """Return an address of ours as the browser sees it: host and scheme are the request's, or the proxy's word."""

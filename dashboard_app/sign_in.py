@@ -19,7 +19,7 @@ from flask import Flask, Response, g, request
 from werkzeug.security import check_password_hash
 
 from dashboard_app import ops, plain_pages
-from dashboard_app.client_address import Networks, client_address, is_within
+from dashboard_app.client_address import Networks, client_address, is_within, warn_of
 from dashboard_app.guard import authorization, refusal
 from dashboard_app.users import Role, User, is_name, read_users
 from sensorbus.contract.settings import Settings, variable_name
@@ -38,6 +38,7 @@ _HOW_TO_SIGN_IN: Final = {
     "oidc": "Load this page again to sign in.",
 }
 _NO_PROXY: Final = "%s names a user and is not believed: it is none of the proxies (%s)"
+_WRONG: Final = "wrong password or name from %s"
 #: A checked password is not hashed again until nobody came with it for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
 _MOST_REMEMBERED: Final = 1_000
@@ -111,8 +112,7 @@ def _by_proxy(proxies: Networks, users: Mapping[str, User]) -> Callable[[], Resp
     def check() -> Response | None:
         name, is_believed = request.headers.get(USER_HEADER, ""), is_within(request.remote_addr, proxies)
         if name and not is_believed:
-            address = client_address(proxies)
-            _log.warning(_NO_PROXY, address, variable_name("dashboard_proxies"), extra={"fold_by": address})
+            warn_of(_log, _NO_PROXY, client_address(proxies), variable_name("dashboard_proxies"))
         if not is_believed or not is_name(name):
             return refusal(401, "sign in at the proxy")
         _let_in(name, users[name].role if name in users else "viewer")
@@ -175,7 +175,7 @@ class Gate:
             if user is not None and self._is_known(self._remembered, here):
                 return user
             if self._is_known(self._refused, here):
-                _warn_of(address)
+                warn_of(_log, _WRONG, address)
                 return None
         if not self._lock.acquire(timeout=_QUEUES_S):
             return 1.0
@@ -188,7 +188,7 @@ class Gate:
                     self._note_failure((address, name), self._clock_s())
                 return max(of_name_s, of_address_s)
             if self._is_known(self._refused, here):  # of several at once, one is enough
-                _warn_of(address)
+                warn_of(_log, _WRONG, address)
                 return None
             return self._checked(address, user, (name, known_hash, password), here)
         finally:
@@ -201,7 +201,7 @@ class Gate:
             for key in ((address, name), (address, "")):
                 self._note_failure(key, now_s)
             self._remember(self._refused, here)
-            _warn_of(address)
+            warn_of(_log, _WRONG, address)
             return None
         self._remember(self._remembered, here)
         self._failures.pop((address, name), None)
@@ -230,10 +230,6 @@ class Gate:
         if count < free:
             return 0.0
         return last_s + min(2.0 ** min(count - free, 10), _LONGEST_WAIT_S) - self._clock_s()
-
-
-def _warn_of(address: str) -> None:
-    _log.warning("wrong password or name from %s", address, extra={"fold_by": address})
 
 
 def _challenge(status: int = 401, said: str = "sign in") -> Response:

@@ -1,11 +1,13 @@
 """For which address a request counts, straight and behind proxies."""
 
+import logging
 from ipaddress import ip_network
 
 import pytest
 from flask import Flask
 
-from dashboard_app.client_address import client_address, is_within
+from dashboard_app.client_address import client_address, is_within, warn_of
+from sensorbus.runtime.logs import FoldRepeats
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 
@@ -56,3 +58,12 @@ def test_a_proxy_of_ipv4_is_known_where_the_page_listens_on_ipv6_too() -> None:
     """Such a socket calls it ::ffff:10.0.0.1."""
     addresses = ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "::ffff:11.1.2.3", "2001:db9::1", "none", None)
     assert [is_within(each, PROXIES) for each in addresses] == [True] * 3 + [False] * 4
+
+
+def test_of_what_comes_from_several_addresses_each_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Once in 10 s: nobody hides behind somebody who is loud."""
+    log, fold = logging.getLogger("test"), FoldRepeats(clock_s=lambda: 100.0)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        warn_of(log, "nothing good from %s: %s", address, "why")
+    told = [record.getMessage() for record in caplog.records if fold.filter(record)]
+    assert told == ["nothing good from 192.0.2.1: why", "nothing good from 192.0.2.2: why"]
