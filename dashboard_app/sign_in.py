@@ -21,7 +21,7 @@ from werkzeug.security import check_password_hash
 from dashboard_app import ops, plain_pages
 from dashboard_app.client_address import Networks, client_address, is_within, warn_of
 from dashboard_app.guard import authorization, refusal
-from dashboard_app.users import Role, User, is_name, read_users
+from dashboard_app.users import Role, User, composed, name_in, read_users
 from sensorbus.contract.settings import Settings, variable_name
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _HOW_TO_SIGN_IN: Final = {
     "oidc": "Load this page again to sign in.",
 }
 _NO_PROXY: Final = "%s names a user and is not believed: it is none of the proxies (%s)"
+_NO_NAME: Final = "the proxy's name for who asks from %s is not 1 to 128 printable characters in UTF-8 (%s)"
+_UNREADABLE: Final = "name and password from %s cannot be read: they are no UTF-8 in base64"
 _WRONG: Final = "wrong password or name from %s"
 #: A checked password is not hashed again until nobody came with it for so long: scrypt costs more than all of a tick.
 _REMEMBERED_S: Final = 300.0
@@ -110,10 +112,13 @@ def _by_provider(provider: "SignIn") -> Callable[[], Response | None]:
 
 def _by_proxy(proxies: Networks, users: Mapping[str, User]) -> Callable[[], Response | None]:
     def check() -> Response | None:
-        name, is_believed = request.headers.get(USER_HEADER, ""), is_within(request.remote_addr, proxies)
-        if name and not is_believed:
-            warn_of(_log, _NO_PROXY, client_address(proxies), variable_name("dashboard_proxies"))
-        if not is_believed or not is_name(name):
+        given, is_believed = request.headers.get(USER_HEADER), is_within(request.remote_addr, proxies)
+        name = name_in(given) if given and is_believed else None
+        if name is None:
+            if given and is_believed:
+                warn_of(_log, _NO_NAME, client_address(proxies), USER_HEADER)
+            elif given:
+                warn_of(_log, _NO_PROXY, client_address(proxies), variable_name("dashboard_proxies"))
             return refusal(401, "sign in at the proxy")
         _let_in(name, users[name].role if name in users else "viewer")
         return None
@@ -128,9 +133,11 @@ def _by_password(
 
     def check() -> Response | None:
         given = authorization()
+        if given is None and request.headers.get("Authorization", "")[:6].lower() == "basic ":
+            warn_of(_log, _UNREADABLE, client_address(proxies))
         if given is None or given.type != "basic" or not given.username or given.password is None:
             return _challenge()
-        found = gate.look(client_address(proxies), given.username, given.password)
+        found = gate.look(client_address(proxies), composed(given.username), given.password)
         if isinstance(found, float):
             answer = _challenge(429, "too many wrong passwords; wait")
             answer.headers["Retry-After"] = str(int(found) + 1)

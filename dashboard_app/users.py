@@ -6,6 +6,7 @@ gunicorn's master reads it too, before it may load anything that counts (prometh
 
 import functools
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
@@ -33,6 +34,20 @@ def is_name(name: str) -> bool:
     return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
+def name_in(header: str) -> str | None:
+    """Return the name in a header's value, of which WSGI makes Latin-1; None: it is no UTF-8, or can be no name."""
+    try:
+        name = composed(header.encode("latin-1").decode())
+    except UnicodeError:
+        return None
+    return name if is_name(name) else None
+
+
+def composed(name: str) -> str:
+    """Return a name as it is compared: whether an `ü` comes as one character or as two is not seen (RFC 7617)."""
+    return unicodedata.normalize("NFC", name)
+
+
 def read_users(settings: Settings) -> dict[str, User]:
     """Return the users by name; a proxy may do without a file, then all are viewers.
 
@@ -51,7 +66,7 @@ def read_users(settings: Settings) -> dict[str, User]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
-        name, _, rest = line.strip().partition(":")
+        name, _, rest = composed(line.strip()).partition(":")
         role, _, password_hash = rest.partition(":")
         if not name or role not in _ROLES or (not password_hash and settings.dashboard_sign_in == "basic"):
             raise SettingsError(f"{variable}: line {number} is not name:viewer:hash or name:operator:hash")

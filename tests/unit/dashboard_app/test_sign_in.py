@@ -1,5 +1,6 @@
 """Who is let in, by password and by a proxy's word, and who has to wait."""
 
+import base64
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -334,6 +335,29 @@ def test_nobody_else_is(users: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert answer.json == {"user": "bob", "role": "operator"}
     assert client.get("/page").status_code == 401
     assert len(caplog.records) == 1  # who names nobody is a stranger like any
+
+
+def test_a_name_of_the_proxy_that_is_none_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """With the header and without the name; who is not named at all is a stranger like any."""
+    client = client_of(Settings(dashboard_sign_in="proxy"))
+    for sent in (b"m\xfcller", b"", None):
+        named = {} if sent is None else {"HTTP_X_FORWARDED_USER": sent.decode("latin-1")}
+        assert client.get("/page", environ_overrides=named).status_code == 401
+    (line,) = [each.getMessage() for each in caplog.records]
+    said = "the proxy's name for who asks from 127.0.0.1 is not 1 to 128 printable characters in UTF-8"
+    assert line == f"{said} (X-Forwarded-User)"
+
+
+def test_a_password_that_is_no_utf_8_is_one_line(users: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Some programs send Latin-1: whoever set one up finds out why it is refused. Nothing of it is shown."""
+    client = with_passwords(users)
+    for sent in ("müller:x".encode("latin-1"), "müller:x".encode()):
+        given = f"Basic {base64.b64encode(sent).decode()}"
+        assert client.get("/page", headers={"Authorization": given}).status_code == 401
+    assert [each.getMessage() for each in caplog.records] == [
+        "name and password from 127.0.0.1 cannot be read: they are no UTF-8 in base64",
+        "wrong password or name from 127.0.0.1",
+    ]
 
 
 def test_passwords_are_in_no_log(users: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from werkzeug.security import generate_password_hash
 
-from dashboard_app.users import User, read_users
+from dashboard_app.users import User, name_in, read_users
 from sensorbus.contract.errors import SettingsError
 from sensorbus.contract.settings import Settings
 
@@ -13,7 +13,7 @@ from sensorbus.contract.settings import Settings
 def written(tmp_path: Path, text: str, **changes: object) -> Settings:
     """Return settings with a file of users that holds the text."""
     file = tmp_path / "users"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     of = Settings(dashboard_sign_in="basic", dashboard_users_file=file)
     return of.model_copy(update=changes)
 
@@ -30,6 +30,35 @@ def test_a_line_is_a_user(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     """Some editors put one at the begin of a file."""
     assert list(read_users(written(tmp_path, "\ufeffbob:operator:", dashboard_sign_in="proxy"))) == ["bob"]
+
+
+@pytest.mark.parametrize("name", ["ann", "müller", "张伟", "voilà", "CÅ", "ü" * 128, "ann b. o'neil"])
+def test_a_header_gives_a_name_in_utf_8(name: str) -> None:
+    """Also one whose last byte is a space (à) or the end of a line (Å) to who takes it for Latin-1."""
+    assert name_in(name.encode().decode("latin-1")) == name
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"m\xfcller", b"\xe5\xbc", b"a\x00b", "a\x85b".encode(), "a\u202eb".encode(), ("ü" * 129).encode()]
+)
+def test_a_header_with_no_name_gives_none(sent: bytes) -> None:
+    """Latin-1, half a character, control characters, what turns the text around, too long."""
+    assert name_in(sent.decode("latin-1")) is None
+
+
+def test_a_header_of_a_server_that_decodes_otherwise_gives_none() -> None:
+    """WSGI has no such characters; a server that hands them on has guessed."""
+    assert name_in("张伟") is None
+
+
+def test_a_letter_in_two_parts_is_the_letter(tmp_path: Path) -> None:
+    """Some systems write an `ü` so: who comes with one gets the role of the other, and both are one line too many."""
+    parts = "mu\u0308ller"
+    settings = written(tmp_path, f"{parts}:operator:", dashboard_sign_in="proxy")
+    assert read_users(settings)["müller"].role == "operator"
+    assert name_in(parts.encode().decode("latin-1")) == "müller"
+    with pytest.raises(SettingsError, match="line 2 has the name of an earlier line"):
+        read_users(written(tmp_path, f"{parts}:operator:\nmüller:viewer:", dashboard_sign_in="proxy"))
 
 
 @pytest.mark.parametrize("text", ["ann", "ann:admin:x", "ann:viewer:", ":viewer:x", "ann:viewer"])
