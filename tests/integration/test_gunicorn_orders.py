@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,51 @@ def test_a_page_of_one_worker_stays_one(bus: Settings, tmp_path: Path) -> None:
         wait_until(lambda: "SIGUSR2 does nothing" in page.part.said(), 10, "the line", page.part.log)
         assert (page.worker_pids(), page.ready()[0]) == (before, 200)
         page.part.stop(within_s=5)
+
+
+def consumers(pid: int) -> int:
+    """Return how many Kafka clients a process has, by the names of librdkafka's threads."""
+    return sum(name.read_text() == "rdk:main\n" for name in Path(f"/proc/{pid}/task").glob("*/comm"))
+
+
+def test_preloading_changes_nothing(bus: Settings, tmp_path: Path) -> None:
+    """Each worker starts its consumer after the fork, ticks with all there is and counts with the other; one line."""
+    page = started_by_gunicorn(dashboard(bus, tmp_path, dashboard_workers=2), "--preload")
+    with page.part:
+        page.wait_ready()
+        assert page.part.process is not None
+        assert [consumers(pid) for pid in (page.part.process.pid, *page.worker_pids())] == [0, 1, 1]
+        for _ in range(8):  # over new connections, so of either worker
+            browser = page.ticker()
+            browser.tick()
+            assert len(browser.readings) == 200
+        wait_until(partial(are_counted, page, 2), 30, "both workers' gauges", page.part.log)
+        page.part.stop(within_s=5)
+    assert page.part.said().count("--preload is ignored") == 1
+    assert "Traceback" not in page.part.said()
+    assert list(tmp_path.glob("sensorbus-metrics-*")) == []
+
+
+def test_a_reload_reads_the_users_anew_with_preloading_too(bus: Settings, tmp_path: Path) -> None:
+    """Else the page would be forked that was loaded at the start, with the users of then."""
+    file = tmp_path / "users"
+    file.write_text("ann:operator:\n")
+    page = dashboard(bus, tmp_path, dashboard_sign_in="proxy", dashboard_users_file=file)
+    with started_by_gunicorn(page, "--preload").part:
+        page.wait_listening()
+        assert role_of_ann(page) == "operator"
+        file.write_text("ann:viewer:\n")
+        page.part.signal(signal.SIGHUP)
+        wait_until(lambda: role_of_ann(page) == "viewer", 60, "the new role", page.part.log)
+        page.part.stop(within_s=5)
+
+
+def role_of_ann(page: Dashboard) -> str:
+    """Return the role that the page says ann has."""
+    asked = urllib.request.Request(f"{page.url}account", headers={"X-Forwarded-User": "ann"})  # noqa: S310  # http
+    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310  # the same
+        (role,) = re.findall(r"signed in as ann, with the role (\w+)", answer.read().decode())
+    return str(role)
 
 
 def frozen_at_birth(page: Dashboard) -> int:

@@ -29,3 +29,17 @@ def test_a_request_is_no_line(logger: RootLogger, caplog: pytest.LogCaptureFixtu
     with caplog.at_level("DEBUG"):
         logger.access(None, None, {}, None)
     assert caplog.records == []
+
+
+def test_preloading_is_switched_off_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    """At the start, and at a reload, when gunicorn brings what its command line said once more."""
+    logger = None
+    for _ in range(2):
+        said = Config()
+        said.set("preload_app", True)
+        if logger is None:
+            logger = RootLogger(said)
+        else:
+            logger.setup(said)
+        assert said.preload_app is False
+    assert ["--preload is ignored" in line.getMessage() for line in caplog.records] == [True, True]
