@@ -33,6 +33,10 @@ THREADED = (
     "dashboard_app.sign_in",
     "dashboard_app.store",
 )
+#: What makes code of data, whoever wrote that.
+RUNS_DATA = {"pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "codeop", "pty"}
+RUNS_TEXT = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "subprocess.getoutput"}
+RUNS_TEXT |= {"subprocess.getstatusoutput", "asyncio.create_subprocess_shell"}
 TEXT_SUFFIXES = (".py", ".md", ".toml", ".yml", ".yaml", ".js", ".css", ".xml", ".json", "")
 SHIPPED_AND_TESTS = [*modules(), *modules("tests")]
 
@@ -95,6 +99,16 @@ def test_nothing_prints(module: Module) -> None:
     """Programs log, the command echoes."""
     calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
     assert [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"] == []
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_nothing_that_came_as_data_is_run(module: Module) -> None:
+    """No pickle, no eval or exec, no shell: neither by an import nor by an argument."""
+    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    assert {name.partition(".")[0] for name in module.imports()} & RUNS_DATA == set()
+    assert module.imports() & RUNS_TEXT == set()  # as `from os import system`
+    assert {ast.unparse(call.func) for call in calls} & RUNS_TEXT == set()
+    assert [keyword.arg for call in calls for keyword in call.keywords if keyword.arg == "shell"] == []
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)

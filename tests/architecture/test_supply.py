@@ -19,7 +19,7 @@ WORKFLOW: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/workflows/ci.ym
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-
+LOCK = tomllib.loads((REPOSITORY / "uv.lock").read_text(encoding="utf-8"))
 
 DEPENDABOT: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/dependabot.yml").read_text(encoding="utf-8"))
 #: What pins others' work, by the name of its file.
@@ -76,6 +76,26 @@ def test_the_bill_of_materials_lists_what_we_depend_on() -> None:
     assert "pytest" not in listed
     assert all(listed[name]["purl"] == f"pkg:pypi/{name}@{listed[name]['version']}" for name in wanted)
     assert all(file["hashes"] for name in wanted for file in listed[name]["externalReferences"])
+
+
+def test_every_file_that_the_lock_names_has_its_hash() -> None:
+    """Whatever it is installed for; only our own package is none of a registry."""
+    registered = [package for package in LOCK["package"] if "registry" in package["source"]]
+    assert [package["name"] for package in LOCK["package"] if package not in registered] == [PROJECT["project"]["name"]]
+    for package in registered:
+        kept = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
+        assert kept, package["name"]
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"]) for file in kept), package["name"]
+
+
+def test_the_workflow_looks_for_holes_of_our_own() -> None:
+    """By bandit's rules, which ruff has as `S`: all of them, but for what tests may do."""
+    assert ".ci/run" in [step.get("run") for step in steps("all")]
+    assert "make check" in (REPOSITORY / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert "ruff check\n" in recipe("check")
+    lint = PROJECT["tool"]["ruff"]["lint"]
+    assert (lint["select"], [rule for rule in lint["ignore"] if re.match(r"S\d*$", rule)]) == (["ALL"], [])
+    assert lint["per-file-ignores"].keys() == {"tests/**"}
 
 
 def test_the_installers_themselves_are_installed_by_their_hash() -> None:

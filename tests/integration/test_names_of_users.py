@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import requests
 from werkzeug.security import generate_password_hash
 
 from sensorbus.contract.settings import Settings
 from tests.support.dashboards import Dashboard, dashboard
-from tests.support.oidc_provider import Provider
+from tests.support.oidc_provider import Provider, signed_in
 from tests.support.real_kafka import free_ports
 from tests.support.strangers import Listener, answer_to_bytes
 
@@ -90,14 +89,7 @@ def test_a_provider_names_users_in_any_script(lonely: Settings, tmp_path: Path) 
         page = dashboard(lonely, tmp_path, **provider.of_a_page())
         with page.part:
             page.wait_listening()
-            html = {"Accept": "text/html"}
-            sent = requests.get(page.url, headers=html, allow_redirects=False, timeout=5)
-            back = requests.get(sent.headers["Location"], allow_redirects=False, timeout=5).headers["Location"]
-            # The cookie is Secure, and we come without TLS.
-            html["Cookie"] = sent.headers["Set-Cookie"].partition(";")[0]
-            came = requests.get(back, headers=html, allow_redirects=False, timeout=5)
-            assert came.status_code == 303
-            cookie = came.headers["Set-Cookie"].partition(";")[0]
+            cookie = signed_in(page.url)
             status, text = account(page, f"Cookie: {cookie}".encode())
             assert (status, "signed in as 张伟 Müller, with the role viewer" in text) == (200, True)
     assert "signed in | user=张伟 Müller role=viewer" in page.part.said()

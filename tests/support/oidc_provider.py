@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
+import requests
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -34,6 +35,17 @@ def key(name: str, number: int = 0) -> RSAKey:
     """Return a signing key; another `number` is another key of the same name."""
     del number
     return RSAKey.generate_key(2048, {"kid": name, "use": "sig", "alg": "RS256"}, auto_kid=False)
+
+
+def signed_in(url: str) -> str:
+    """Sign in at a page and return the cookie of the session: it is Secure, and we come without TLS."""
+    asked = {"Accept": "text/html"}
+    sent = requests.get(url, headers=asked, allow_redirects=False, timeout=5)
+    back = requests.get(sent.headers["Location"], allow_redirects=False, timeout=5).headers["Location"]
+    asked["Cookie"] = sent.headers["Set-Cookie"].partition(";")[0]
+    came = requests.get(back, headers=asked, allow_redirects=False, timeout=5)
+    assert came.status_code == 303, came.text
+    return came.headers["Set-Cookie"].partition(";")[0]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -235,6 +236,18 @@ def _fail(*_: object, **__: object) -> None:
 def test_the_policy_lists_the_scripts_that_stand_in_the_page() -> None:
     """One hash each; nothing else inline runs."""
     assert "script-src 'self' 'sha256-a' 'sha256-b'; " in guard.policy(["'sha256-a'", "'sha256-b'"])
+
+
+def test_the_policy_names_no_other_host_and_lets_nothing_run_that_is_not_ours(client: FlaskClient) -> None:
+    """Of all rules of the page's own policy; styles may stand in the page, scripts may not."""
+    rules = [rule.split() for rule in client.get(PREFIX).headers["Content-Security-Policy"].split("; ")]
+    allowed = {name: set(sources) for name, *sources in rules}
+    assert len(allowed) == len(rules)
+    hashes = {source for source in allowed["script-src"] if re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", source)}
+    assert (allowed.pop("script-src") - hashes, allowed.pop("style-src")) == ({"'self'"}, {"'self'", "'unsafe-inline'"})
+    assert allowed.pop("img-src") == {"'self'", "data:"}
+    assert all(sources in ({"'self'"}, {"'none'"}) for sources in allowed.values())
+    assert allowed.keys() >= {"default-src", "connect-src", "object-src", "base-uri", "form-action", "frame-ancestors"}
 
 
 def test_browsers_are_told_to_stay_with_https_only_where_it_is(client: FlaskClient) -> None:

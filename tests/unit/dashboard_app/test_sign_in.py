@@ -1,14 +1,17 @@
 """Who is let in, by password and by a proxy's word, and who has to wait."""
 
 import base64
+import hmac
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask, g
 from flask.testing import FlaskClient
+from werkzeug import security
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from dashboard_app import ops, sign_in
@@ -151,6 +154,21 @@ def test_a_name_that_is_not_there_costs_a_hash_too(users: Path, monkeypatch: pyt
     status(client, "eve", "x")
     status(client, "ann", "x")
     assert [text.partition(":")[0] for text in checked] == ["scrypt", "scrypt"]
+
+
+def test_a_wrong_password_is_compared_to_the_end(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hash, in constant time: how long that takes tells nothing of how much of it is right."""
+    compared: list[tuple[str, str]] = []
+
+    def compare(known: str, given: str) -> bool:
+        compared.append((known, given))
+        return hmac.compare_digest(known, given)
+
+    monkeypatch.setattr(security, "hmac", SimpleNamespace(compare_digest=compare))
+    client = with_passwords(users)
+    assert (status(client, "ann", "wrong"), status(client, "ann", PASSWORD)) == (401, 200)
+    right = HASH.rpartition("$")[2]
+    assert [(right in pair, pair == (right, right)) for pair in compared] == [(True, False), (True, True)]
 
 
 def test_who_is_wrong_too_often_waits_longer_and_longer(users: Path) -> None:
