@@ -96,6 +96,13 @@ def test_a_container_of_ours_may_do_little(name: str) -> None:
     assert service["stop_grace_period"] == "20s"
 
 
+def test_the_image_itself_does_not_run_as_root() -> None:
+    """Whoever starts it without compose has the same user: the last word of the last stage."""
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    (name,) = re.findall(r"^USER (\S+)$", last, re.MULTILINE)
+    assert re.search(rf"useradd --system --uid 10001 .*\b{name}\b", last)
+
+
 def test_nothing_is_published_beyond_this_machine() -> None:
     """Ports are bound to loopback: neither Kafka nor the page asks who you are."""
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
@@ -156,9 +163,10 @@ def test_all_that_the_image_is_built_from_is_copied_into_the_build() -> None:
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_what_a_profile_adds_may_do_little(name: str) -> None:
-    """Read-only, no capabilities; what it mounts of ours is there, and it cannot write to it."""
+    """Read-only, no capabilities, no new ones; what it mounts of ours is there, and it cannot write to it."""
     service = GUESTS[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["profiles"] in (["monitoring"], ["tools"])
     mounts = [volume.split(":") for volume in service.get("volumes", ()) if volume.startswith("./")]
     assert all((REPOSITORY / mount[0]).exists() and mount[2] == "ro" for mount in mounts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 import yaml
 
 from tests.support.needs import need
@@ -86,6 +87,14 @@ def test_every_file_that_the_lock_names_has_its_hash() -> None:
         kept = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
         assert kept, package["name"]
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"]) for file in kept), package["name"]
+
+
+@pytest.mark.parametrize("folder", ["deploy/plotly", "tests/js"])
+def test_every_package_of_npm_has_its_hash(folder: str) -> None:
+    """Of the page's plotly.js and of what tests its scripts."""
+    packages = json.loads((REPOSITORY / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert [name for name, package in packages.items() if name and "sha512-" not in package.get("integrity", "")] == []
+    assert len(packages) > 1
 
 
 def test_the_workflow_looks_for_holes_of_our_own() -> None:
