@@ -287,7 +287,7 @@ def test_a_user_is_named_by_nginx_and_by_nobody_else(site: Site, tmp_path: Path)
         page.wait_listening()  # gunicorn takes a request in before its worker can answer it
         assert known.ask("GET", PREFIX)[0] == 401
         assert known.ask("GET", PREFIX, X_Forwarded_User="bob")[0] == 401
-        (tmp_path / "htpasswd").write_text("ann:{PLAIN}right\n")
+        (tmp_path / "htpasswd").write_text("ann:{PLAIN}right\nvoilà 张伟:{PLAIN}right\n", encoding="utf-8")
         file = tmp_path / "site.conf"
         text = re.sub(r"# (auth_basic(?:_user_file)? )", r"\1", file.read_text())
         file.write_text(text.replace("/etc/nginx/sensorbus.htpasswd", str(tmp_path / "htpasswd")))
@@ -301,5 +301,8 @@ def test_a_user_is_named_by_nginx_and_by_nobody_else(site: Site, tmp_path: Path)
             "the new workers alone",
             page.part.log,
         )
+        given = f"Basic {base64.b64encode('voilà 张伟:right'.encode()).decode()}"
+        account = known.ask("GET", f"{PREFIX}account", Authorization=given)
+        assert (account[0], "signed in as voilà 张伟, with" in account[1]) == (200, True)
         assert known.ask("GET", PREFIX)[2]["WWW-Authenticate"] == 'Basic realm="Sensorbus"'
         assert known.ask("GET", PREFIX, X_Forwarded_User="bob")[0] == 401
