@@ -5,11 +5,12 @@ look at a batch before (docs/streams.md: Dead letters).
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from authlib.integrations.requests_client import OAuth2Session
-from kafka.errors import KafkaError, NotLeaderForPartitionError, for_code
+from kafka.errors import KafkaError, NotLeaderForPartitionError, OffsetOutOfRangeError, for_code
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka.net.selector import NetworkSelector
@@ -19,10 +20,12 @@ from kafka.structs import TopicPartition
 from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
 from sensorbus.contract.settings import Settings
 from sensorbus.runtime import access, kafka
-from sensorbus.runtime.stored_batches import Fetched
+from sensorbus.runtime.stored_batches import BatchError, Fetched
 
 _READ_COMMITTED: Final = 1
-_ANSWERED_WITHIN_MS: Final = 5_000
+#: Half of the time-out of a transaction that the job may have open meanwhile.
+_ANSWERED_WITHIN_S: Final = 5.0
+_RECONNECT_WITHIN_MS: Final = 1_000
 _WAIT_MS: Final = 50
 #: More than the first batch is not sent; that one is, whatever its size.
 _FETCHED_BYTES: Final = 1_048_576
@@ -45,7 +48,8 @@ _TOKEN_OPTIONS: Final = {
     *(f"{_OAUTH}{name}" for name in ("method", "client.id", "client.secret", "token.endpoint.url", "scope")),
 }
 #: How options begin by which one is let in.
-_OF_ACCESS: Final = ("sasl.", "ssl.", "enable.ssl.", "https.")
+_OF_ACCESS: Final = ("sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "https.")
+_PROTOCOL: Final = "security_protocol"
 
 
 class RawConsumer:
@@ -61,7 +65,7 @@ class RawConsumer:
     def fetch(self, topic: str, partition: int, offset: int) -> Fetched:
         """Return the batches from the one that holds an offset on: about 1 MB, the last cut off, or one whole batch.
 
-        Raises `BrokerUnavailableError`.
+        Raises `BrokerUnavailableError`, and `BatchError` where Kafka has no such offset, or no longer.
         """
         place = TopicPartition(topic, partition)
         if self._manager is None:
@@ -69,6 +73,8 @@ class RawConsumer:
             self._manager = KafkaConnectionManager(self._net, **self._options)
         try:
             answer = self._manager.run(self._ask, place, _request(place, offset))
+        except OffsetOutOfRangeError:
+            raise BatchError("Kafka has no such offset there") from None
         except KafkaError as error:
             self._manager.cluster.request_update()  # its leader may be another now
             raise BrokerUnavailableError(f"Kafka at {kafka.place(self._settings)} does not answer: {error}") from None
@@ -76,16 +82,22 @@ class RawConsumer:
         return Fetched(bytes(answer.records or b""), aborted)
 
     async def _ask(self, place: TopicPartition, request: FetchRequest) -> Any:  # what it answers of the partition
-        manager = self._manager
-        await manager.wait_for(manager.bootstrap_async(refresh=False), _ANSWERED_WITHIN_MS)
-        await manager.wait_for(manager.cluster.add_topic(place.topic), _ANSWERED_WITHIN_MS)
+        manager, deadline_s = self._manager, time.monotonic() + _ANSWERED_WITHIN_S
+
+        async def within(asked: Any) -> Any:
+            return await manager.wait_for(asked, max(0.0, deadline_s - time.monotonic()) * 1_000)
+
+        await within(manager.bootstrap_async(refresh=False))
+        await within(manager.cluster.add_topic(place.topic))
         leader = manager.cluster.leader_for_partition(place)
         if leader is None:
             raise NotLeaderForPartitionError
-        answer = await manager.wait_for(manager.send(request, node_id=leader), _ANSWERED_WITHIN_MS)
+        answer = await within(manager.send(request, node_id=leader))
+        if answer.error_code:  # names no partition
+            raise for_code(answer.error_code)
         found = answer.responses[0].partitions[0]
-        if answer.error_code or found.error_code:
-            raise for_code(answer.error_code or found.error_code)
+        if found.error_code:
+            raise for_code(found.error_code)
         return found
 
     def close(self) -> None:
@@ -107,7 +119,7 @@ class _Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has 
         client.verify = self._given.get("https.ca.location") or True
         scope = self._given.get(f"{_OAUTH}scope")
         url = self._given[f"{_OAUTH}token.endpoint.url"]
-        answer = client.fetch_token(url, grant_type="client_credentials", scope=scope)
+        answer = client.fetch_token(url, grant_type="client_credentials", scope=scope, timeout=_ANSWERED_WITHIN_S)
         return str(answer["access_token"])
 
 
@@ -141,8 +153,11 @@ def _options(settings: Settings) -> dict[str, Any]:
         if name.startswith(_OF_ACCESS) and name not in _OPTIONS and name not in _TOKEN_OPTIONS:
             raise SettingsError(f"the client that looks at batches has no option as {access.variable_of(name)}")
     options: dict[str, Any] = {_OPTIONS[name]: value for name, value in given.items() if name in _OPTIONS}
+    if _PROTOCOL in options:
+        options[_PROTOCOL] = options[_PROTOCOL].upper()  # librdkafka takes small letters too
     options["bootstrap_servers"] = settings.bootstrap_servers
     options["client_id"] = "sensorbus-raw"
+    options["reconnect_backoff_max_ms"] = _RECONNECT_WITHIN_MS
     options["receive_message_max_bytes"] = _LARGEST_ANSWER_BYTES
     if options.get("sasl_mechanism") == "OAUTHBEARER":
         options["sasl_oauth_token_provider"] = _Tokens(given)

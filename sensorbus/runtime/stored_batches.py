@@ -151,7 +151,7 @@ def _of_snappy(payload: memoryview, room: memoryview) -> int:
     if bytes(payload[: len(_XERIAL)]) != _XERIAL:
         return cramjam.snappy.decompress_raw_into(payload, room)
     at, filled = _XERIAL_HEADER_BYTES, 0
-    while at < len(payload):
+    while len(payload) - at >= _LENGTH.size:  # Java's, and so Kafka, takes fewer bytes for the end
         (length,) = _LENGTH.unpack_from(payload, at)
         at += _LENGTH.size
         filled += cramjam.snappy.decompress_raw_into(payload[at : at + length], room[filled:])

@@ -1,5 +1,8 @@
 """The client that looks at batches reads what librdkafka reads, from a real Kafka."""
 
+import gc
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -7,15 +10,18 @@ from functools import partial
 import pytest
 from confluent_kafka import Message, Producer
 
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import SENSOR
 from sensorbus.runtime import kafka
 from sensorbus.runtime.raw_consumer import RawConsumer
-from sensorbus.runtime.stored_batches import Batch, Record, batches, committed, records
-from tests.support import raw_records
-from tests.support.topics import read_all
+from sensorbus.runtime.stored_batches import Batch, BatchError, Record, batches, committed, records
+from tests.support import raw_records, topics
+from tests.support.real_kafka import RealKafka
+from tests.support.topics import produce, read_all
+from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.real_kafka
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(180)]
 
 _PARTITION = 0
 _Said = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
@@ -82,3 +88,46 @@ def test_it_begins_within_a_batch(real_settings: Settings) -> None:
     _write(real_settings, kafka.producer(real_settings, "test", **{"linger.ms": 200}), b"one")
     batch, record = next(_read(real_settings, begin=7))
     assert (batch.first < 7, record.offset) == (True, batch.first)
+
+
+def test_an_offset_that_is_not_there_is_told_at_once(real_settings: Settings) -> None:
+    """As one that retention has cut away: to ask again would not help."""
+    produce(real_settings, SENSOR, [topics.Record(b"key", b"value")])  # its leaders are known then
+    with closing(RawConsumer(real_settings)) as raw, pytest.raises(BatchError, match="no such offset"):
+        raw.fetch(real_settings.topic_name(SENSOR), _PARTITION, 10_000)
+
+
+def _is_answered(raw: RawConsumer, topic: str) -> bool:
+    """Tell whether Kafka answers, within what the transaction of a job that asks can wait."""
+    since_s = time.monotonic()
+    try:
+        return bool(raw.fetch(topic, _PARTITION, 0).stored)
+    except BrokerUnavailableError:
+        return False
+    finally:
+        assert time.monotonic() - since_s < 8, "a transaction would have timed out"
+
+
+def test_a_broker_that_comes_back_is_found(own_kafka: RealKafka) -> None:
+    """After it was frozen, or was killed for longer than the first attempts: soon, by the same client."""
+    settings = Settings(kafka_bootstrap_servers=own_kafka.address, topic_partitions=1)
+    kafka.ensure_topics(settings, "test")
+    topic = settings.topic_name(SENSOR)
+    produce(settings, SENSOR, [topics.Record(b"key", b"value")])
+    with warnings.catch_warnings(), closing(RawConsumer(settings)) as raw:
+        warnings.simplefilter("ignore", ResourceWarning)  # as in its unit test
+        assert _is_answered(raw, topic)
+        own_kafka.pause()
+        assert not _is_answered(raw, topic)
+        own_kafka.resume()
+        wait_until(lambda: _is_answered(raw, topic), 15, "it to be found after a freeze")
+        own_kafka.kill()
+        until_s = time.monotonic() + 12
+        while time.monotonic() < until_s:
+            assert not _is_answered(raw, topic)
+            time.sleep(0.1)
+        own_kafka.start()
+        since_s = time.monotonic()
+        wait_until(lambda: _is_answered(raw, topic), 30, "it to be found after a kill")
+        assert time.monotonic() - since_s < 5
+        gc.collect()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from pydantic import SecretStr
 
 from sensorbus.contract.messages import encode_reading, iso_timestamp
 from sensorbus.contract.settings import Settings
@@ -162,12 +163,15 @@ def test_every_part_runs_with_the_rights(guarded: Guarded, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("by", KINDS)
 def test_the_client_that_looks_at_batches_is_let_in(guarded: Guarded, by: str) -> None:
-    """As librdkafka is, by the same settings, and with the rights of a job alone."""
+    """As librdkafka is, by the same settings, in small letters too, and with the rights of a job alone."""
     bus = guarded.bus(f"raw-{by}-")
     guarded.allow_all(f"raw-{by}-")
     assert command(guarded.as_user(bus, "topics"), "topics", "create").returncode == 0
     produce(bus, SENSOR, [Record(b"key", b"value")])
-    with closing(RawConsumer(guarded.as_user(bus, "alert", by=by))) as raw:
+    user = guarded.as_user(bus, "alert", by=by)
+    protocol = SecretStr(user.kafka_options["security.protocol"].get_secret_value().lower())
+    user = user.model_copy(update={"kafka_options": user.kafka_options | {"security.protocol": protocol}})
+    with closing(RawConsumer(user)) as raw:
         found = [raw.fetch(bus.topic_name(SENSOR), partition, 0).stored for partition in range(4)]
     ((record,),) = [list(records(batch)) for stored in found for batch in batches(stored)]
     assert (record.key, record.value) == (b"key", b"value")

@@ -15,7 +15,13 @@ from sensorbus.runtime.raw_consumer import RawConsumer
 
 @pytest.mark.parametrize(
     "option",
-    ["ssl.keystore.location", "enable.ssl.certificate.verification", "sasl.kerberos.principal", "https.ca.pem"],
+    [
+        "ssl.keystore.location",
+        "enable.ssl.certificate.verification",
+        "sasl.kerberos.principal",
+        "https.ca.pem",
+        "enable.sasl.oauthbearer.unsecure.jwt",
+    ],
 )
 def test_an_option_of_access_that_it_has_not_is_named(option: str) -> None:
     """It would not be let in, or let in by others than asked for."""

@@ -43,10 +43,11 @@ def _xerial(plain: bytes) -> bytes:
         (1, cramjam.gzip.compress(_PLAIN)),
         (2, cramjam.snappy.compress_raw(_PLAIN)),
         (2, _xerial(_PLAIN)),
+        (2, _xerial(_PLAIN) + b"end"),
         (3, cramjam.lz4.compress(_PLAIN)),
         (4, cramjam.zstd.compress(_PLAIN)),
     ],
-    ids=["none", "gzip", "snappy", "snappy of Java", "lz4", "zstd"],
+    ids=["none", "gzip", "snappy", "snappy of Java", "snappy of Java with an end", "lz4", "zstd"],
 )
 def test_records_are_read_whatever_compressed_them(codec: int, stored: bytes) -> None:
     """With headers, without; a name that is not UTF-8 takes all of that record's along, as librdkafka's does."""
