@@ -149,6 +149,8 @@ def build_application(job: str, settings: Settings, meter: Meter, life: careful.
     inputs, build = JOBS[job]
     try:
         application = _application(job, settings, meter, life.begin() if life else None)
+        if application.careful:
+            meter.left = application.careful.left
         build(*(_dataframe(application, settings, topic) for topic in inputs), Bus(settings, meter))
     except KafkaException as error:
         raise kafka.unavailable(settings, error) from None

@@ -42,8 +42,7 @@ class JobApplication(Application):
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
         batches.pass_over(self._consumer, end_of_batch)
-        if raw is not None:
-            careful.CarefulReader(raw, self._consumer, self._topic_manager, self._is_recovery_due)
+        self.careful = raw and careful.CarefulReader(raw, self._consumer, self._topic_manager, self._is_recovery_due)
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
             committed.note_commits(offsets, self._consumer, self._producer)

@@ -54,8 +54,8 @@ class Meter:
         self._uncommitted_ms: list[int] = []  # append times of the records that are looked at
         self._lag_times = LagTimes(clock_ms)
         self._turned_s = self._answered_s = time.monotonic()
-        self._joined = False
-        self._lagging: set[Place] = set()
+        self._joined, self._lagging = False, set[Place]()
+        self.left: Callable[[], Mapping[Place, int]] = dict  #: what another client has still to give (`careful.py`)
         self._published: Counter[tuple[str, str]] = Counter()
 
     def start(self) -> None:
@@ -124,7 +124,7 @@ class Meter:
 
     def _publish_lags(self, stats: Mapping[str, Any]) -> None:
         """Show the lag of each partition that is ours; another member shows that of one we had to give away."""
-        lags = _lags(stats)
+        lags = _lags(stats, self.left())
         metrics.JOB_LAG_SECONDS.labels(self.job).set(self._lag_times.worst_s(lags))
         for place in self._lagging - lags.keys():
             metrics.JOB_LAG_RECORDS.remove(self.job, *place)
@@ -153,15 +153,19 @@ class Meter:
         return new
 
 
-def _lags(stats: Mapping[str, Any]) -> dict[Place, int]:
-    """Return the records not yet read by (topic, partition) of the partitions that are assigned; below 0: not known."""
-    return {
+def _lags(stats: Mapping[str, Any], left: Mapping[Place, int]) -> dict[Place, int]:
+    """Return the records not yet read by (topic, partition) of the partitions that are assigned; below 0: not known.
+
+    What another client has still to give is `left`: the consumer stands behind it.
+    """
+    lags = {
         (topic["topic"], number): _lag(partition)
         for topic in stats.get("topics", {}).values()
         if not topic["topic"].startswith(_CHANGELOG_PREFIX)  # assigned too, and at rest but for a recovery
         for number, partition in topic["partitions"].items()
         if partition.get("fetch_state", "none") not in _NOT_ASSIGNED
     }
+    return lags | {place: max(0, lags[place]) + left[place] for place in lags.keys() & left.keys()}
 
 
 def _lag(partition: Mapping[str, Any]) -> int:

@@ -54,7 +54,8 @@ def _one(first: int, *values: bytes, **options: int) -> bytes:
 @pytest.fixture
 def consumer() -> Mock:
     """Give a consumer that has nothing."""
-    return Mock(spec=InternalConsumer, **{"poll_row.return_value": None})
+    told = {"poll_row.return_value": None, "committed.side_effect": lambda places, **_: places}
+    return Mock(spec=InternalConsumer, **told)
 
 
 def _own_row(offset: int, partition: int = 0) -> Row:
@@ -129,10 +130,10 @@ def test_the_consumers_own_rows_come_in_turn(consumer: Mock, assigned: Callable[
     own.side_effect = [_own_row(9, 1), _own_row(6), _own_row(10, 1), None, _own_row(6)]
     assert [offset for offset, _ in _rows(consumer, 3)] == [3, 9, 4]
     assert consumer.seek.call_args_list == []
-    assert [offset for offset, _ in _rows(consumer, 4)] == [5, 10]
+    assert [offset for offset, _ in _rows(consumer, 2)] == [5, 10]
     assert [place.args[0].offset for place in consumer.seek.call_args_list] == [6]
     assert consumer.pause.call_args_list == [call([TopicPartition("sensor", 0)])]
-    assert [offset for offset, _ in _rows(consumer, 1)] == [6]
+    assert [offset for offset, _ in _rows(consumer, 2)] == [6]
 
 
 def test_nothing_is_given_before_the_state_is_recovered(consumer: Mock, assigned: Callable[..., Mock]) -> None:
@@ -169,7 +170,7 @@ def test_an_outage_is_waited_out_for_a_minute(
     raw.is_away = True
     assert _rows(consumer, 4) == []
     raw.is_away, now_s[0] = False, 59.0
-    assert _rows(consumer, 2) == [(4, b"4")]
+    assert _rows(consumer, 1) == [(4, b"4")]
     raw.is_away = True
     assert _rows(consumer, 4) == []
     now_s[0] = 120.0
@@ -177,6 +178,70 @@ def test_an_outage_is_waited_out_for_a_minute(
         assert _rows(consumer, 4) == []
     assert caplog.messages == ["sensor[0] is read as always from 5 on: no Kafka broker"]
     assert [place.args[0].offset for place in consumer.seek.call_args_list] == [5]
+
+
+def test_partitions_that_wait_behind_another_are_given_up_with_it(
+    consumer: Mock, assigned: Callable[..., Mock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is not let in would hold up each of them for a minute of its own."""
+    now_s = [0.0]
+    monkeypatch.setattr("processors.careful.time.monotonic", lambda: now_s[0])
+    raw = Stored(sensor={3: _one(3, b"3")})
+    raw.is_away = True
+    assigned(raw, 4, 4, 4)
+    assert _rows(consumer, 2) == []
+    assert consumer.seek.call_args_list == []
+    now_s[0] = 61.0
+    assert _rows(consumer, 2) == []
+    assert [(place.args[0].partition, place.args[0].offset) for place in consumer.seek.call_args_list] == [
+        (0, 3),
+        (1, 3),
+        (2, 3),
+    ]
+    assert raw.is_closed
+
+
+def test_a_broker_that_is_away_is_not_asked_without_a_pause(consumer: Mock, assigned: Callable[..., Mock]) -> None:
+    """The consumer waits for its own rows meanwhile: without that a core was busy for as long."""
+    own = consumer.poll_row
+    raw = Stored(sensor={3: _one(3, b"3")})
+    raw.is_away = True
+    assigned(raw, 4)
+    assert _rows(consumer, 8) == []
+    waited_s = [asked.kwargs["timeout"] for asked in own.call_args_list]
+    assert (len(waited_s), sum(waited_s)) == (8, pytest.approx(0.4))
+
+
+def test_rows_that_wait_come_without_a_gap(consumer: Mock, assigned: Callable[..., Mock]) -> None:
+    """None is what ends a turn of the job's loop, of many records."""
+    assigned(Stored(sensor={3: _one(3, b"3", b"4", b"5")}), 6)
+    assert _rows(consumer, 3) == [(3, b"3"), (4, b"4"), (5, b"5")]
+
+
+def test_what_the_group_has_committed_is_not_read_again(consumer: Mock, assigned: Callable[..., Mock]) -> None:
+    """Of a topic without an id nobody else asks for it, and librdkafka does so by itself."""
+    consumer.committed.side_effect = lambda places, **_: [
+        TopicPartition(place.topic, place.partition, 5) for place in places
+    ]
+    assigned(Stored(sensor={3: _one(3, b"3", b"4"), 5: _one(5, b"5")}), 6)
+    assert _rows(consumer, 4) == [(5, b"5")]
+
+
+def test_no_record_behind_the_end_is_given(consumer: Mock, assigned: Callable[..., Mock]) -> None:
+    """Even of a batch that another leader has put around it: the consumer gives it."""
+    assigned(Stored(sensor={3: _one(3, b"3", b"4", b"5")}), 5)
+    assert _rows(consumer, 4) == [(3, b"3"), (4, b"4")]
+
+
+def test_it_tells_how_much_waits(consumer: Mock, assigned: Callable[..., Mock]) -> None:
+    """The consumer stands behind that, and would tell of no lag."""
+    assigned(Stored(sensor={3: _one(3, b"3", b"4")}), 5, 4)
+    careful_reader = consumer.poll_row.__self__
+    assert careful_reader.left() == {("sensor", "0"): 2, ("sensor", "1"): 1}
+    _rows(consumer, 1)
+    assert careful_reader.left() == {("sensor", "0"): 1, ("sensor", "1"): 1}
+    _rows(consumer, 3)
+    assert careful_reader.left() == {}
 
 
 def test_batches_of_an_old_format_are_left_to_the_consumer(consumer: Mock, assigned: Callable[..., Mock]) -> None:
@@ -199,6 +264,17 @@ def test_only_a_kill_leaves_a_trace(tmp_path: Path) -> None:
     for _ in range(2):
         assert careful.Life(settings, "alert").begin() is not None
     assert careful.Life(settings, "avg-temp").begin() is None
+
+
+def test_a_file_that_stays_hides_no_error(tmp_path: Path) -> None:
+    """Of a job that ends because its disk fails: that one is to be told."""
+    settings = Settings(state_dir=tmp_path)
+    life = careful.Life(settings, "alert")
+    life.begin()
+    (file,) = tmp_path.rglob("alive")
+    file.unlink()
+    file.mkdir()  # what nobody unlinks, not even root
+    life.close()
 
 
 def test_the_embedded_broker_is_read_as_always(tmp_path: Path) -> None:

@@ -107,6 +107,17 @@ def test_lag_is_what_the_job_was_not_given(partition: dict[str, int], lag: int |
     assert sample("lag_records", job=meter.job, topic="changelog__avg-temp", partition="0") is None
 
 
+@pytest.mark.parametrize(("state", "lag", "age_s"), [("active", 7, 2), ("offset-query", 5, 2), ("none", None, 0)])
+def test_what_another_client_has_still_to_give_is_lag(state: str, lag: int | None, age_s: float) -> None:
+    """The consumer stands behind it after a kill, and may be at the end."""
+    meter = Meter(f"careful-{state}", clock_ms=lambda: 10_000, partition_now=lambda: 0)
+    meter.record("sensor", 8_000)
+    meter.left = lambda: {("sensor", "0"): 5}
+    meter.on_consumer_stats(partitions(p0=(state, 2)))
+    assert sample("lag_records", job=meter.job, topic="sensor", partition="0") == lag
+    assert sample("lag_seconds", job=meter.job) == age_s
+
+
 @pytest.mark.parametrize(("partition", "age_s"), [(("active", 0), 0), (("active", 7), 2), (("offset-query", 0), 2)])
 def test_who_has_read_all_lags_by_no_time(partition: tuple[str, int], age_s: float) -> None:
     """However old the last record is; where the lag is not known, its age is told."""
