@@ -197,6 +197,7 @@ class CarefulReader:
                 if isinstance(error, stored_batches.BatchError) or self._silence.is_long():
                     _log.warning("%s[%d] is read as always from %d on: %s", *_key(place), offset, error)
                     self._consumer.seek(TopicPartition(place.topic, place.partition, offset))
+                    yield None  # the job polls and commits before the next partition is asked for
                     return
                 yield None
                 continue
