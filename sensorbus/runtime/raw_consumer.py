@@ -50,6 +50,8 @@ _TOKEN_OPTIONS: Final = {
 #: How options begin by which one is let in.
 _OF_ACCESS: Final = ("sasl.", "ssl.", "enable.ssl.", "enable.sasl.", "https.")
 _PROTOCOL: Final = "security_protocol"
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+_MECHANISM_VARIABLE: Final = access.variable_of("sasl.mechanism")
 
 
 class RawConsumer:
@@ -153,8 +155,9 @@ def _options(settings: Settings) -> dict[str, Any]:
         if name.startswith(_OF_ACCESS) and name not in _OPTIONS and name not in _TOKEN_OPTIONS:
             raise SettingsError(f"the client that looks at batches has no option as {access.variable_of(name)}")
     options: dict[str, Any] = {_OPTIONS[name]: value for name, value in given.items() if name in _OPTIONS}
-    if _PROTOCOL in options:
-        options[_PROTOCOL] = options[_PROTOCOL].upper()  # librdkafka takes small letters too
+    options[_PROTOCOL] = options.get(_PROTOCOL, "PLAINTEXT").upper()  # librdkafka takes small letters too
+    if "SASL" in options[_PROTOCOL] and options.get("sasl_mechanism") not in _MECHANISMS:  # by default it is GSSAPI
+        raise SettingsError(f"the client that looks at batches takes {', '.join(_MECHANISMS)} ({_MECHANISM_VARIABLE})")
     options["bootstrap_servers"] = settings.bootstrap_servers
     options["client_id"] = "sensorbus-raw"
     options["reconnect_backoff_max_ms"] = _RECONNECT_WITHIN_MS

@@ -29,6 +29,13 @@ def test_an_option_of_access_that_it_has_not_is_named(option: str) -> None:
         RawConsumer(Settings(kafka_options={option: "x"}))
 
 
+@pytest.mark.parametrize("options", [{}, {"sasl.mechanism": "GSSAPI"}])
+def test_a_mechanism_that_it_has_not_is_named(options: dict[str, str]) -> None:
+    """GSSAPI is what librdkafka takes if none is given."""
+    with pytest.raises(SettingsError, match=r"SCRAM-SHA-512, OAUTHBEARER \(SENSORBUS_KAFKA_SASL_MECHANISM\)"):
+        RawConsumer(Settings(kafka_options={"security.protocol": "sasl_ssl", **options}))
+
+
 def test_options_that_are_librdkafkas_own_do_not_matter() -> None:
     """They say how it reads, not who may."""
     RawConsumer(Settings(kafka_options={"fetch.wait.max.ms": "10", "socket.keepalive.enable": "true"})).close()
