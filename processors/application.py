@@ -76,6 +76,8 @@ _IDLE_CONNECTION_MS: Final = 5_000
 # held 386 MB at most, with these bounds 250 MB, and was no slower.
 _FETCHED_AHEAD_RECORDS: Final = 2_000
 _FETCHED_AHEAD_KB: Final = 2_048
+# librdkafka keeps up to 1 GB that Kafka has not taken yet: of dead letters of 8 MB, more than a job's container has.
+_UNSENT_KB: Final = 65_536
 # A member with a stable id keeps its partitions, and its transaction, through a restart or a broker's outage.
 _STABLE_MEMBER_TIMEOUT_MS: Final = 180_000
 # One without is given up soon, so that the others (or its own next life) go on.
@@ -235,6 +237,7 @@ def producer_options(job: str, settings: Settings) -> dict[str, Any]:
         "reconnect.backoff.max.ms": _RECONNECT_WITHIN_MS,
         "connections.max.idle.ms": _IDLE_CONNECTION_MS,
         "message.max.bytes": max(topic.max_message_bytes for topic in TOPICS),
+        "queue.buffering.max.kbytes": _UNSENT_KB,
         "allow.auto.create.topics": False,  # a deleted topic came back with one partition and the broker's defaults
         "statistics.interval.ms": _STATISTICS_INTERVAL_MS,
     }

@@ -70,7 +70,9 @@ def test_at_least_once_has_no_transaction() -> None:
 
 def test_a_record_of_the_largest_topic_passes() -> None:
     """What a device sends must reach `dead-letter` whole."""
-    assert producer_options("alert", STABLE)["message.max.bytes"] == 9_437_184
+    options = producer_options("alert", STABLE)
+    assert options["message.max.bytes"] == 9_437_184
+    assert 2 * options["message.max.bytes"] < options["queue.buffering.max.kbytes"] * 1_024 < 100_000_000
     assert consumer_options("alert", Settings())["fetch.message.max.bytes"] == 9_437_184
 
 
