@@ -8,6 +8,7 @@ At SIGHUP it is run again, if settings and users can be used (`_hang_up`).
 
 import contextlib
 import logging
+import mmap
 import os
 import shutil
 import sys
@@ -180,6 +181,11 @@ def _relieve(server: Any, old_age: int, gives_up_s: float) -> None:
         server.manage_workers()
 
 
+def pre_fork(_server: Any, worker: Any) -> None:
+    """Give it a byte that the master sees too: a worker that comes to its end sets it."""
+    worker.has_ended = mmap.mmap(-1, 1)
+
+
 def post_worker_init(worker: Any) -> None:
     """Start the consumer thread in the process that will serve its data, and tell the master that it answers."""
     worker.wsgi.extensions["sensorbus_feed"].start()
@@ -190,11 +196,18 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(_server: Any, worker: Any) -> None:
     """Close the consumer; gunicorn may call this in the master for a worker that was killed."""
     if os.getpid() == worker.pid:
+        worker.has_ended[0] = 1
         worker.wsgi.extensions["sensorbus_feed"].close()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Take a dead worker's gauges out of /metrics, and say if it had no room to count; called in the master."""
+    """Take a dead worker's gauges out of /metrics, and say if it had no room to count; called in the master.
+
+    The workers after one that was killed know of it (`large_batches`).
+    """
+    if not worker.has_ended[0]:
+        running.note_lost(worker.pid)
+    worker.has_ended.close()
     if _MULTIPROCESS_VARIABLE in os.environ:
         from prometheus_client import multiprocess  # noqa: PLC0415  # only now: it looks at the variable when imported
 

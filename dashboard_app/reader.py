@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from dashboard_app.assignment import Assignment, Place, look, starts
 from dashboard_app.decode import records_in
 from dashboard_app.held import SHOWN
+from dashboard_app.large_batches import behind_large
 from dashboard_app.overview import Overview
 from dashboard_app.progress import LIVE_WITHIN_S, Progress
 from dashboard_app.store import Store
@@ -171,7 +172,8 @@ class Reader:
         since_ms = self._now_ms() - self._settings.dashboard_history_ms
         following = self._progress.next
         new = assignment.places - following.keys()
-        for place, offset in starts(self._settings, consumer, admin, new, since_ms).items():
+        first = starts(self._settings, consumer, admin, new, since_ms)
+        for place, offset in behind_large(self._settings, first).items():
             following[place] = self._store.begin(*place, offset)
         name = self._settings.topic_name
         consumer.assign(

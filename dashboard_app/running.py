@@ -23,6 +23,7 @@ class Configuration:
 
 
 _kept: Final[list[Configuration]] = []  # one, or none yet
+_lost: Final[list[int]] = []  # the last worker that was killed, if one was
 
 
 def read() -> Configuration:
@@ -39,6 +40,16 @@ def keep(configuration: Configuration) -> None:
 def kept() -> Configuration | None:
     """Return what was kept last."""
     return _kept[0] if _kept else None
+
+
+def note_lost(pid: int) -> None:
+    """Let the workers that this process forks from now on know that one did not come to its end."""
+    _lost[:] = [pid]
+
+
+def is_after_kill() -> bool:
+    """Tell whether a worker before this one was killed."""
+    return bool(_lost)
 
 
 def configuration() -> Configuration:

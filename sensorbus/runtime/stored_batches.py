@@ -118,6 +118,23 @@ def records(batch: Batch) -> Iterator[Record]:
         at = end
 
 
+def passing(stored: Iterable[Batch], most_bytes: int) -> Iterator[Batch]:
+    """Yield each batch with which those since the last such one are larger than that, without their compression.
+
+    One that is larger than `LARGEST_BYTES` is yielded too.
+    """
+    total = 0
+    for batch in stored:
+        try:
+            total += len(_decompressed(batch))
+            is_larger = total > most_bytes
+        except BatchError:
+            is_larger = True
+        if is_larger:
+            yield batch
+            total = 0
+
+
 def _headers(payload: memoryview, at: int) -> Headers:
     """Return a record's headers: none where a name is not UTF-8, as of the other client."""
     number, size = read_signed_varint(payload, at)

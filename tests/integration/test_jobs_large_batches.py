@@ -5,9 +5,9 @@ A job that takes more memory than a container of its would have is killed here a
 
 import itertools
 import struct
-import threading
+from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import cramjam
 import pytest
@@ -17,7 +17,7 @@ from sensorbus.contract.settings import Settings
 from sensorbus.contract.topics import ALERT, AVG_TEMP, DEAD_LETTER, SENSOR
 from sensorbus.runtime.clock import wall_clock_ms
 from tests.support.jobs import Jobs
-from tests.support.parts import resident_bytes
+from tests.support.memory_bound import Bounded
 from tests.support.raw_records import batch, produce_batch, record, zeros_in_gzip
 from tests.support.topics import Record, produce, read_all
 from tests.support.waiting import wait_until
@@ -25,43 +25,12 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
 
 _JOBS: Final = ("alert", "avg-temp")
-_MEMORY_BYTES: Final = 600_000_000
-_LOOKED_EVERY_S: Final = 0.01
 _READINGS: Final = 200
 #: Of windows that the last readings close: 80 s of them, 100 ms apart, a window each second of 10 s.
 _AVERAGES: Final = 60
 _MANY: Final = 30
 _BOMB_BYTES: Final = 1_000_000_000
 _LZ4_HEADER: Final = bytes.fromhex("04224d18 60 70 73")  # independent blocks of 4 MB, and the sum of that
-
-
-class Bounded:
-    """Jobs that are killed when they take too much memory, and started again; a context manager."""
-
-    def __init__(self, jobs: Jobs) -> None:
-        """Look after these, once they are started."""
-        self._jobs, self._is_over = jobs, threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.killed: list[str] = []
-
-    def __enter__(self) -> Self:
-        """Begin to look."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Look no more."""
-        self._is_over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._is_over.wait(_LOOKED_EVERY_S):
-            for name in _JOBS:
-                process = self._jobs.running[name].process
-                if process is not None and resident_bytes(process.pid) > _MEMORY_BYTES:
-                    self._jobs.kill(name)
-                    self.killed.append(name)
-                    self._jobs.start(name)
 
 
 def _in_gzip() -> bytes:
@@ -100,7 +69,7 @@ def test_batches_of_gigabytes_are_left_out(real_settings: Settings, tmp_path: Pa
 
     with Jobs(real_settings, tmp_path / "log") as jobs:
         jobs.start(*_JOBS)
-        with Bounded(jobs) as bounded:
+        with Bounded(partial(_pids, jobs), partial(_start_again, jobs)) as bounded:
             write()
             wait_until(lambda: told(1, 0), 60, "the first alerts", jobs.log)
             write(gzip)
@@ -116,6 +85,15 @@ def test_batches_of_gigabytes_are_left_out(real_settings: Settings, tmp_path: Pa
     assert (len(alerts), len(set(alerts)), len(set(means))) == (4 * _READINGS, 4 * _READINGS, len(means))
     letters = sorted(dict(message.headers())["error.kind"] for message in read_all(real_settings, DEAD_LETTER))
     assert letters == [b"compression"] * 2 + [b"too-large"] * _MANY
+
+
+def _pids(jobs: Jobs) -> dict[str, int]:
+    return {name: child.process.pid for name, child in jobs.running.items() if child.process is not None}
+
+
+def _start_again(jobs: Jobs, name: str) -> None:
+    jobs.kill(name)
+    jobs.start(name)
 
 
 def _means(settings: Settings) -> list[bytes | None]:

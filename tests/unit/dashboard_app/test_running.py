@@ -19,6 +19,7 @@ def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     running._kept.clear()
     yield
     running._kept.clear()
+    running._lost.clear()
 
 
 @pytest.fixture
@@ -55,6 +56,13 @@ def test_what_is_kept_stays_whatever_becomes_of_the_file(users: Path) -> None:
     other = Configuration(Settings(), {})
     running.keep(other)
     assert running.kept() is other
+
+
+def test_a_worker_that_was_lost_is_told_to_those_after_it() -> None:
+    """It is nobody at the start."""
+    assert not running.is_after_kill()
+    running.note_lost(7)
+    assert running.is_after_kill()
 
 
 def test_where_nothing_is_kept_it_is_read(users: Path) -> None:

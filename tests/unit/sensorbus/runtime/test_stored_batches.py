@@ -9,7 +9,16 @@ import cramjam
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
-from sensorbus.runtime.stored_batches import LARGEST_BYTES, Batch, BatchError, Record, batches, committed, records
+from sensorbus.runtime.stored_batches import (
+    LARGEST_BYTES,
+    Batch,
+    BatchError,
+    Record,
+    batches,
+    committed,
+    passing,
+    records,
+)
 from tests.support.raw_records import UNREADABLE, batch, record
 
 _APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0b1000, 0b10000, 0b100000
@@ -123,6 +132,23 @@ def test_no_more_is_decompressed_than_the_bound(codec: int) -> None:
             continue
         with pytest.raises(BatchError, match="larger than 100000000 bytes"):
             next(records(found))
+
+
+def test_batches_are_added_up_without_their_compression() -> None:
+    """One that is larger than what is decompressed at most is too large beside any bound."""
+    one, other = record(bytes(1_000), None), record(bytes(2_000), None)
+    huge = bytes(cramjam.zstd.compress(record(bytes(LARGEST_BYTES), None)))
+    packed = bytes(cramjam.gzip.compress(one))
+    stored = [
+        batch(packed, attributes=1),
+        batch(other, first=1),
+        batch(packed, attributes=1, first=2),
+        batch(huge, attributes=4, first=3),
+        batch(other, first=4),
+    ]
+    size = len(one) + len(other)
+    for bound, offsets in ((len(one) - 1, [0, 1, 2, 3, 4]), (size - 1, [1, 3]), (size, [2, 3]), (10**9, [3])):
+        assert [found.first for found in passing(batches(b"".join(stored)), bound)] == offsets
 
 
 @pytest.mark.parametrize(
