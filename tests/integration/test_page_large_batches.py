@@ -17,7 +17,7 @@ from tests.support.memory_bound import Bounded
 from tests.support.raw_records import batch, produce_batch, zeros_in_gzip
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
 
 _READINGS: Final = 200
 _BOMB_BYTES: Final = 1_000_000_000
