@@ -168,7 +168,7 @@ def test_a_wrong_password_is_compared_to_the_end(users: Path, monkeypatch: pytes
     client = with_passwords(users)
     assert (status(client, "ann", "wrong"), status(client, "ann", PASSWORD)) == (401, 200)
     right = HASH.rpartition("$")[2]
-    assert [(right in pair, pair == (right, right)) for pair in compared] == [(True, False), (True, True)]
+    assert [pair == (right, right) for pair in compared if right in pair] == [False, True]
 
 
 def test_who_is_wrong_too_often_waits_longer_and_longer(users: Path) -> None:
