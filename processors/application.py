@@ -23,11 +23,11 @@ from processors import (
     alert,
     alert_count,
     avg_temp,
-    careful,
     embedded,
     ending,
     everything,
     lasting_name,
+    lives,
     needed_rights,
     rows,
     state_options,
@@ -100,7 +100,7 @@ def run_job(job: str, settings: Settings, stop: Event) -> None:
     _silence_clients()
     health.serve(settings, meter.why_not_ready)
     application: list[JobApplication] = []
-    life = careful.Life(settings, job)
+    life = lives.Life(settings, job)
 
     def start() -> None:
         kafka.ensure_topics(settings, job)
@@ -143,7 +143,7 @@ def _silence(settings: Settings, meter: Meter, client: AdminClient) -> str | Non
     return f"no Kafka broker at {place} for {silent_s:.0f} s; the job waits"
 
 
-def build_application(job: str, settings: Settings, meter: Meter, life: careful.Life | None = None) -> JobApplication:
+def build_application(job: str, settings: Settings, meter: Meter, life: lives.Life | None = None) -> JobApplication:
     """Return the application with the job on it; raises `SensorbusError` with one line for people.
 
     If `life` comes after a kill, it reads with care.
@@ -165,7 +165,9 @@ def build_application(job: str, settings: Settings, meter: Meter, life: careful.
     return application
 
 
-def _application(job: str, settings: Settings, meter: Meter, raw: careful.Raw | None) -> JobApplication:
+def _application(
+    job: str, settings: Settings, meter: Meter, read_with_care: lives.ReadWithCare | None
+) -> JobApplication:
     group = settings.consumer_group(job)
     options = kafka.client_options(settings, job)
     servers = options.pop("bootstrap.servers")
@@ -173,7 +175,7 @@ def _application(job: str, settings: Settings, meter: Meter, raw: careful.Raw | 
         servers,
         end_of_batch=functools.partial(batches.end, settings),
         on_commit=meter.committed,
-        raw=raw,
+        read_with_care=read_with_care,
         offsets=None if settings.embedded_broker else _committed_offsets(job, settings),
         consumer_group=group,
         auto_offset_reset="earliest",  # what was sent before the first start counts too

@@ -3,9 +3,9 @@
 A batch of a few MB can be gigabytes when it is decompressed. librdkafka takes the memory for it, and the system kills
 the job, at every start. So after a kill another client reads the partitions of an assignment up to where they end then:
 batch by batch, each decompressed within a bound. One that is larger is left out, and a dead letter tells of it.
+What this imports takes memory, so it is imported after a kill alone (lives.py).
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +17,9 @@ from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, TopicManager
 
 from processors import batches, recovery
-from sensorbus.contract.errors import BrokerUnavailableError, SettingsError
-from sensorbus.contract.settings import Settings
+from sensorbus.contract.errors import BrokerUnavailableError
 from sensorbus.runtime import kafka, stored_batches
 
-_FILE: Final = "alive"
 _ASKED_WITHIN_S: Final = 30.0
 #: After that long without an answer of any broker the job reads as always.
 _GIVEN_UP_AFTER_S: Final = 60.0
@@ -39,39 +37,6 @@ class Raw(Protocol):
     def close(self) -> None:
         """As there."""
         ...
-
-
-class Life:
-    """Knows whether the last life of a job was killed: an orderly end takes away a file beside its state."""
-
-    def __init__(self, settings: Settings, job: str) -> None:
-        """Look for the file; nothing is written yet."""
-        self._settings = settings
-        self._path = settings.state_dir / job / settings.consumer_group(job) / _FILE
-        self._is_after_kill = self._path.exists()
-
-    def begin(self) -> Raw | None:
-        """Leave the file, and return the other client if the last life was killed; raises `OSError` naming the file.
-
-        None too, with a line in the log, where that client is not let in by the options of the first. The embedded
-        broker is not asked: it does not outlive its jobs.
-        """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch()
-        if not self._is_after_kill or self._settings.embedded_broker:
-            return None
-        from sensorbus.runtime.raw_consumer import RawConsumer  # noqa: PLC0415  # half a second of CPU
-
-        try:
-            return RawConsumer(self._settings)
-        except SettingsError as error:
-            _log.warning("the job's last life was killed, and it reads as always: %s", error)
-            return None
-
-    def close(self) -> None:
-        """Take the file away; a folder that is gone has none, and from a disk that fails it costs a start with care."""
-        with contextlib.suppress(OSError):  # the job ends, maybe by an error that is to be told
-            self._path.unlink()
 
 
 @dataclass

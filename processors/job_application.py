@@ -12,7 +12,8 @@ from confluent_kafka import TopicPartition
 from quixstreams import Application
 from quixstreams.context import set_message_context
 
-from processors import batches, careful, committed, device_state, outputs, recovery
+from processors import batches, committed, device_state, outputs, recovery
+from processors.lives import ReadWithCare
 
 # An abort overtakes the partitions that the client was about to add to the transaction, when its connection to the
 # coordinator has closed meanwhile; Kafka knows of no transaction then, and that ends the producer (librdkafka 2.10).
@@ -30,19 +31,19 @@ class JobApplication(Application):
         end_of_batch: Callable[[TopicPartition], int],
         on_commit: Callable[[], object],
         offsets: committed.CommittedOffsets | None = None,
-        raw: careful.Raw | None = None,
+        read_with_care: ReadWithCare | None = None,
         **options: Any,
     ) -> None:
         """As Quix's own.
 
         `end_of_batch` finds the offset after a batch that begins at a place; `offsets` are what an earlier life has
-        committed, None on a broker that does not outlive the job. With `raw`, what waits is read with care.
+        committed, None on a broker that does not outlive the job. `read_with_care` is given after a kill.
         """
         super().__init__(*arguments, **options)
         self.ended_by: BaseException | None = None
         self._ended_s = 0.0
         batches.pass_over(self._consumer, end_of_batch)
-        self.careful = raw and careful.CarefulReader(raw, self._consumer, self._topic_manager, self._is_recovery_due)
+        self.careful = read_with_care and read_with_care(self._consumer, self._topic_manager, self._is_recovery_due)
         if offsets is not None:
             committed.begin_behind(offsets, self._consumer, self._topic_manager)
             committed.note_commits(offsets, self._consumer, self._producer)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from authlib.integrations.requests_client import OAuth2Session
 from kafka.errors import KafkaError, NotLeaderForPartitionError, OffsetOutOfRangeError, for_code
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.sasl.oauth import AbstractTokenProvider
@@ -117,6 +116,8 @@ class _Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has 
         self._given = given
 
     def token(self) -> str:
+        from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415  # 5 MB
+
         client = OAuth2Session(self._given[f"{_OAUTH}client.id"], self._given[f"{_OAUTH}client.secret"])
         client.verify = self._given.get("https.ca.location") or True
         scope = self._given.get(f"{_OAUTH}scope")

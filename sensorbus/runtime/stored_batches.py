@@ -4,12 +4,12 @@ Pure functions: https://kafka.apache.org/documentation/#recordbatch. librdkafka 
 (of zstd alone it gives up what is too large), and a few MB can be gigabytes.
 """
 
+import mmap
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import cramjam
-import numpy as np
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from kio.records.readers import read_signed_compact_string_as_bytes_nullable as _read_bytes
 from kio.serial.readers import read_signed_varint, read_signed_varlong
@@ -157,7 +157,7 @@ def _decompressed(batch: Batch) -> memoryview:
         return batch.payload
     if codec not in _CODECS:
         raise BatchError(f"codec {codec} is not known")
-    room = np.empty(LARGEST_BYTES, np.uint8).data  # takes memory where it is written alone
+    room = memoryview(mmap.mmap(-1, LARGEST_BYTES))  # takes memory where it is written alone
     try:
         return room[: _CODECS[codec](batch.payload, room)].toreadonly()
     except cramjam.DecompressionError as error:

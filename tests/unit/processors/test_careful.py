@@ -5,7 +5,6 @@ Up to where its partitions end at an assignment; then from its own.
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -18,7 +17,6 @@ from processors import careful
 from processors.batches import UnreadableBatch
 from processors.recovery import Bounds
 from sensorbus.contract.errors import BrokerUnavailableError
-from sensorbus.contract.settings import Settings
 from sensorbus.runtime import stored_batches
 from sensorbus.runtime.stored_batches import Fetched
 from tests.support.raw_records import batch, record, zeros_in_gzip
@@ -253,43 +251,3 @@ def test_batches_of_an_old_format_are_left_to_the_consumer(consumer: Mock, assig
     assigned(Stored(sensor={3: bytes(old)}), 4)
     assert _rows(consumer, 3) == []
     assert [place.args[0].offset for place in consumer.seek.call_args_list] == [3]
-
-
-def test_only_a_kill_leaves_a_trace(tmp_path: Path) -> None:
-    """Beside the state; a second kill after a first is one too."""
-    settings = Settings(state_dir=tmp_path)
-    first = careful.Life(settings, "alert")
-    assert first.begin() is None
-    first.close()
-    first.close()
-    assert careful.Life(settings, "alert").begin() is None
-    for _ in range(2):
-        assert careful.Life(settings, "alert").begin() is not None
-    assert careful.Life(settings, "avg-temp").begin() is None
-
-
-def test_a_file_that_stays_hides_no_error(tmp_path: Path) -> None:
-    """Of a job that ends because its disk fails: that one is to be told."""
-    settings = Settings(state_dir=tmp_path)
-    life = careful.Life(settings, "alert")
-    life.begin()
-    (file,) = tmp_path.rglob("alive")
-    file.unlink()
-    file.mkdir()  # what nobody unlinks, not even root
-    life.close()
-
-
-def test_the_embedded_broker_is_read_as_always(tmp_path: Path) -> None:
-    """It speaks an older protocol, and ends with its jobs."""
-    settings = Settings(state_dir=tmp_path, embedded_broker=True)
-    assert [careful.Life(settings, "alert").begin() for _ in range(2)] == [None, None]
-
-
-def test_where_the_other_client_is_not_let_in_the_job_reads_as_always(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """And says which option is in the way."""
-    settings = Settings(state_dir=tmp_path, kafka_options={"ssl.keystore.location": "/keys"})
-    assert [careful.Life(settings, "alert").begin() for _ in range(2)] == [None, None]
-    (said,) = caplog.messages
-    assert "SENSORBUS_KAFKA_SSL_KEYSTORE_LOCATION" in said
