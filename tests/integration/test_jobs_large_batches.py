@@ -22,13 +22,13 @@ from tests.support.raw_records import batch, produce_batch, record, zeros_in_gzi
 from tests.support.topics import Record, produce, read_all
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real_kafka, pytest.mark.timeout(600)]
 
 _JOBS: Final = ("alert", "avg-temp")
 _READINGS: Final = 200
 #: Of windows that the last readings close: 80 s of them, 100 ms apart, a window each second of 10 s.
 _AVERAGES: Final = 60
-_MANY: Final = 30
+_MANY: Final = 12
 _BOMB_BYTES: Final = 1_000_000_000
 _LZ4_HEADER: Final = bytes.fromhex("04224d18 60 70 73")  # independent blocks of 4 MB, and the sum of that
 
@@ -67,16 +67,17 @@ def test_batches_of_gigabytes_are_left_out(real_settings: Settings, tmp_path: Pa
         found = len(read_all(real_settings, ALERT)), len(read_all(real_settings, DEAD_LETTER))
         return found[0] >= alerts * _READINGS and found[1] >= letters
 
-    with Jobs(real_settings, tmp_path / "log") as jobs:
+    stable = real_settings.model_copy(update={"instance_id": "one"})  # whose transactions outlast a busy machine
+    with Jobs(stable, tmp_path / "log") as jobs:
         jobs.start(*_JOBS)
         with Bounded(partial(_pids, jobs), partial(_start_again, jobs)) as bounded:
             write()
             wait_until(lambda: told(1, 0), 60, "the first alerts", jobs.log)
             write(gzip)
             write(lz4)
-            wait_until(lambda: told(3, 2), 90, "what stands behind two", jobs.log)
+            wait_until(lambda: told(3, 2), 180, "what stands behind two", jobs.log)
             write(*[zstd] * _MANY)
-            wait_until(lambda: told(4, 2 + _MANY), 90, "what stands behind many", jobs.log)
+            wait_until(lambda: told(4, 2 + _MANY), 180, "what stands behind many", jobs.log)
             wait_until(lambda: len(_means(real_settings)) > _AVERAGES, 60, "the averages", jobs.log)
         jobs.stop(*_JOBS)
     assert set(bounded.killed) == set(_JOBS), "memory was not short"

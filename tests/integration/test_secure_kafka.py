@@ -430,7 +430,7 @@ def test_the_commands_that_give_rights_do(guarded: Guarded, tmp_path: Path) -> N
     ((block,),) = blocks("security.md").values()
     with Shell(tmp_path, environment_of(guarded.bus(""), KAFKA=guarded.broker.address)) as shell:
         listed = shell.run(block)
-    others = ("least-", "wrong-", "lacks-")  # the prefixes of the other tests, which give rights too
+    others = ("least-", "wrong-", "lacks-", "raw-")  # the prefixes of the other tests, which give rights too
     assert {right for right in rights_in(listed) if not right[1].startswith(others)} == {
         (right.kind, right.name, "PREFIXED" if right.prefixed else "LITERAL", operation)
         for right in rights("")
