@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[str, int, int], Fetched]
 
-#: Of one answer of 1 MB, or of one batch. Readings are 30 times as large as they are compressed at most, and librdkafka
-#: takes batches in zstd up to this size.
-_MOST_BYTES: Final = 100_000_000
-#: For all partitions; one answer may take 15 s more. After 60 s without a poll the worker would end itself.
+#: For all partitions; one answer may take 5 s more. After 60 s without a poll the worker would end itself.
 _LOOKS_FOR_S: Final = 20.0
 
 _LEFT_OUT: Final = (
@@ -79,11 +76,14 @@ def _looked_at(settings: Settings, fetch: "Fetch", first: Mapping[Place, int]) -
 
 
 def _large(fetch: Callable[[int], "Fetched"], offset: int, until_s: float) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last offset of what is too large for one answer, up to the end of a partition."""
+    """Yield the first and the last offset of what is too large for one answer, up to the end of a partition.
+
+    The bound of one batch is that of an answer of 1 MB too: readings are 30 times as large as compressed at most.
+    """
     from sensorbus.runtime import stored_batches  # noqa: PLC0415  # the same
 
     while found := list(stored_batches.batches(fetch(offset).stored)):
-        for last in stored_batches.passing(found, _MOST_BYTES):
+        for last in stored_batches.passing(found, stored_batches.LARGEST_BYTES):
             yield offset, last.last
             offset = last.last + 1
             _check_time(until_s)
